@@ -1,0 +1,41 @@
+# How our own code is compiled. Third-party headers are SYSTEM and stay out of it.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(breakeven_options INTERFACE)
+target_include_directories(breakeven_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(breakeven_options INTERFACE
+  -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor -Werror
+  # A result that depends on how the compiler contracts a*b+c would differ between our own builds.
+  -ffp-contract=off)
+if(BREAKEVEN_SANITIZE)
+  string(REPLACE ";" "," sanitizers "${BREAKEVEN_SANITIZE}")
+  target_compile_options(breakeven_options INTERFACE
+    -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(breakeven_options INTERFACE -fsanitize=${sanitizers})
+endif()
+
+# breakeven_library(name SOURCES… LINK targets…): a static library of ours.
+function(breakeven_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC breakeven_options ${ARG_LINK})
+endfunction()
+
+# Sorts sources by whether their first line says "Pure": those build without libtorch.
+function(breakeven_split_pure pure_variable other_variable)
+  set(pure)
+  set(other)
+  foreach(source IN LISTS ARGN)
+    file(STRINGS ${source} first_line LIMIT_COUNT 1)
+    if(first_line MATCHES "Pure")
+      list(APPEND pure ${source})
+    else()
+      list(APPEND other ${source})
+    endif()
+  endforeach()
+  set(${pure_variable} ${pure} PARENT_SCOPE)
+  set(${other_variable} ${other} PARENT_SCOPE)
+endfunction()

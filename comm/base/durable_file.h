@@ -1,0 +1,44 @@
+// Files that survive a crash: written beside their name, checked, fsynced, renamed, directory fsynced
+// (../shared facts: a rename without fsync loses both versions on xfs). Every return code is checked before the rename.
+#ifndef BREAKEVEN_COMM_BASE_DURABLE_FILE_H_
+#define BREAKEVEN_COMM_BASE_DURABLE_FILE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace breakeven {
+
+// Writes one file in pieces. Nothing stands under `path` until Commit() returns. Without Commit the destructor removes
+// what was written. Errors: kCannotCreate on open, kIo on write/fsync/rename; messages name path, bytes needed and free.
+class DurableFile {
+ public:
+  explicit DurableFile(const std::string& path);
+  ~DurableFile();
+  DurableFile(const DurableFile&) = delete;
+  DurableFile& operator=(const DurableFile&) = delete;
+
+  void Write(const void* data, size_t num_bytes);
+  void Write(std::string_view text) { Write(text.data(), text.size()); }
+  void Commit();  // flush, fsync, close, rename, fsync the directory
+  uint64_t hash() const;  // XXH3-64 of all that was written
+  int64_t num_bytes() const { return num_bytes_; }
+
+ private:
+  struct State;
+  State* state_;
+  int64_t num_bytes_ = 0;
+};
+
+void WriteFileDurably(const std::string& path, std::string_view contents);
+std::string ReadFile(const std::string& path);  // Errors: kBadData when missing or unreadable
+void FsyncDirectory(const std::string& path);
+void FsyncFile(const std::string& path);  // for files that a library (HDF5) wrote
+// Renames a file or folder that is already fsynced, then fsyncs the directory that holds it.
+void RenameDurably(const std::string& from, const std::string& to);
+// Creates the folder and its parents. Error: kCannotCreate, naming the part that failed and why.
+void CreateFolders(const std::string& path);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_BASE_DURABLE_FILE_H_

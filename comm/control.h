@@ -1,0 +1,64 @@
+// Pure. The control plane: small host values, blocking, on a communicator of its own, so that it never mixes with the
+// data plane's order.
+#ifndef BREAKEVEN_COMM_CONTROL_H_
+#define BREAKEVEN_COMM_CONTROL_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "comm/base/error.h"
+#include "comm/device.h"
+
+namespace breakeven {
+
+class Control {
+ public:
+  Control() = default;
+  virtual ~Control() = default;  // never communicates
+  Control(const Control&) = delete;
+  Control& operator=(const Control&) = delete;
+
+  virtual int rank() const = 0;
+  virtual int world_size() const = 0;
+  virtual int local_rank() const = 0;   // among the ranks of this node, in order of rank
+  virtual int local_size() const = 0;
+  virtual int node_rank() const = 0;    // nodes numbered by their lowest rank
+  virtual int num_nodes() const = 0;
+
+  // COLLECTIVE. Element-wise, in place.
+  virtual void AllReduce(std::span<int64_t> values, ReduceOp op) = 0;
+  // COLLECTIVE. Summed in order of rank: the same bits for the same world size.
+  virtual void AllReduce(std::span<double> values, ReduceOp op) = 0;
+  // COLLECTIVE. The root's text reaches all; any size.
+  virtual void Broadcast(std::string& text, int root) = 0;
+  // COLLECTIVE. Every rank's text, by rank; sizes may differ.
+  virtual std::vector<std::string> AllGather(std::string_view text) = 0;
+  // COLLECTIVE.
+  virtual void Barrier() = 0;
+  // Ends the job with this exit code; from any thread, any state.
+  [[noreturn]] virtual void Abort(int exit_code, std::string_view reason) noexcept = 0;
+  // COLLECTIVE.
+  virtual void Close() = 0;
+
+  int64_t AllReduce(int64_t value, ReduceOp op) {
+    AllReduce(std::span<int64_t>(&value, 1), op);
+    return value;
+  }
+};
+
+// COLLECTIVE. Runs `work` on every rank (or, with `root_only`, on rank 0) and makes a failure of any rank a failure of all:
+// every rank throws the Error of the lowest failing rank, its message prefixed with that rank when others succeeded.
+// So one rank that cannot open a file ends the job instead of hanging it.
+void RunTogether(Control& control, bool root_only, const std::function<void()>& work);
+
+// COLLECTIVE. Throws Error(kind) on every rank when `value` is not the same on all, naming the first two ranks that
+// differ, `what` it is and both values.
+void CheckSameOnAllRanks(Control& control, ErrorKind kind, std::string_view what, std::string_view value);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_CONTROL_H_

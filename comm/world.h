@@ -1,0 +1,57 @@
+// The world of a job: both planes and this rank's place, built once in main and passed down.
+#ifndef BREAKEVEN_COMM_WORLD_H_
+#define BREAKEVEN_COMM_WORLD_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+#include "comm/control.h"
+#include "comm/device.h"
+
+namespace breakeven {
+
+// Order of members = order of construction; Close() first, then destruction in reverse.
+struct World {
+  std::unique_ptr<Control> control;
+  std::unique_ptr<Communicator> data;
+  int local_rank = 0;
+  Device device;
+
+  int rank() const { return control->rank(); }
+  int world_size() const { return control->world_size(); }
+  bool is_root() const { return rank() == 0; }
+  void Close();  // COLLECTIVE
+};
+
+// MPI_Init_thread(MPI_THREAD_MULTIPLE), checked, and MPI_Finalize when it goes away after World::Close. One per process.
+// Errors: kMachine when MPI grants less; kUsage when the launcher promised another world size (SLURM_NTASKS,
+// OMPI_COMM_WORLD_SIZE, PMI_SIZE) than MPI reports: N singletons.
+class MpiSession {
+ public:
+  MpiSession(int* argc, char*** argv);
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+  World MakeWorld();  // COLLECTIVE. Data plane: the mpi_ back end
+};
+
+// World size 1 without MPI, for commands that do not start it and for tests.
+World MakeSingleWorld();
+
+// Runs `body` as `world_size` ranks that are threads of this process, each with its own World; rethrows the first
+// rank's exception after all have ended (a rank that throws makes the others' collectives throw kCommunication).
+void RunThreadWorld(int world_size, const std::function<void(World&)>& body);
+
+// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), and number of CPUs in it.
+struct ProcessPlace {
+  std::string host;
+  std::string cpus;
+  int num_cpus = 0;
+};
+ProcessPlace DescribeProcess();
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_WORLD_H_

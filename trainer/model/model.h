@@ -1,0 +1,73 @@
+// A causal language model over packed, ragged input. Needs ATen; facades for launch are elsewhere (training_run.h,
+// prompt_eval/evaluation.h).
+//
+// Shape suffixes: T tokens of a micro-batch, C hidden size, H heads, K key/value heads, D head size, V vocabulary rows,
+// R rows that carry loss.
+#ifndef BREAKEVEN_TRAINER_MODEL_MODEL_H_
+#define BREAKEVEN_TRAINER_MODEL_MODEL_H_
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "trainer/model/model_config.h"
+
+namespace breakeven {
+
+// Segments laid end to end. All tensors on the model's device.
+struct PackedInput {
+  at::Tensor tokens_T;                  // int64
+  at::Tensor positions_T;               // int64
+  std::vector<int64_t> segment_starts;  // [B+1] on the host
+  int64_t num_tokens() const { return segment_starts.empty() ? 0 : segment_starts.back(); }
+  int64_t num_segments() const { return static_cast<int64_t>(segment_starts.size()) - 1; }
+};
+
+struct NamedParameter {
+  std::string name;        // as in the Hugging Face checkpoint of the family
+  at::Tensor tensor;       // float32 view of the flat parameter buffer; requires grad while training
+  bool decays = false;     // weight decay applies: matrices and embeddings, not norms and biases
+};
+
+// Keys and values of one sequence batch during generation; see kv_cache.h.
+class KvCache;
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  // Every parameter once (a tied head is not listed), in the order in which the forward pass first uses them.
+  virtual std::vector<NamedParameter>& parameters() = 0;
+
+  // Hidden states after the final norm, [T, C], differentiable with respect to the parameters. Attention is causal
+  // within a segment and never crosses one.
+  virtual at::Tensor HiddenStates(const PackedInput& input) = 0;
+
+  // The same for new tokens behind a cache, B segments = the cache's B sequences, no gradient; appends to the cache.
+  virtual at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) = 0;
+
+  // [V, C]; the embedding itself when tied.
+  virtual at::Tensor HeadWeight() = 0;
+};
+
+// Builds the model of config.family with parameters as views of one flat float32 buffer from `data.Allocate`, zeroed.
+// COLLECTIVE (Allocate). Errors: kUsage for an unsupported config value, naming it.
+struct ModelStorage;  // owns the flat buffer and its Memory: trainer/model/flat_parameters.h
+std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& storage);
+
+// Fills the parameters from a Hugging Face folder: model.safetensors or the sharded index; F32, F16, BF16. Validated
+// tensor by tensor: Error(kBadData) lists what is missing, extra or misshapen, with found and expected.
+void LoadWeights(const std::string& folder, Model& model);
+
+// Initialisation as transformers' for the family (normal(0, initializer_range); GPT-2 scales residual projections by
+// 1/sqrt(2·layers)); a function of (seed, parameter name, element) only.
+void InitializeWeights(Model& model, uint64_t seed);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_MODEL_MODEL_H_

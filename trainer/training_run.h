@@ -1,0 +1,39 @@
+// The training run: `breakeven train`. Facade: no libtorch.
+#ifndef BREAKEVEN_TRAINER_TRAINING_RUN_H_
+#define BREAKEVEN_TRAINER_TRAINING_RUN_H_
+
+#include <cstdint>
+#include <string>
+
+#include "comm/world.h"
+#include "trainer/training_config.h"
+
+namespace breakeven {
+
+// What the console's last lines and `--json` say.
+struct TrainSummary {
+  int64_t steps = 0;
+  int64_t epochs = 0;
+  double seconds = 0;
+  int64_t tokens = 0;              // without padding: there is none
+  double tokens_per_second = 0;
+  double compute_share = 0;        // of the time in steps; the three add to 1
+  double communication_share = 0;
+  double input_share = 0;
+  int64_t peak_memory_bytes = 0;   // largest rank
+  int64_t skipped_steps = 0;       // non-finite
+  double final_loss = 0;
+  double best_validation_loss = 0; // NaN without validation
+  std::string last_checkpoint;     // path
+  std::string best_checkpoint;     // path; "" without validation
+};
+
+// COLLECTIVE. Throws Error(kSavedRequeue) after SIGTERM, SIGINT or SIGUSR1 when everything is saved.
+TrainSummary RunTraining(const TrainConfig& config, World& world);
+
+// COLLECTIVE. Everything that can be checked before the first step, and the memory estimate per rank; text for people.
+std::string DryRunTraining(const TrainConfig& config, World& world);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_TRAINING_RUN_H_
