@@ -1,0 +1,140 @@
+// Pure.
+#include "trainer/prompt_eval/eval_config.h"
+
+#include <algorithm>
+#include <set>
+
+#include "comm/base/error.h"
+
+namespace breakeven {
+namespace {
+
+[[noreturn]] void Fail(const std::string& message) { throw Error(ErrorKind::kUsage, message); }
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+std::string SplitNames(const TaskConfig& task) {
+  std::vector<std::string> names;
+  for (const auto& [name, file] : task.splits) names.push_back(name);
+  for (const auto& [name, fraction] : task.split_fractions) names.push_back(name);
+  return Join(names);
+}
+
+bool HasSplit(const TaskConfig& task, const std::string& split) {
+  return task.splits.count(split) != 0 || task.split_fractions.count(split) != 0;
+}
+
+void CheckSplit(const EvalConfig& config, const std::string& key, const std::string& split) {
+  if (!HasSplit(config.task, split)) {
+    Fail(key + ": '" + split + "' is no split of task '" + config.task.name +
+         "'; it has: " + SplitNames(config.task));
+  }
+}
+
+void CheckVariants(const EvalConfig& config) {
+  std::set<std::string> names;
+  for (const PromptConfig& variant : config.prompts.variants) {
+    const std::string where = "prompts.variants '" + variant.name + "'";
+    if (variant.name.empty()) Fail("prompts.variants: a variant has an empty name");
+    if (!names.insert(variant.name).second) {
+      Fail(where + ": the name is used twice; every variant needs its own");
+    }
+    if (variant.num_fewshot == 0) continue;
+    CheckSplit(config, where + ".fewshot_split", variant.fewshot_split);
+    for (const std::string& scored : {config.split, config.sealed_split}) {
+      if (variant.fewshot_split == scored) {
+        Fail(where + ".fewshot_split is '" + scored +
+             "', which is scored: shots with their answers would come from the documents that are "
+             "asked. Draw them from another split, usually train");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void VariantsConfig::VisitFields(FieldVisitor& v) {
+  v.Visit({"variants", "prompts to compare; an empty list is one prompt, the task's own"},
+          variants);
+}
+
+void ExactMatchConfig::VisitFields(FieldVisitor& v) {
+  v.Visit({"ignore_case", "compare in lower case"}, ignore_case);
+  v.Visit({"ignore_punctuation", "leave out ASCII punctuation on both sides"}, ignore_punctuation);
+  v.Visit({"ignore_numbers", "leave out the digits 0-9 on both sides"}, ignore_numbers);
+  v.Visit({"strip", "leave out white space around both sides"}, strip);
+}
+
+void EvalConfig::VisitFields(FieldVisitor& v) {
+  v.Visit({"models",
+           "name: Hugging Face folder or checkpoint. Names 'run@checkpoint' are checkpoints of one "
+           "run, among which `split` chooses before a sealed look"},
+          models);
+  v.Visit({"task", "what is asked"}, task);
+  v.Visit({"prompts", "how it is asked: the variants to compare"}, prompts);
+  v.Visit({"split", "scored with all variants on all models; chooses"}, split);
+  v.Visit({"sealed_split",
+           "scored once, with the variant (and, of each run, the checkpoint) that `split` chose; "
+           "every look is written to a ledger beside the data; empty = no sealed look"},
+          sealed_split);
+  v.Visit({"choose_by", "metric of the choice; empty = the task's first"}, choose_by);
+  v.Visit({"limit", "documents of each split, from its start; 0 = all", AtLeast(0)}, limit);
+  v.Visit({"batch_tokens", "tokens of a forward pass; a longer document stands alone", AtLeast(1)},
+          batch_tokens);
+  v.Visit({"max_length",
+           "tokens that the model may see of a request, longer ones lose their start; 0 = the "
+           "model's number of positions",
+           AtLeast(0)},
+          max_length);
+  v.Visit({"rolling_bos",
+           "rolling perplexity of tokenizers that add a BOS: clean = once; lm_eval = also as a "
+           "scored token, as lm-evaluation-harness does",
+           OneOf({"clean", "lm_eval"})},
+          rolling_bos);
+  v.Visit({"exact_match", "what exact_match forgives"}, exact_match);
+  FieldInfo output_info{"output", "run folder: records and table go to its eval/", Any(), false};
+  v.Visit(output_info, output);
+  v.Visit({"threads", "per rank; 0 = this rank's share of its CPUs", AtLeast(0), false}, threads);
+}
+
+void EvalConfig::Validate() const {
+  task.Validate();
+  for (const auto& [name, path] : models) {
+    if (name.empty()) Fail("models: a model has an empty name");
+    if (path.empty()) Fail("models." + name + ": no folder given");
+  }
+  CheckSplit(*this, "split", split);
+  if (!sealed_split.empty()) {
+    CheckSplit(*this, "sealed_split", sealed_split);
+    if (sealed_split == split) {
+      Fail("sealed_split is '" + split +
+           "', the split that chooses: a score on it would be too good. Choose on another split, "
+           "usually dev, or leave sealed_split empty");
+    }
+  }
+  CheckVariants(*this);
+  const std::string metric = ChoiceMetric(*this);
+  if (std::find(task.metrics.begin(), task.metrics.end(), metric) == task.metrics.end()) {
+    Fail("choose_by: '" + metric + "' is no metric of task '" + task.name +
+         "'; it has: " + Join(task.metrics));
+  }
+}
+
+std::string RunOfModel(std::string_view model_name) {
+  return std::string(model_name.substr(0, model_name.find('@')));
+}
+
+std::string ChoiceMetric(const EvalConfig& config) {
+  if (!config.choose_by.empty()) return config.choose_by;
+  return config.task.metrics.empty() ? "" : config.task.metrics.front();
+}
+
+bool LowerIsBetter(std::string_view metric) {
+  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte";
+}
+
+}  // namespace breakeven
