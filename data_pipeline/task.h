@@ -18,6 +18,7 @@ struct DataFileConfig {
   std::string format = "auto";         // auto (by extension) | jsonl | csv | tsv | text
   std::vector<std::string> columns;    // csv/tsv without a header row: the names
   void VisitFields(FieldVisitor& v);
+  void Validate(const std::string& key) const;  // `key`: where it stands, for messages
 };
 
 struct TaskConfig {
@@ -55,6 +56,7 @@ struct PromptConfig {
   std::string fewshot_sampler = "fixed";   // fixed (one set per seed) | first_n | per_doc (lm-evaluation-harness's draw)
   int64_t fewshot_seed = 1234;
   void VisitFields(FieldVisitor& v);
+  void Validate(const std::string& key = "prompt") const;
 };
 
 }  // namespace breakeven
