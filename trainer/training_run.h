@@ -3,7 +3,9 @@
 #define BREAKEVEN_TRAINER_TRAINING_RUN_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 
 #include "comm/world.h"
 #include "trainer/training_config.h"
@@ -28,11 +30,19 @@ struct TrainSummary {
   std::string best_checkpoint;     // path; "" without validation
 };
 
-// COLLECTIVE. Throws Error(kSavedRequeue) after SIGTERM, SIGINT or SIGUSR1 when everything is saved.
-TrainSummary RunTraining(const TrainConfig& config, World& world);
+// COLLECTIVE. Throws Error(kSavedRequeue) after SIGTERM, SIGINT or SIGUSR1 when everything is saved. `resolved_yaml`
+// is what RUN/config.yaml shall say (the caller has the YAML printer); "" writes none. Installs its own signal handlers
+// while it runs and puts the former ones back. With config.prompt_eval the base model and the saved checkpoints are
+// scored at the end into RUN/eval.
+TrainSummary RunTraining(const TrainConfig& config, World& world,
+                         std::string_view resolved_yaml = "");
 
 // COLLECTIVE. Everything that can be checked before the first step, and the memory estimate per rank; text for people.
 std::string DryRunTraining(const TrainConfig& config, World& world);
+
+// Names and folders of the complete checkpoints of a run, "step_000120" → RUN/checkpoints/step_000120, oldest first.
+// Reads the file system of the calling rank only. Empty when there is none.
+std::map<std::string, std::string> CheckpointsOf(const std::string& run_folder);
 
 }  // namespace breakeven
 
