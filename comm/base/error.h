@@ -25,12 +25,17 @@ enum class ErrorKind : int {
 // key or line, what was found, what was expected, and the remedy. Programmer errors are BE_CHECKs.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  Error(ErrorKind kind, const std::string& message, bool on_all_ranks = false)
+      : std::runtime_error(message), kind_(kind), on_all_ranks_(on_all_ranks) {}
   ErrorKind kind() const { return kind_; }
+  // Every rank throws this same error at the same place (RunTogether and CheckSameOnAllRanks see to it): rank 0 speaks
+  // for all and the job ends in order. Any other error ends the job by Control::Abort.
+  bool on_all_ranks() const { return on_all_ranks_; }
   int exit_code() const { return static_cast<int>(kind_); }
 
  private:
   ErrorKind kind_;
+  bool on_all_ranks_;
 };
 
 // "usage", "bad data", …: the word that the log puts before the message.
