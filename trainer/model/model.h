@@ -1,8 +1,15 @@
-// A causal language model over packed, ragged input. Needs ATen; facades for launch are elsewhere (training_run.h,
-// prompt_eval/evaluation.h).
+// A causal language model over packed, ragged input. Needs ATen; facades for launch are elsewhere
+// (training_run.h, prompt_eval/evaluation.h).
 //
-// Shape suffixes: T tokens of a micro-batch, C hidden size, H heads, K key/value heads, D head size, V vocabulary rows,
-// R rows that carry loss.
+// Shape suffixes: T tokens of a micro-batch, C hidden size, H heads, K key/value heads, D head
+// size, V vocabulary rows, R rows that carry loss.
+//
+// Gradients. Set parameter.tensor.mutable_grad() to views of a flat, zeroed gradient buffer (ViewOf
+// in flat_parameters.h) before the first backward: the functions of trainer/autograd then add into
+// these views and hand autograd nothing. So a "gradient is ready" hook belongs on the parameter's
+// AccumulateGrad node (impl::grad_accumulator(tensor)->add_post_hook, keep the node alive): it runs
+// once per backward, after the last contribution, also for a tied embedding. A
+// PostAccumulateGradHook would never run.
 #ifndef BREAKEVEN_TRAINER_MODEL_MODEL_H_
 #define BREAKEVEN_TRAINER_MODEL_MODEL_H_
 
@@ -28,9 +35,9 @@ struct PackedInput {
 };
 
 struct NamedParameter {
-  std::string name;        // as in the Hugging Face checkpoint of the family
-  at::Tensor tensor;       // float32 view of the flat parameter buffer; requires grad while training
-  bool decays = false;     // weight decay applies: matrices and embeddings, not norms and biases
+  std::string name;     // as in the Hugging Face checkpoint of the family
+  at::Tensor tensor;    // float32 view of the flat parameter buffer; requires grad while training
+  bool decays = false;  // weight decay applies: matrices and embeddings, not norms and biases
 };
 
 // Keys and values of one sequence batch during generation; see kv_cache.h.
@@ -41,31 +48,36 @@ class Model {
   virtual ~Model() = default;
 
   virtual const ModelConfig& config() const = 0;
-  // Every parameter once (a tied head is not listed), in the order in which the forward pass first uses them.
+  // Every parameter once (a tied head is not listed), in the order in which the forward pass first
+  // uses them.
   virtual std::vector<NamedParameter>& parameters() = 0;
 
-  // Hidden states after the final norm, [T, C], differentiable with respect to the parameters. Attention is causal
-  // within a segment and never crosses one.
+  // Hidden states after the final norm, [T, C], differentiable with respect to the parameters.
+  // Attention is causal within a segment and never crosses one. T may be 0. Gradients are prepared
+  // only while at::GradMode is enabled and parameters require them; score under c10::InferenceMode
+  // or at::NoGradGuard.
   virtual at::Tensor HiddenStates(const PackedInput& input) = 0;
 
-  // The same for new tokens behind a cache, B segments = the cache's B sequences, no gradient; appends to the cache.
+  // The same for new tokens behind a cache, no gradient: segment b (which may be empty) continues
+  // sequence b of the cache and is appended to it. positions_T must go on from cache.length(b).
   virtual at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) = 0;
 
   // [V, C]; the embedding itself when tied.
   virtual at::Tensor HeadWeight() = 0;
 };
 
-// Builds the model of config.family with parameters as views of one flat float32 buffer from `data.Allocate`, zeroed.
-// COLLECTIVE (Allocate). Errors: kUsage for an unsupported config value, naming it.
+// Builds the model of config.model_type with parameters as views of storage.parameters_P, zeroed,
+// requires_grad set. COLLECTIVE (Allocate). `storage` must outlive the model.
 struct ModelStorage;  // owns the flat buffer and its Memory: trainer/model/flat_parameters.h
 std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& storage);
 
-// Fills the parameters from a Hugging Face folder: model.safetensors or the sharded index; F32, F16, BF16. Validated
-// tensor by tensor: Error(kBadData) lists what is missing, extra or misshapen, with found and expected.
+// Fills the parameters from a Hugging Face folder: model.safetensors or the sharded index; F32,
+// F16, BF16. Validated tensor by tensor: Error(kBadData) lists what is missing, extra or misshapen,
+// with found and expected.
 void LoadWeights(const std::string& folder, Model& model);
 
-// Initialisation as transformers' for the family (normal(0, initializer_range); GPT-2 scales residual projections by
-// 1/sqrt(2·layers)); a function of (seed, parameter name, element) only.
+// Initialisation as transformers' for the family (normal(0, initializer_range); GPT-2 scales
+// residual projections by 1/sqrt(2·layers)); a function of (seed, parameter name, element) only.
 void InitializeWeights(Model& model, uint64_t seed);
 
 }  // namespace breakeven

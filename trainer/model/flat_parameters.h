@@ -1,0 +1,57 @@
+// The one flat float32 buffer that holds every parameter of a model. Gradients and optimizer
+// moments are buffers of the same layout, so buckets, ZeRO shards, hashes and checkpoint slices are
+// ranges of elements.
+#ifndef BREAKEVEN_TRAINER_MODEL_FLAT_PARAMETERS_H_
+#define BREAKEVEN_TRAINER_MODEL_FLAT_PARAMETERS_H_
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+
+namespace breakeven {
+
+// Every parameter starts at a multiple of this many float32 elements (64 bytes).
+inline constexpr int64_t kParameterAlignment = 16;
+
+// Where a parameter lies in a flat buffer, in elements.
+struct ParameterRange {
+  std::string name;  // as in the Hugging Face checkpoint
+  std::vector<int64_t> shape;
+  int64_t offset = 0;  // multiple of kParameterAlignment
+  int64_t numel = 0;   // elements from offset + numel to the next offset are padding: always zero
+  bool decays = false;
+};
+
+// P: elements of the flat buffer, padding included. Must outlive the model and every tensor that
+// views it, and be destroyed before the communicator's Close().
+struct ModelStorage {
+  // Memory of the process's own, for evaluation and tests.
+  ModelStorage() = default;
+  // Memory from `communicator.Allocate`, so that a broadcast of the weights needs no copy.
+  explicit ModelStorage(Communicator& data) : communicator(&data) {}
+  ModelStorage(const ModelStorage&) = delete;
+  ModelStorage& operator=(const ModelStorage&) = delete;
+
+  // COLLECTIVE when made from a communicator. Lays the parameters out in the given order (sets
+  // every offset, numel) and allocates parameters_P, zeroed. BuildModel calls it, once.
+  void Allocate(std::vector<ParameterRange> parameters);
+
+  int64_t num_elements() const { return parameters_P.numel(); }
+
+  Communicator* communicator = nullptr;
+  Memory memory;                       // empty when communicator is null
+  at::Tensor parameters_P;             // float32, flat
+  std::vector<ParameterRange> ranges;  // in the order in which the forward pass first uses them
+};
+
+// The parameter's view [shape] of a flat buffer with the storage's layout: parameters, gradients or
+// moments.
+at::Tensor ViewOf(const at::Tensor& flat_P, const ParameterRange& range);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_MODEL_FLAT_PARAMETERS_H_

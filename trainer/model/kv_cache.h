@@ -1,0 +1,61 @@
+// Keys and values of B sequences, so that new tokens need not run the old ones again.
+//
+//   KvCache cache(model.config(), prompts, longest + max_new_tokens);
+//   hidden_TC = model.HiddenStates(all_prompts, cache);     // ragged prefill: segment b starts
+//   sequence b hidden_BC = model.HiddenStates(one_token_each, cache);  // one step; a finished
+//   sequence has an empty segment
+//
+// Shape suffixes: L layers, B sequences, M room in tokens, K key/value heads, D head size.
+#ifndef BREAKEVEN_TRAINER_MODEL_KV_CACHE_H_
+#define BREAKEVEN_TRAINER_MODEL_KV_CACHE_H_
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "trainer/model/model_config.h"
+
+namespace breakeven {
+
+class KvCache {
+ public:
+  // Room for max_tokens tokens in each of num_sequences sequences, all empty. 8·L·K·D bytes a
+  // token, touched only as tokens arrive.
+  KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens);
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+
+  int64_t num_sequences() const { return static_cast<int64_t>(lengths_.size()); }
+  int64_t max_tokens() const { return max_tokens_; }
+  // Tokens that sequence b holds: the next token's position.
+  int64_t length(int64_t b) const { return lengths_[static_cast<size_t>(b)]; }
+
+  // Forgets the tokens of sequence b from `length` on. Scoring choices behind a shared prompt:
+  // score, truncate, next.
+  void Truncate(int64_t b, int64_t length);
+  // Sequence `to` becomes a copy of `from` (of `source`, which may be another cache of the same
+  // model).
+  void CopySequence(int64_t from, int64_t to) { CopySequence(*this, from, to); }
+  void CopySequence(const KvCache& source, int64_t from, int64_t to);
+
+  // For the models. Writes rows [n, K·D] of one layer behind what the sequence holds; lengths grow
+  // in Advance only, when all layers are written. Error(kInternal) beyond max_tokens.
+  void Write(int64_t layer, int64_t b, const at::Tensor& keys_nKD, const at::Tensor& values_nKD);
+  // Views [K, length, D] over the first `length` tokens of the sequence.
+  at::Tensor Keys(int64_t layer, int64_t b, int64_t length) const;
+  at::Tensor Values(int64_t layer, int64_t b, int64_t length) const;
+  void Advance(int64_t b, int64_t num_tokens);
+
+ private:
+  int64_t max_tokens_;
+  int64_t num_kv_heads_;
+  int64_t head_dim_;
+  at::Tensor keys_LBMKD_;
+  at::Tensor values_LBMKD_;
+  std::vector<int64_t> lengths_;
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_MODEL_KV_CACHE_H_
