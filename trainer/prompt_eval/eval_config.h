@@ -19,9 +19,10 @@ struct VariantsConfig {
   void VisitFields(FieldVisitor& v);
 };
 
-// What exact_match forgives on both sides, in this order (lm-evaluation-harness's options of the metric).
+// What exact_match forgives on both sides, in this order (lm-evaluation-harness's options of the
+// metric).
 struct ExactMatchConfig {
-  bool ignore_case = false;         // ASCII and the simple case pairs of Latin-1, Greek and Cyrillic
+  bool ignore_case = false;  // ASCII and the simple case pairs of Latin-1, Greek and Cyrillic
   bool ignore_punctuation = false;  // Python's string.punctuation
   bool ignore_numbers = false;      // 0-9
   bool strip = true;                // white space around the generated text and the target
@@ -29,22 +30,24 @@ struct ExactMatchConfig {
 };
 
 struct EvalConfig {
-  // Name → Hugging Face folder or checkpoint. Names "run@checkpoint" are checkpoints of one run: where a sealed look is
-  // asked for, dev chooses one of them (and its variant) for the run; a name without '@' is a run of its own.
+  // Name → Hugging Face folder or checkpoint. Names "run@checkpoint" are checkpoints of one run:
+  // where a sealed look is asked for, dev chooses one of them (and its variant) for the run; a name
+  // without '@' is a run of its own.
   std::map<std::string, std::string> models;
   TaskConfig task;
   VariantsConfig prompts;
   std::string split = "dev";
-  // Test is looked at once: dev chooses one variant for each run, and only these are scored on `sealed_split`.
-  std::string sealed_split;                   // "" = no sealed look
-  std::string choose_by;                      // metric for the choice; "" = the task's first
-  int64_t limit = 0;                          // first N documents of each split; 0 = all
-  int64_t batch_tokens = 2048;                // per forward pass
-  int64_t max_length = 0;                     // tokens that a request may have; 0 = the model's positions
-  std::string rolling_bos = "clean";          // clean | lm_eval
+  // Test is looked at once: dev chooses one variant for each run, and only these are scored on
+  // `sealed_split`.
+  std::string sealed_split;           // "" = no sealed look
+  std::string choose_by;              // metric for the choice; "" = the task's first
+  int64_t limit = 0;                  // first N documents of each split; 0 = all
+  int64_t batch_tokens = 2048;        // per forward pass
+  int64_t max_length = 0;             // tokens that a request may have; 0 = the model's positions
+  std::string rolling_bos = "clean";  // clean | lm_eval
   ExactMatchConfig exact_match;
-  std::string output;                         // run folder: files go to output/eval/; "" = train's own run folder
-  int64_t threads = 0;                        // per rank
+  std::string output;   // run folder: files go to output/eval/; "" = train's own run folder
+  int64_t threads = 0;  // per rank
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };

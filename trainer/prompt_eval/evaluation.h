@@ -25,10 +25,10 @@ struct ArmSummary {
   int64_t num_documents = 0;
   std::map<std::string, MetricValue> metrics;
   double seconds = 0;
-  int64_t tokens = 0;              // fed to the model
+  int64_t tokens = 0;  // fed to the model
   double mean_prompt_tokens = 0;
   int64_t num_truncated = 0;
-  bool chosen = false;             // by dev, for the sealed split
+  bool chosen = false;  // by dev, for the sealed split
 };
 
 struct EvalSummary {
@@ -36,8 +36,8 @@ struct EvalSummary {
   std::string records_path;
 };
 
-// COLLECTIVE. Writes records.jsonl, summary.json and table.md under config.output. Records and scores are bit-equal for
-// any number of ranks with the same threads per rank.
+// COLLECTIVE. Writes records.jsonl, summary.json and table.md under config.output. Records and
+// scores are bit-equal for any number of ranks with the same threads per rank.
 EvalSummary RunEvaluation(const EvalConfig& config, World& world);
 std::string DryRunEvaluation(const EvalConfig& config, World& world);  // COLLECTIVE
 

@@ -18,13 +18,13 @@ struct GenerateConfig {
   bool apply_chat_template = false;
   std::string system;
   int64_t max_new_tokens = 64;
-  std::vector<std::string> until;    // stop strings
-  double temperature = 0;            // 0 = greedy
+  std::vector<std::string> until;  // stop strings
+  double temperature = 0;          // 0 = greedy
   double top_p = 1;
-  int64_t top_k = 0;                 // 0 = all
+  int64_t top_k = 0;  // 0 = all
   int64_t seed = 0;
   int64_t threads = 0;
-  std::string output;                // JSONL; "" = stdout
+  std::string output;  // JSONL; "" = stdout
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };

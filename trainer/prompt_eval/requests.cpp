@@ -1,0 +1,226 @@
+// Pure.
+#include "trainer/prompt_eval/requests.h"
+
+#include <algorithm>
+#include <map>
+
+#include "comm/base/error.h"
+#include "data_pipeline/tokenizer/encode_pair.h"
+
+namespace breakeven {
+namespace {
+
+[[noreturn]] void Fail(const std::string& message) { throw Error(ErrorKind::kBadData, message); }
+
+// One code point of valid UTF-8 and how many bytes it has.
+std::pair<uint32_t, size_t> Decode(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(text[i])); };
+  const uint32_t first = byte(0);
+  const size_t size = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  if (size == 1 || size > text.size()) return {first, 1};
+  uint32_t code = first & (0xFFU >> (size + 1));
+  for (size_t i = 1; i < size; ++i) code = (code << 6) | (byte(i) & 0x3FU);
+  return {code, size};
+}
+
+// Python's str.isspace, which its regular expressions use for \s.
+bool IsSpace(uint32_t code) {
+  return (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x20) || code == 0x85 ||
+         code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
+         code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+}
+
+ScoredText Measure(const std::string& text, int64_t num_tokens) {
+  return {text, num_tokens, std::ssize(text), CountCodePoints(text)};
+}
+
+class Builder {
+ public:
+  Builder(const TaskConfig& task, const ExampleRenderer& renderer, const Tokenizer& tokenizer,
+          const RequestOptions& options)
+      : task_(task), renderer_(renderer), tokenizer_(tokenizer), options_(options) {}
+
+  DocumentRequests Build(const Document& document, std::span<const Document* const> shots) const {
+    if (task_.output_type == "loglikelihood_rolling") return Rolling(document);
+    if (task_.output_type == "generate_until") return Generation(document, shots);
+    return Choices(document, shots);
+  }
+
+ private:
+  DocumentRequests Choices(const Document& document, std::span<const Document* const> shots) const {
+    DocumentRequests result;
+    const std::vector<std::string> choices = renderer_.Choices(document);
+    CheckChoices(choices);
+    result.gold = renderer_.GoldIndex(document);
+    if (result.gold < 0 || result.gold >= std::ssize(choices)) {
+      Fail("the right answer is choice " + std::to_string(result.gold) + " of " +
+           std::to_string(choices.size()) + " (counted from 0)");
+    }
+    result.target = choices[result.gold];
+    const std::string context = renderer_.Context(document, shots);
+    for (const std::string& choice : choices) {
+      EncodedPair pair = EncodePair(tokenizer_, context, renderer_.delimiter() + choice);
+      const int64_t num_scored = std::ssize(pair.continuation);
+      if (num_scored == 0) Fail("choice '" + choice + "' has no token");
+      if (num_scored > options_.max_length) {
+        Fail("choice '" + choice.substr(0, 60) + "' has " + std::to_string(num_scored) +
+             " tokens, but the model sees " + std::to_string(options_.max_length) + " at once");
+      }
+      result.boundary_merge = result.boundary_merge || pair.boundary_merge;
+      result.requests.push_back(
+          MakeRequest(pair.context, pair.continuation, options_.max_length, result.truncated));
+      result.texts.push_back(Measure(choice, num_scored));
+    }
+    const TokenRequest& first = result.requests.front();
+    result.prompt_tokens = std::ssize(first.tokens) - first.num_scored;
+    return result;
+  }
+
+  static void CheckChoices(const std::vector<std::string>& choices) {
+    if (choices.size() < 2) {
+      Fail("doc_to_choice gives " + std::to_string(choices.size()) +
+           " choice(s); a choice needs at least two");
+    }
+    std::map<std::string_view, size_t> first_place;
+    for (size_t i = 0; i < choices.size(); ++i) {
+      if (choices[i].empty()) Fail("choice " + std::to_string(i) + " is empty");
+      const auto [place, is_new] = first_place.emplace(choices[i], i);
+      if (!is_new) {
+        Fail("choices " + std::to_string(place->second) + " and " + std::to_string(i) +
+             " are both '" + choices[i] + "'; which of them is right cannot be told");
+      }
+    }
+  }
+
+  DocumentRequests Rolling(const Document& document) const {
+    DocumentRequests result;
+    result.target = renderer_.Target(document);
+    const std::optional<int32_t> prefix =
+        tokenizer_.bos_id().has_value() ? tokenizer_.bos_id() : tokenizer_.eos_id();
+    if (!prefix.has_value()) {
+      Fail("the tokenizer in '" + tokenizer_.folder() +
+           "' has neither a BOS nor an EOS token to put before a text");
+    }
+    const std::vector<int32_t> tokens = options_.rolling_bos_scored
+                                            ? EncodePrompt(tokenizer_, result.target)
+                                            : tokenizer_.Encode(result.target, false);
+    if (tokens.empty()) Fail("the text to score is empty");
+    result.requests = RollingWindows(tokens, *prefix, options_.max_length);
+    result.texts.push_back(Measure(result.target, std::ssize(tokens)));
+    return result;
+  }
+
+  DocumentRequests Generation(const Document& document,
+                              std::span<const Document* const> shots) const {
+    DocumentRequests result;
+    result.target = renderer_.Target(document);
+    std::vector<int32_t> tokens = EncodePrompt(tokenizer_, renderer_.Context(document, shots));
+    if (tokens.empty()) {
+      const std::optional<int32_t> prefix =
+          tokenizer_.bos_id().has_value() ? tokenizer_.bos_id() : tokenizer_.eos_id();
+      if (!prefix.has_value())
+        Fail("the prompt is empty, and the tokenizer has no BOS to start with");
+      tokens.push_back(*prefix);
+    }
+    const int64_t room = options_.max_length - options_.max_new_tokens;
+    if (std::ssize(tokens) > room) {
+      tokens.erase(tokens.begin(), tokens.end() - room);
+      result.truncated = true;
+    }
+    result.prompt_tokens = std::ssize(tokens);
+    result.requests.push_back({std::move(tokens), 0});
+    return result;
+  }
+
+  const TaskConfig& task_;
+  const ExampleRenderer& renderer_;
+  const Tokenizer& tokenizer_;
+  const RequestOptions& options_;
+};
+
+}  // namespace
+
+std::vector<DocumentRequests> BuildRequests(
+    const TaskConfig& task, const PromptConfig& prompt, const ExampleRenderer& renderer,
+    const Tokenizer& tokenizer, std::span<const Document> documents, std::span<const Document> pool,
+    const std::vector<std::vector<int64_t>>& shots, const RequestOptions& options) {
+  BE_CHECK(options.max_length >= 1, "max_length " + std::to_string(options.max_length));
+  BE_CHECK(shots.size() == documents.size(), "shots of every document");
+  if (task.output_type == "generate_until" && options.max_new_tokens >= options.max_length) {
+    throw Error(ErrorKind::kUsage,
+                "task '" + task.name + "': max_gen_toks is " +
+                    std::to_string(options.max_new_tokens) + ", but the model sees only " +
+                    std::to_string(options.max_length) + " tokens at once; make it smaller");
+  }
+  const Builder builder(task, renderer, tokenizer, options);
+  std::vector<DocumentRequests> result;
+  result.reserve(documents.size());
+  for (size_t i = 0; i < documents.size(); ++i) {
+    std::vector<const Document*> examples;
+    for (int64_t shot : shots[i]) examples.push_back(&pool[shot]);
+    try {
+      result.push_back(builder.Build(documents[i], examples));
+    } catch (const Error& error) {
+      const std::string where = "task '" + task.name + "', variant '" + prompt.name +
+                                "', document on line " + std::to_string(documents[i].line) + ": ";
+      throw Error(error.kind(), where + error.what());
+    }
+  }
+  return result;
+}
+
+TokenRequest MakeRequest(std::span<const int32_t> context, std::span<const int32_t> continuation,
+                         int64_t max_length, bool& truncated) {
+  TokenRequest request;
+  request.num_scored = std::ssize(continuation);
+  request.tokens.assign(context.begin(), context.end());
+  request.tokens.insert(request.tokens.end(), continuation.begin(), continuation.end());
+  const int64_t excess = std::ssize(request.tokens) - (max_length + 1);
+  if (excess > 0) {
+    request.tokens.erase(request.tokens.begin(), request.tokens.begin() + excess);
+    truncated = true;
+  }
+  return request;
+}
+
+std::vector<TokenRequest> RollingWindows(std::span<const int32_t> tokens, int32_t prefix,
+                                         int64_t max_length) {
+  std::vector<TokenRequest> windows;
+  const int64_t size = std::ssize(tokens);
+  for (int64_t done = 0; done < size;) {
+    const int64_t end = std::min(size, done + max_length);
+    const int64_t begin = std::max<int64_t>(0, end - max_length - 1);
+    TokenRequest window;
+    window.num_scored = end - done;
+    if (done == 0) window.tokens.push_back(prefix);
+    window.tokens.insert(window.tokens.end(), tokens.begin() + begin, tokens.begin() + end);
+    windows.push_back(std::move(window));
+    done = end;
+  }
+  return windows;
+}
+
+int64_t CountCodePoints(std::string_view utf8) {
+  return std::count_if(utf8.begin(), utf8.end(),
+                       [](char c) { return (static_cast<uint8_t>(c) & 0xC0U) != 0x80U; });
+}
+
+int64_t CountWords(std::string_view utf8) {
+  int64_t words = 1;
+  bool in_space = false;
+  while (!utf8.empty()) {
+    const auto [code, size] = Decode(utf8);
+    const bool space = IsSpace(code);
+    if (space && !in_space) ++words;
+    in_space = space;
+    utf8.remove_prefix(size);
+  }
+  return words;
+}
+
+std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, std::string_view text) {
+  const std::string& bos = tokenizer.bos_token();
+  return tokenizer.Encode(text, bos.empty() || !text.starts_with(bos));
+}
+
+}  // namespace breakeven

@@ -1,0 +1,104 @@
+// Pure.
+#include "trainer/prompt_eval/score_plan.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+#include "comm/base/error.h"
+
+namespace breakeven {
+namespace {
+
+int64_t FedTokens(const TokenRequest& request) { return std::ssize(request.tokens) - 1; }
+
+int64_t CommonPrefix(const TokenRequest& a, const TokenRequest& b, int64_t limit) {
+  int64_t length = 0;
+  while (length < limit && a.tokens[length] == b.tokens[length]) ++length;
+  return length;
+}
+
+// Longest prefix of all requests that is fed in each; 0 when they do not even begin alike (left
+// truncation can do that).
+int64_t SharedPrefix(const std::vector<TokenRequest>& requests) {
+  int64_t shared = FedTokens(requests.front());
+  for (const TokenRequest& request : requests) {
+    shared = CommonPrefix(requests.front(), request, std::min(shared, FedTokens(request)));
+  }
+  return shared;
+}
+
+void AppendUnits(const DocumentRequests& document, int64_t number, std::vector<ScoreUnit>& units) {
+  const std::vector<TokenRequest>& requests = document.requests;
+  for (const TokenRequest& request : requests) {
+    BE_CHECK(request.num_scored >= 1 && request.num_scored < std::ssize(request.tokens),
+             "request of document " + std::to_string(number));
+  }
+  const int64_t shared = requests.size() > 1 ? SharedPrefix(requests) : 0;
+  if (shared == 0) {
+    for (int64_t part = 0; part < std::ssize(requests); ++part) {
+      const int64_t fed = FedTokens(requests[part]);
+      units.push_back({number, {part}, fed, fed});
+    }
+    return;
+  }
+  ScoreUnit unit{number, std::vector<int64_t>(requests.size()), shared, shared};
+  std::iota(unit.parts.begin(), unit.parts.end(), 0);
+  for (const TokenRequest& request : requests) unit.fed_tokens += FedTokens(request) - shared;
+  units.push_back(std::move(unit));
+}
+
+// Matrix products grow with the fed tokens, attention with the tokens that each of them looks at;
+// their ratio is about length / (6 · hidden size), here of a model with 768 (performance.md). Only
+// balance depends on it.
+double Cost(const ScoreUnit& unit) {
+  constexpr double kTokensOfEqualCost = 6 * 768;
+  const double prefix = static_cast<double>(unit.prefix_tokens);
+  const double rest = static_cast<double>(unit.fed_tokens - unit.prefix_tokens);
+  const double attention = prefix * prefix / 2 + rest * prefix;
+  return prefix + rest + attention / kTokensOfEqualCost;
+}
+
+}  // namespace
+
+ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens) {
+  ScorePlan plan;
+  for (size_t i = 0; i < documents.size(); ++i) {
+    if (!documents[i].requests.empty()) {
+      AppendUnits(documents[i], static_cast<int64_t>(i), plan.units);
+    }
+  }
+  std::vector<int64_t> order(plan.units.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+    return plan.units[a].fed_tokens > plan.units[b].fed_tokens;
+  });
+  for (int64_t number : order) {
+    const ScoreUnit& unit = plan.units[number];
+    const bool fits =
+        !plan.batches.empty() && plan.batches.back().fed_tokens + unit.fed_tokens <= batch_tokens;
+    if (!fits) plan.batches.emplace_back();
+    ScoreBatch& batch = plan.batches.back();
+    batch.units.push_back(number);
+    batch.fed_tokens += unit.fed_tokens;
+    batch.cost += Cost(unit);
+  }
+  return plan;
+}
+
+std::vector<int> DealBatches(std::span<const ScoreBatch> batches, int world_size) {
+  std::vector<int64_t> order(batches.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return batches[a].cost > batches[b].cost; });
+  std::vector<double> load(world_size, 0.0);
+  std::vector<int> rank_of(batches.size());
+  for (int64_t number : order) {
+    const auto least = std::min_element(load.begin(), load.end());
+    *least += batches[number].cost;
+    rank_of[number] = static_cast<int>(least - load.begin());
+  }
+  return rank_of;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,48 @@
+// Pure. Which requests run together. Every rank computes the same list of batches from the complete
+// list of documents and deals them out whole, so what a batch computes depends on neither the
+// number of ranks nor the rank.
+#ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_SCORE_PLAN_H_
+#define BREAKEVEN_TRAINER_PROMPT_EVAL_SCORE_PLAN_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "trainer/prompt_eval/requests.h"
+
+namespace breakeven {
+
+// Requests of one document that begin with the same tokens: these are fed once, what differs behind
+// them.
+struct ScoreUnit {
+  int64_t document = 0;
+  std::vector<int64_t> parts;  // indices into the document's requests
+  // Shared tokens at the start of every part; at least 1. The last token of a request is never fed,
+  // so this is at most the shortest part's size − 1. It may reach into the continuations, and its
+  // last token predicts a scored one.
+  int64_t prefix_tokens = 0;
+  int64_t fed_tokens = 0;  // prefix once + the rest of each part
+};
+
+struct ScoreBatch {
+  std::vector<int64_t> units;
+  int64_t fed_tokens = 0;
+  double cost = 0;  // predicted, in any unit
+};
+
+struct ScorePlan {
+  std::vector<ScoreUnit> units;
+  std::vector<ScoreBatch>
+      batches;  // longest units first: what does not fit into memory fails at the start
+};
+
+// `batch_tokens` bounds a batch's fed tokens; a longer unit stands alone.
+ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens);
+
+// The rank of each batch: the next most expensive one to the rank that has least to do, the lowest
+// such rank.
+std::vector<int> DealBatches(std::span<const ScoreBatch> batches, int world_size);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_PROMPT_EVAL_SCORE_PLAN_H_

@@ -1,0 +1,44 @@
+// Log-likelihoods of continuations: the first of the two calls that a model is for evaluation.
+#ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_SCORER_H_
+#define BREAKEVEN_TRAINER_PROMPT_EVAL_SCORER_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "comm/control.h"
+#include "trainer/model/model.h"
+#include "trainer/prompt_eval/score_plan.h"
+
+namespace breakeven {
+
+struct RequestScore {
+  double loglikelihood =
+      0;  // natural log, of all scored tokens; each computed in float32, summed in float64
+  bool is_greedy = true;  // every scored token has the largest logit of its row
+};
+
+struct ScoreResult {
+  std::vector<std::vector<RequestScore>> documents;  // [document][request]
+  int64_t fed_tokens = 0;                            // by all ranks
+  double compute_seconds = 0;                        // in batches, summed over ranks
+};
+
+// One batch, without gradients. Every unit's prefix runs once; what differs runs behind copies of
+// its keys and values. A function of the batch's tokens alone (on one machine with one number of
+// threads). Scores in order of units, parts.
+std::vector<std::vector<RequestScore>> ScoreBatchUnits(Model& model, const ScorePlan& plan,
+                                                       const ScoreBatch& batch,
+                                                       std::span<const DocumentRequests> documents);
+
+// COLLECTIVE, but no rank waits for another before all have done their batches. The result is the
+// same on every rank, and bit-equal for any number of ranks with the same threads per rank.
+// `on_batch(units)` after each of this rank's batches.
+ScoreResult LogLikelihood(Model& model, Control& control,
+                          std::span<const DocumentRequests> documents, int64_t batch_tokens,
+                          const std::function<void(int64_t)>& on_batch = {});
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_PROMPT_EVAL_SCORER_H_
