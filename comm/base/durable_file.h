@@ -1,5 +1,6 @@
-// Files that survive a crash: written beside their name, checked, fsynced, renamed, directory fsynced
-// (../shared facts: a rename without fsync loses both versions on xfs). Every return code is checked before the rename.
+// Files that survive a crash: written as `path`.tmp, fsynced, closed, renamed, directory fsynced (after a power cut, a
+// rename without an fsync before it loses the old version as well as the new). Every return code is checked before the
+// rename. Fault points: durable_file.write, durable_file.fsync, durable_file.rename, numbered by call.
 #ifndef BREAKEVEN_COMM_BASE_DURABLE_FILE_H_
 #define BREAKEVEN_COMM_BASE_DURABLE_FILE_H_
 

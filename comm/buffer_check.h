@@ -1,0 +1,36 @@
+// Pure. What every back end asks of the buffers it is handed.
+#ifndef BREAKEVEN_COMM_BUFFER_CHECK_H_
+#define BREAKEVEN_COMM_BUFFER_CHECK_H_
+
+#include <string>
+
+#include "comm/base/error.h"
+#include "comm/device.h"
+
+namespace breakeven {
+
+// A broken caller, not a broken network: kInternal.
+inline void CheckHostBuffer(const Buffer& buffer) {
+  BE_CHECK(buffer.count >= 0, "count " + std::to_string(buffer.count));
+  BE_CHECK(buffer.count == 0 || buffer.data != nullptr, "no data");
+  BE_CHECK(!buffer.device.is_cuda(), "this back end moves host memory only");
+}
+
+// `whole` holds one part of `part`'s size for each rank.
+inline void CheckParts(const Buffer& whole, const Buffer& part, int world_size) {
+  CheckHostBuffer(whole);
+  CheckHostBuffer(part);
+  BE_CHECK(whole.dtype == part.dtype, "the two buffers differ in dtype");
+  BE_CHECK(whole.count == part.count * world_size,
+           std::to_string(whole.count) + " elements for " + std::to_string(world_size) +
+               " ranks of " + std::to_string(part.count));
+}
+
+// The address of element `index`.
+inline char* At(const Buffer& buffer, int64_t index) {
+  return static_cast<char*>(buffer.data) + index * SizeOf(buffer.dtype);
+}
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_BUFFER_CHECK_H_
