@@ -38,8 +38,8 @@ void CheckSplit(const EvalConfig& config, const std::string& key, const std::str
 void CheckVariants(const EvalConfig& config) {
   std::set<std::string> names;
   for (const PromptConfig& variant : config.prompts.variants) {
+    variant.Validate("prompts.variants");
     const std::string where = "prompts.variants '" + variant.name + "'";
-    if (variant.name.empty()) Fail("prompts.variants: a variant has an empty name");
     if (!names.insert(variant.name).second) {
       Fail(where + ": the name is used twice; every variant needs its own");
     }
@@ -118,9 +118,10 @@ void EvalConfig::Validate() const {
   }
   CheckVariants(*this);
   const std::string metric = ChoiceMetric(*this);
-  if (std::find(task.metrics.begin(), task.metrics.end(), metric) == task.metrics.end()) {
+  const std::vector<std::string> metrics = EvalMetrics(task);
+  if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
     Fail("choose_by: '" + metric + "' is no metric of task '" + task.name +
-         "'; it has: " + Join(task.metrics));
+         "'; it has: " + Join(metrics));
   }
 }
 
@@ -128,9 +129,20 @@ std::string RunOfModel(std::string_view model_name) {
   return std::string(model_name.substr(0, model_name.find('@')));
 }
 
+std::vector<std::string> EvalMetrics(const TaskConfig& task) {
+  if (!task.metrics.empty()) return task.metrics;
+  if (task.output_type == "multiple_choice") return {"acc", "acc_norm"};
+  if (task.output_type == "generate_until") return {"exact_match"};
+  return {"word_perplexity", "byte_perplexity", "bits_per_byte"};
+}
+
+std::vector<PromptConfig> EvalVariants(const EvalConfig& config) {
+  if (!config.prompts.variants.empty()) return config.prompts.variants;
+  return {PromptConfig{}};
+}
+
 std::string ChoiceMetric(const EvalConfig& config) {
-  if (!config.choose_by.empty()) return config.choose_by;
-  return config.task.metrics.empty() ? "" : config.task.metrics.front();
+  return config.choose_by.empty() ? EvalMetrics(config.task).front() : config.choose_by;
 }
 
 bool LowerIsBetter(std::string_view metric) {

@@ -22,7 +22,7 @@ struct VariantsConfig {
 // What exact_match forgives on both sides, in this order (lm-evaluation-harness's options of the
 // metric).
 struct ExactMatchConfig {
-  bool ignore_case = false;  // ASCII and the simple case pairs of Latin-1, Greek and Cyrillic
+  bool ignore_case = false;         // Python's str.lower
   bool ignore_punctuation = false;  // Python's string.punctuation
   bool ignore_numbers = false;      // 0-9
   bool strip = true;                // white space around the generated text and the target
@@ -54,6 +54,11 @@ struct EvalConfig {
 
 // The run that a model's name belongs to: what stands before the first '@', else the whole name.
 std::string RunOfModel(std::string_view model_name);
+
+// The task's metrics, or all of its output type when it names none.
+std::vector<std::string> EvalMetrics(const TaskConfig& task);
+// The prompts to compare; one with all of the task's own templates when the config names none.
+std::vector<PromptConfig> EvalVariants(const EvalConfig& config);
 
 // The metric that dev chooses by, and whether less is better (perplexities, bits).
 std::string ChoiceMetric(const EvalConfig& config);

@@ -14,35 +14,52 @@ namespace breakeven {
 
 struct MetricValue {
   double value = 0;
-  double standard_error = 0;  // NaN where n < 2 or the metric has none
+  double standard_error = 0;  // NaN where n < 2
 };
 
-// One row of the table.
+// One row of the table: a model under a variant on a split.
 struct ArmSummary {
   std::string model;
   std::string variant;
   std::string split;
   int64_t num_documents = 0;
   std::map<std::string, MetricValue> metrics;
-  double seconds = 0;
-  int64_t tokens = 0;  // fed to the model
+  double seconds = 0;          // wall clock
+  double compute_seconds = 0;  // in forward passes, summed over ranks
+  int64_t tokens = 0;          // fed to the model
   double mean_prompt_tokens = 0;
   int64_t num_truncated = 0;
+  int64_t num_boundary_merges = 0;
   bool chosen = false;  // by dev, for the sealed split
+  std::string model_hash;
+  std::string template_hash;
 };
 
 struct EvalSummary {
-  std::vector<ArmSummary> arms;
+  std::string task;
+  std::vector<ArmSummary>
+      arms;  // all on `split` in order of model and variant, then the chosen on the sealed split
+  std::string choose_by;
+  std::string sealed_split;  // "" = no sealed look
+  int64_t look = 0;          // which look at this sealed split it was, counted from 1
+  int64_t num_looks = 0;     // that the ledgers know of
   std::string records_path;
 };
 
-// COLLECTIVE. Writes records.jsonl, summary.json and table.md under config.output. Records and
-// scores are bit-equal for any number of ranks with the same threads per rank.
+// COLLECTIVE. Writes records.jsonl, summary.json and table.md to <config.output>/eval/, each
+// appearing whole or not at all. Records and scores are bit-equal for any number of ranks with the
+// same threads per rank. With a sealed split, ledger.jsonl there and <data file>.ledger.jsonl are
+// written before it is scored.
 EvalSummary RunEvaluation(const EvalConfig& config, World& world);
-std::string DryRunEvaluation(const EvalConfig& config, World& world);  // COLLECTIVE
+// COLLECTIVE. Reads data, models' configs and tokenizers, builds every request, writes nothing;
+// text for people.
+std::string DryRunEvaluation(const EvalConfig& config, World& world);
 
-// Markdown: model × variant, n, metric ± standard error, tokens, seconds.
+// Markdown: model × variant, n, metric ± standard error, tokens, seconds; footnotes on what was
+// chosen, looked at, cut.
 std::string FormatTable(const EvalSummary& summary);
+// The same as JSON: summary.json.
+std::string FormatSummaryJson(const EvalSummary& summary);
 
 }  // namespace breakeven
 

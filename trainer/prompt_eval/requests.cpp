@@ -5,6 +5,7 @@
 #include <map>
 
 #include "comm/base/error.h"
+#include "data_pipeline/template/unicode.h"
 #include "data_pipeline/tokenizer/encode_pair.h"
 
 namespace breakeven {
@@ -12,26 +13,8 @@ namespace {
 
 [[noreturn]] void Fail(const std::string& message) { throw Error(ErrorKind::kBadData, message); }
 
-// One code point of valid UTF-8 and how many bytes it has.
-std::pair<uint32_t, size_t> Decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(text[i])); };
-  const uint32_t first = byte(0);
-  const size_t size = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-  if (size == 1 || size > text.size()) return {first, 1};
-  uint32_t code = first & (0xFFU >> (size + 1));
-  for (size_t i = 1; i < size; ++i) code = (code << 6) | (byte(i) & 0x3FU);
-  return {code, size};
-}
-
-// Python's str.isspace, which its regular expressions use for \s.
-bool IsSpace(uint32_t code) {
-  return (code >= 0x09 && code <= 0x0D) || (code >= 0x1C && code <= 0x20) || code == 0x85 ||
-         code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) || code == 0x2028 ||
-         code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
-}
-
 ScoredText Measure(const std::string& text, int64_t num_tokens) {
-  return {text, num_tokens, std::ssize(text), CountCodePoints(text)};
+  return {text, num_tokens, std::ssize(text), static_cast<int64_t>(unicode::Length(text))};
 }
 
 class Builder {
@@ -200,20 +183,13 @@ std::vector<TokenRequest> RollingWindows(std::span<const int32_t> tokens, int32_
   return windows;
 }
 
-int64_t CountCodePoints(std::string_view utf8) {
-  return std::count_if(utf8.begin(), utf8.end(),
-                       [](char c) { return (static_cast<uint8_t>(c) & 0xC0U) != 0x80U; });
-}
-
 int64_t CountWords(std::string_view utf8) {
   int64_t words = 1;
   bool in_space = false;
-  while (!utf8.empty()) {
-    const auto [code, size] = Decode(utf8);
-    const bool space = IsSpace(code);
+  for (size_t position = 0; position < utf8.size();) {
+    const bool space = unicode::IsSpace(unicode::Next(utf8, position));
     if (space && !in_space) ++words;
     in_space = space;
-    utf8.remove_prefix(size);
   }
   return words;
 }

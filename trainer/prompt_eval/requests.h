@@ -25,6 +25,12 @@ struct TokenRequest {
   int64_t num_scored = 0;
 };
 
+// What a model says to a TokenRequest.
+struct RequestScore {
+  double loglikelihood = 0;  // natural log of all scored tokens; each in float32, summed in float64
+  bool is_greedy = true;     // every scored token has the largest logit of its row
+};
+
 // A text whose likelihood counts, without the delimiter before it.
 struct ScoredText {
   std::string text;
@@ -69,7 +75,6 @@ TokenRequest MakeRequest(std::span<const int32_t> context, std::span<const int32
 std::vector<TokenRequest> RollingWindows(std::span<const int32_t> tokens, int32_t prefix,
                                          int64_t max_length);
 
-int64_t CountCodePoints(std::string_view utf8);
 // Length of Python's re.split(r"\s+", text): white space at an end counts an empty word.
 int64_t CountWords(std::string_view utf8);
 

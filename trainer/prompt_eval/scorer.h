@@ -13,12 +13,6 @@
 
 namespace breakeven {
 
-struct RequestScore {
-  double loglikelihood =
-      0;  // natural log, of all scored tokens; each computed in float32, summed in float64
-  bool is_greedy = true;  // every scored token has the largest logit of its row
-};
-
 struct ScoreResult {
   std::vector<std::vector<RequestScore>> documents;  // [document][request]
   int64_t fed_tokens = 0;                            // by all ranks

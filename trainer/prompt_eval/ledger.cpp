@@ -1,0 +1,183 @@
+// Pure.
+#include "trainer/prompt_eval/ledger.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "comm/base/hash.h"
+#include "comm/base/log.h"
+
+namespace breakeven {
+namespace {
+
+[[noreturn]] void FailIo(const std::string& path, const std::string& what) {
+  throw Error(ErrorKind::kIo, path + ": " + what + ": " + std::strerror(errno) +
+                                  "; the sealed split was not scored");
+}
+
+std::string Now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// Independent of the arms' order and names.
+std::string ArmsHash(const Look& look) {
+  std::vector<std::string> hashes;
+  for (const LedgerArm& arm : look.arms) hashes.push_back(arm.hash);
+  std::sort(hashes.begin(), hashes.end());
+  Hasher hasher;
+  for (const std::string& hash : hashes) hasher.UpdateField(hash);
+  return hasher.Hex();
+}
+
+std::string EntryLine(const Look& look, const std::string& arms_hash) {
+  nlohmann::ordered_json entry;
+  entry["format"] = 1;
+  entry["opened"] = Now();
+  entry["task"] = look.task;
+  entry["split"] = look.split;
+  entry["test_hash"] = look.test_hash;
+  entry["arms_hash"] = arms_hash;
+  entry["arms"] = nlohmann::ordered_json::array();
+  for (const LedgerArm& arm : look.arms) {
+    entry["arms"].push_back({{"model", arm.model}, {"variant", arm.variant}, {"hash", arm.hash}});
+  }
+  return entry.dump() + "\n";
+}
+
+// An open, locked ledger.
+class LedgerFile {
+ public:
+  explicit LedgerFile(const std::string& path) : path_(path) {
+    fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd_ < 0) return;
+    if (flock(fd_, LOCK_EX) != 0 && errno != ENOLCK && errno != EOPNOTSUPP) {
+      const int error = errno;
+      close(fd_);
+      errno = error;
+      FailIo(path_, "cannot lock the ledger");
+    }
+  }
+  ~LedgerFile() {
+    if (fd_ >= 0) close(fd_);
+  }
+  LedgerFile(const LedgerFile&) = delete;
+  LedgerFile& operator=(const LedgerFile&) = delete;
+
+  bool is_open() const { return fd_ >= 0; }
+  const std::string& path() const { return path_; }
+
+  // arms_hash of every look at this test set, in order. Cuts off what a crash left of a line.
+  std::vector<std::string> Looks(const std::string& test_hash) {
+    std::string text = ReadFile(path_);
+    const size_t complete = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
+    if (complete != text.size()) {
+      if (ftruncate(fd_, static_cast<off_t>(complete)) != 0) {
+        FailIo(path_, "cannot remove an incomplete last line");
+      }
+      text.resize(complete);
+    }
+    std::vector<std::string> looks;
+    int64_t line_number = 0;
+    for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1) {
+      ++line_number;
+      const std::string line = text.substr(begin, text.find('\n', begin) - begin);
+      const nlohmann::json entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (!entry.is_object() || entry.value("format", 0) != 1 || !HasText(entry, "test_hash") ||
+          !HasText(entry, "arms_hash")) {
+        throw Error(
+            ErrorKind::kBadData,
+            path_ + " line " + std::to_string(line_number) +
+                ": not an entry of a ledger (format 1 with test_hash and arms_hash); if the "
+                "file is damaged, keep it and move it away: it counts the looks at a test set");
+      }
+      if (entry["test_hash"] == test_hash) looks.push_back(entry["arms_hash"]);
+    }
+    return looks;
+  }
+
+  void Append(const std::string& line) {
+    const ssize_t written = write(fd_, line.data(), line.size());
+    if (written != static_cast<ssize_t>(line.size())) FailIo(path_, "cannot write the ledger");
+    if (fsync(fd_) != 0) FailIo(path_, "cannot write the ledger");
+    const std::string folder = std::filesystem::path(path_).parent_path().string();
+    FsyncDirectory(folder.empty() ? "." : folder);
+  }
+
+ private:
+  static bool HasText(const nlohmann::json& entry, const char* key) {
+    return entry.contains(key) && entry[key].is_string();
+  }
+
+  const std::string path_;
+  int fd_ = -1;
+};
+
+std::vector<std::unique_ptr<LedgerFile>> OpenFiles(std::span<const std::string> paths) {
+  std::vector<std::unique_ptr<LedgerFile>> files;
+  std::string failures;
+  for (const std::string& path : paths) {
+    auto file = std::make_unique<LedgerFile>(path);
+    if (file->is_open()) {
+      files.push_back(std::move(file));
+      continue;
+    }
+    failures += path + ": " + std::strerror(errno) + "\n";
+    if (errno != EACCES && errno != EROFS && errno != EPERM) {
+      throw Error(
+          ErrorKind::kCannotCreate,
+          path + ": cannot open the ledger of looks at the sealed split: " + std::strerror(errno));
+    }
+    LogWarning(path + ": cannot write the ledger here (" + std::strerror(errno) +
+               "); looks that other runs take at this data will not be counted");
+  }
+  if (files.empty()) {
+    throw Error(
+        ErrorKind::kCannotCreate,
+        "no ledger of looks at the sealed split can be written, so it is not scored:\n" + failures);
+  }
+  return files;
+}
+
+}  // namespace
+
+LookNumber OpenLook(std::span<const std::string> paths, const Look& look) {
+  const std::string arms_hash = ArmsHash(look);
+  std::vector<std::unique_ptr<LedgerFile>> files = OpenFiles(paths);
+  std::vector<std::string> known;  // different ones, in order of opening
+  std::vector<bool> has_ours;
+  for (const auto& file : files) {
+    const std::vector<std::string> looks = file->Looks(look.test_hash);
+    has_ours.push_back(std::find(looks.begin(), looks.end(), arms_hash) != looks.end());
+    for (const std::string& hash : looks) {
+      if (std::find(known.begin(), known.end(), hash) == known.end()) known.push_back(hash);
+    }
+  }
+  LookNumber number;
+  const auto ours = std::find(known.begin(), known.end(), arms_hash);
+  number.is_new = ours == known.end();
+  number.look = ours - known.begin() + 1;
+  number.num_looks = std::ssize(known) + (number.is_new ? 1 : 0);
+  const std::string line = EntryLine(look, arms_hash);
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!has_ours[i]) files[i]->Append(line);
+  }
+  return number;
+}
+
+}  // namespace breakeven

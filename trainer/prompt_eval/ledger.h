@@ -1,0 +1,42 @@
+// Pure. The book of looks at a sealed test set. A look is opened before anything is scored, so that
+// a run that dies after it saw the test set has left its trace.
+#ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_LEDGER_H_
+#define BREAKEVEN_TRAINER_PROMPT_EVAL_LEDGER_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace breakeven {
+
+struct LedgerArm {
+  std::string model;
+  std::string variant;
+  std::string hash;  // of weights, templates, shots and task: what can change a score
+};
+
+struct Look {
+  std::string task;
+  std::string split;
+  std::string test_hash;  // of the documents: the key
+  std::vector<LedgerArm> arms;
+};
+
+struct LookNumber {
+  int64_t look = 0;       // ours, counted from 1 in order of opening
+  int64_t num_looks = 0;  // with different arms, that any of the files knows for this test set
+  bool is_new = false;
+};
+
+// Files are JSON lines, one a look; the first of `paths` is the one beside the data. A look at the
+// same test set with the same arms' hashes in any file is the same look: it gets no new entry, only
+// files that lack it do. Appends are one write, fsynced, under a lock of the file; an incomplete
+// last line (a crash while writing) is removed. A file that cannot be written because its folder is
+// read-only is skipped with a warning, unless all are: then Error(kCannotCreate). Error(kBadData)
+// for a file that is no ledger.
+LookNumber OpenLook(std::span<const std::string> paths, const Look& look);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_PROMPT_EVAL_LEDGER_H_
