@@ -46,12 +46,20 @@ struct TokenExample {
 void WriteTokenDataset(const std::string& path, TokenDatasetInfo& info,
                        std::span<const TokenExample> examples);
 
+// Writes `info` and `examples` as `folder`/`name`.h5, or, when they have more than `max_tokens_per_file` tokens (0 = no
+// limit), as `name`-00000-of-000NN.h5 … and `name`.index.json, the index last. Every file carries the attributes of the
+// whole set; info.content_hash becomes that of the set. Returns the path to open. Errors as WriteTokenDataset's.
+std::string WriteTokenDatasetFiles(const std::string& folder, const std::string& name,
+                                   TokenDatasetInfo& info, std::span<const TokenExample> examples,
+                                   int64_t max_tokens_per_file);
+
 struct TokenDatasetOptions {
   bool use_mmap = true;       // false: H5Dread, for file systems without mmap
   bool verify_tokens = true;  // each MiB against its hash on first touch
 };
 
-// Read-only view of a dataset file or of a *.index.json over several. Thread-safe. Errors: kBadData naming the file,
+// Read-only view of a dataset file or of a *.index.json over several. Thread-safe. A file that is truncated in place
+// while it is mapped ends the process (SIGBUS): replace datasets by renaming. Errors: kBadData naming the file,
 // what was found and expected: not HDF5, truncated, another format, external storage or foreign filters, offsets out
 // of the file, spans out of their example, tokens >= vocab_size, hash mismatch.
 class TokenDataset {
@@ -74,7 +82,7 @@ class TokenDataset {
   uint64_t example_group(int64_t example) const;
   // Widens into `out`, whose size is example_tokens(example).
   void ReadTokens(int64_t example, std::span<int64_t> out) const;
-  // Reads and hashes everything, index included. Throws at the first difference.
+  // Opens the files again, reads and hashes everything, index included. Throws at the first difference.
   void Verify() const;
 
  private:

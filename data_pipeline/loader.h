@@ -1,0 +1,77 @@
+// Fills this rank's micro-batches ahead of the training loop, in a thread of its own.
+#ifndef BREAKEVEN_DATA_PIPELINE_LOADER_H_
+#define BREAKEVEN_DATA_PIPELINE_LOADER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "data_pipeline/epoch_plan.h"
+#include "data_pipeline/micro_batch.h"
+#include "data_pipeline/token_dataset.h"
+
+namespace breakeven {
+
+// The next step to run: what a checkpoint stores.
+struct StepCursor {
+  int64_t epoch = 0;
+  int64_t step = 0;  // within the epoch
+  bool operator==(const StepCursor&) const = default;
+};
+
+// The cursor after `cursor`: the next step, or the first of the next epoch.
+StepCursor NextCursor(const EpochPlanner& planner, StepCursor cursor);
+
+// Memory for one micro-batch, at least 8-byte aligned; released when the last holder lets go.
+// Called by the loader's thread.
+using HostAllocator = std::function<std::shared_ptr<void>(int64_t num_bytes)>;
+
+// One micro-batch in one piece of memory, so that one copy moves it to a device: tokens, positions
+// and targets (int64[T] each), then loss_weight (float[T]). The spans of `batch` point into it.
+struct LoadedMicroBatch {
+  MicroBatch batch;
+  std::shared_ptr<void> memory;
+  int64_t num_bytes = 0;
+};
+
+struct LoadedStep {
+  StepPlan plan;
+  StepCursor next;                              // to store when this step is done
+  std::vector<LoadedMicroBatch> micro_batches;  // this rank's: plan.micro_batches[rank]
+};
+
+struct LoaderOptions {
+  int rank = 0;
+  StepCursor start;
+  int64_t num_steps = 0;     // to deliver, over as many epochs as it takes
+  int64_t queued_steps = 2;  // filled ahead, at least 1
+  HostAllocator allocate;    // empty: plain memory
+};
+
+// One consumer. `dataset` and `planner` outlive it.
+class Loader {
+ public:
+  Loader(const TokenDataset& dataset, const EpochPlanner& planner, const LoaderOptions& options);
+  ~Loader();  // Stop()
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // The next step, in order; nullopt after the last. Blocks until it is filled. Throws what the
+  // loader's thread threw (Error(kBadData) of a damaged block), after the steps before it were
+  // delivered, and again at every later call.
+  std::optional<LoadedStep> Next();
+  // Time that Next() spent waiting, in total.
+  double wait_seconds() const;
+  // Ends the thread and joins it; Next() returns nullopt from then on. May be called again.
+  void Stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_DATA_PIPELINE_LOADER_H_
