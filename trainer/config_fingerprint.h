@@ -1,0 +1,21 @@
+// Pure. A hash over a config's fields by name and value.
+#ifndef BREAKEVEN_TRAINER_CONFIG_FINGERPRINT_H_
+#define BREAKEVEN_TRAINER_CONFIG_FINGERPRINT_H_
+
+#include <string>
+
+#include "trainer/training_config.h"
+
+namespace breakeven {
+
+// Every field that changes what is learned: those that VisitFields marks as unhashed (paths,
+// threads, logging) are left out, structs and lists with them.
+std::string ConfigFingerprint(const TrainConfig& config);
+
+// What decides which examples make up step n: global batch, shuffle and seed, but neither ranks nor
+// micro-batches.
+std::string PlanFingerprint(const TrainConfig& config);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_CONFIG_FINGERPRINT_H_

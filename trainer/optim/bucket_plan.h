@@ -1,0 +1,59 @@
+// Pure. Cuts the flat gradient buffer into buckets and says which may be reduced when.
+#ifndef BREAKEVEN_TRAINER_OPTIM_BUCKET_PLAN_H_
+#define BREAKEVEN_TRAINER_OPTIM_BUCKET_PLAN_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace breakeven {
+
+// Half-open range of elements of a flat buffer.
+struct FlatRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end - begin; }
+  bool operator==(const FlatRange&) const = default;
+};
+
+// Buckets in order of launch: from the end of the buffer (the parameters that the forward pass uses
+// last have their gradients first) to its beginning. All but the first have exactly
+// `bucket_elements`; the first has what is left over. Cuts do not care for parameters: a large one
+// spans several buckets, small ones share one. At least one bucket.
+std::vector<FlatRange> PlanBuckets(int64_t num_elements, int64_t bucket_elements);
+
+// Neighbours joined: sorted ranges that touch become one.
+std::vector<FlatRange> MergeNeighbours(const std::vector<FlatRange>& ranges);
+
+// Which bucket may be launched next. A bucket is ready when every parameter that touches it is, and
+// is launched only after the one before it, so that every rank launches the same sequence whatever
+// order its gradients arrive in (torch's c10d reducer has the same rule).
+class BucketOrder {
+ public:
+  // `parameters`: their ranges, disjoint, in any order. Elements of no parameter (padding, flags)
+  // are always ready.
+  BucketOrder(std::vector<FlatRange> buckets, const std::vector<FlatRange>& parameters);
+
+  const std::vector<FlatRange>& buckets() const { return buckets_; }
+  void Reset();
+  // Marking a parameter twice in one round is kInternal: its gradient would have been reduced
+  // half-done.
+  void MarkReady(size_t parameter);
+  // The next bucket in order if it is ready, else nothing; each is returned once.
+  std::optional<size_t> TakeReady();
+  // The next bucket in order, ready or not; nothing when all are taken. For the end of backward.
+  std::optional<size_t> TakeNext();
+
+ private:
+  std::vector<FlatRange> buckets_;
+  std::vector<std::vector<size_t>> buckets_of_parameter_;
+  std::vector<int64_t> num_parameters_;  // per bucket
+  std::vector<int64_t> pending_;         // per bucket
+  std::vector<bool> marked_;
+  size_t next_ = 0;
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_OPTIM_BUCKET_PLAN_H_

@@ -1,0 +1,63 @@
+#include "trainer/optim/gradient_norm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "comm/base/error.h"
+
+namespace breakeven {
+namespace {
+
+constexpr int kLanes = 8;  // independent sums: what the compiler can vectorise without reordering
+
+double SumOfSquares(const float* data, int64_t count) {
+  double sums[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const double value = data[i + lane];
+      sums[lane] += value * value;
+    }
+  }
+  for (; i < count; ++i) {
+    const double value = data[i];
+    sums[i % kLanes] += value * value;
+  }
+  double total = 0;
+  for (double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+GradientNorm::GradientNorm(int64_t num_elements)
+    : num_elements_(num_elements),
+      block_sums_(static_cast<size_t>((num_elements + kNormBlock - 1) / kNormBlock), 0.0) {}
+
+void GradientNorm::AddRange(const float* flat, FlatRange range) {
+  BE_CHECK(
+      range.begin % kNormBlock == 0 && (range.end % kNormBlock == 0 || range.end == num_elements_),
+      "range cuts a block");
+  const int64_t first = range.begin / kNormBlock;
+  const int64_t last = (range.end + kNormBlock - 1) / kNormBlock;
+  at::parallel_for(first, last, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      const int64_t start = block * kNormBlock;
+      block_sums_[static_cast<size_t>(block)] =
+          SumOfSquares(flat + start, std::min(kNormBlock, num_elements_ - start));
+    }
+  });
+}
+
+double GradientNorm::Take() {
+  double total = 0;
+  for (double& sum : block_sums_) {
+    total += sum;
+    sum = 0;
+  }
+  return std::sqrt(total);
+}
+
+}  // namespace breakeven

@@ -1,0 +1,49 @@
+// Pure.
+#include "trainer/process_resources.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+namespace breakeven {
+namespace {
+
+// "Key:   123 kB" lines of /proc.
+int64_t ReadKilobytes(const char* path, const std::string& key) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
+    int64_t kilobytes = 0;
+    if (word == key && file >> kilobytes) return kilobytes * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int64_t PeakMemoryBytes() { return ReadKilobytes("/proc/self/status", "VmHWM:"); }
+
+int64_t AvailableMemoryBytes() { return ReadKilobytes("/proc/meminfo", "MemAvailable:"); }
+
+void KeepFreedMemory() {
+  for (const char* name : {"GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_",
+                           "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_"}) {
+    if (std::getenv(name) != nullptr) return;
+  }
+  constexpr int kKeepBytes = 1 << 30;
+  ::mallopt(M_MMAP_MAX, 0);  // glibc caps the threshold at 32 MB, below the size of activations
+  ::mallopt(M_TRIM_THRESHOLD, kKeepBytes);
+  ::mallopt(M_TOP_PAD, 64 << 20);
+}
+
+int64_t DefaultThreads(const std::vector<RankPlace>& places, size_t rank) {
+  const RankPlace& own = places.at(rank);
+  const auto sharing = std::count_if(places.begin(), places.end(), [&](const RankPlace& place) {
+    return place.host == own.host && place.cpus == own.cpus;
+  });
+  return std::max<int64_t>(1, own.num_cpus / std::max<int64_t>(1, sharing));
+}
+
+}  // namespace breakeven

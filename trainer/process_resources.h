@@ -1,0 +1,34 @@
+// Pure. This process's memory and CPUs.
+#ifndef BREAKEVEN_TRAINER_PROCESS_RESOURCES_H_
+#define BREAKEVEN_TRAINER_PROCESS_RESOURCES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace breakeven {
+
+// Largest resident size so far (VmHWM of /proc/self/status); 0 where the kernel does not say.
+int64_t PeakMemoryBytes();
+// Memory that this machine could still give (MemAvailable); 0 where the kernel does not say.
+int64_t AvailableMemoryBytes();
+
+// Makes glibc keep what a step frees instead of giving it back to the kernel and faulting it in
+// again at the next step (README.md has the measurement). A setting of the user's in the
+// environment (MALLOC_*, GLIBC_TUNABLES) stays.
+void KeepFreedMemory();
+
+// A rank's place, as in the start-up table.
+struct RankPlace {
+  std::string host;
+  std::string cpus;  // mask as a list, "0-1,4"
+  int64_t num_cpus = 1;
+};
+
+// Threads for rank `rank`: the CPUs of its mask divided among the ranks of its host with the same
+// mask; at least 1.
+int64_t DefaultThreads(const std::vector<RankPlace>& places, size_t rank);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_PROCESS_RESOURCES_H_
