@@ -1,0 +1,69 @@
+// The subcommands of `breakeven`: one function, one file each. main.cpp reads the command line,
+// starts MPI where a command wants it, and turns what a command throws into one message and an exit
+// code.
+#ifndef BREAKEVEN_LAUNCH_COMMAND_H_
+#define BREAKEVEN_LAUNCH_COMMAND_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "comm/world.h"
+#include "launch/yaml_reader.h"
+
+namespace breakeven {
+
+// What stands on the command line.
+struct CommandOptions {
+  std::string config;            // YAML file; "" = --set alone
+  std::vector<std::string> set;  // --set path.to.key=value, in order
+  bool print_config = false;     // print the resolved config and stop
+  bool help_config = false;      // print the table of all keys and stop
+  bool dry_run = false;          // check everything that can be checked, and stop
+  bool json = false;             // results as JSON on stdout
+  std::string path;              // inspect: what to show
+  bool verify = false;           // inspect: read and hash everything
+  int64_t example = 0;           // inspect: which example of a dataset
+  std::string text;              // inspect: text to tokenise
+};
+
+// COLLECTIVE over `world`. Results go to stdout from rank 0, everything else to the log.
+void RunPrepareCommand(const CommandOptions& options, World& world);
+void RunTrainCommand(const CommandOptions& options, World& world);
+void RunEvalCommand(const CommandOptions& options, World& world);
+void RunGenerateCommand(const CommandOptions& options, World& world);
+void RunInspectCommand(const CommandOptions& options, World& world);
+
+// Writes to stdout, from rank 0 only. Error(kIo) when stdout is full or closed.
+void PrintResult(const World& world, std::string_view text);
+
+// COLLECTIVE. Error(kUsage) on all ranks when their configs differ, naming the first line that
+// does.
+void CheckSameConfig(World& world, const std::string& resolved);
+
+// COLLECTIVE. Reads the config on every rank: a rank that cannot, or that reads another one, ends
+// the job for all.
+template <FieldStruct T>
+T ReadConfigTogether(const CommandOptions& options, World& world) {
+  T config;
+  RunTogether(*world.control, false, [&] { config = ReadConfig<T>(options.config, options.set); });
+  CheckSameConfig(world, PrintConfig(config));
+  return config;
+}
+
+// --help-config and --print-config: true when one was asked for and answered.
+template <FieldStruct T>
+bool AnswerAboutConfig(const CommandOptions& options, World& world) {
+  if (options.help_config) {
+    PrintResult(world, FormatOptionTable(SchemaOf<T>(), TreeOf(T{})));
+  } else if (options.print_config) {
+    const T config = ReadConfigTogether<T>(options, world);
+    PrintResult(world, options.json ? FormatJson(TreeOf(config)) : PrintConfig(config));
+  }
+  return options.help_config || options.print_config;
+}
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_LAUNCH_COMMAND_H_

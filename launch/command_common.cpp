@@ -1,0 +1,53 @@
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <sstream>
+
+#include "comm/base/error.h"
+#include "launch/command.h"
+
+namespace breakeven {
+namespace {
+
+// The first line in which two texts differ, "" when one is the other's start.
+std::pair<std::string, std::string> FirstDifference(const std::string& left,
+                                                    const std::string& right) {
+  std::istringstream a(left);
+  std::istringstream b(right);
+  std::string line_a;
+  std::string line_b;
+  while (true) {
+    const bool more_a = static_cast<bool>(std::getline(a, line_a));
+    const bool more_b = static_cast<bool>(std::getline(b, line_b));
+    if (!more_a) line_a = "";
+    if (!more_b) line_b = "";
+    if (line_a != line_b || (!more_a && !more_b)) return {line_a, line_b};
+  }
+}
+
+}  // namespace
+
+void PrintResult(const World& world, std::string_view text) {
+  if (!world.is_root()) return;
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0) {
+    throw Error(ErrorKind::kIo,
+                std::string("cannot write the result to standard output: ") + std::strerror(errno));
+  }
+}
+
+void CheckSameConfig(World& world, const std::string& resolved) {
+  if (world.world_size() == 1) return;
+  const std::vector<std::string> all = world.control->AllGather(resolved);
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    if (all[rank] == all[0]) continue;
+    const auto [first, other] = FirstDifference(all[0], all[rank]);
+    throw Error(ErrorKind::kUsage,
+                "the ranks of this job read different configs: rank 0 has '" + first + "', rank " +
+                    std::to_string(rank) + " has '" + other +
+                    "'. Start all ranks with the same command and the same config file",
+                /*on_all_ranks=*/true);
+  }
+}
+
+}  // namespace breakeven

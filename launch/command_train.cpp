@@ -1,0 +1,79 @@
+// breakeven train: fine-tunes a model, or trains one from scratch, by all ranks of the job.
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/progress.h"
+#include "launch/command.h"
+#include "trainer/training_run.h"
+
+namespace breakeven {
+namespace {
+
+nlohmann::ordered_json NumberOrNull(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  return value;
+}
+
+std::string SummaryJson(const TrainSummary& summary) {
+  nlohmann::ordered_json json = {
+      {"steps", summary.steps},
+      {"epochs", summary.epochs},
+      {"seconds", summary.seconds},
+      {"tokens", summary.tokens},
+      {"tokens_per_second", NumberOrNull(summary.tokens_per_second)},
+      {"compute_share", NumberOrNull(summary.compute_share)},
+      {"communication_share", NumberOrNull(summary.communication_share)},
+      {"input_share", NumberOrNull(summary.input_share)},
+      {"peak_memory_bytes", summary.peak_memory_bytes},
+      {"skipped_steps", summary.skipped_steps},
+      {"final_loss", NumberOrNull(summary.final_loss)},
+      {"best_validation_loss", NumberOrNull(summary.best_validation_loss)},
+      {"last_checkpoint", summary.last_checkpoint},
+      {"best_checkpoint", summary.best_checkpoint},
+  };
+  return json.dump(2) + "\n";
+}
+
+std::string Format(const char* format, double value) {
+  char buffer[64];
+  std::snprintf(buffer, sizeof(buffer), format, value);
+  return buffer;
+}
+
+std::string SummaryText(const TrainSummary& summary) {
+  std::string text = "trained " + FormatCount(summary.steps) + " steps in " +
+                     FormatSeconds(summary.seconds) + ": " + FormatCount(summary.tokens) +
+                     " tokens, " + Format("%.1f", summary.tokens_per_second) +
+                     " tokens/s (no padding)\n";
+  text += "time in compute " + Format("%.1f", 100 * summary.compute_share) + " %, communication " +
+          Format("%.1f", 100 * summary.communication_share) + " %, waiting for input " +
+          Format("%.1f", 100 * summary.input_share) + " %; peak memory " +
+          Format("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
+          " GB on the largest rank\n";
+  text += "last training loss " + Format("%.4f", summary.final_loss) + " nats per target token";
+  if (std::isfinite(summary.best_validation_loss)) {
+    text += ", best validation loss " + Format("%.4f", summary.best_validation_loss);
+  }
+  text += "\n";
+  if (summary.skipped_steps > 0) {
+    text +=
+        FormatCount(summary.skipped_steps) + " steps skipped: their gradients were not finite\n";
+  }
+  text += "last checkpoint: " + summary.last_checkpoint + "\n";
+  if (!summary.best_checkpoint.empty())
+    text += "best checkpoint: " + summary.best_checkpoint + "\n";
+  return text;
+}
+
+}  // namespace
+
+void RunTrainCommand(const CommandOptions& options, World& world) {
+  if (AnswerAboutConfig<TrainConfig>(options, world)) return;
+  const TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
+  if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
+  const TrainSummary summary = RunTraining(config, world);
+  PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
+}
+
+}  // namespace breakeven

@@ -1,0 +1,89 @@
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "comm/base/fault_point.h"
+#include "comm/base/log.h"
+#include "launch/job.h"
+
+namespace breakeven {
+namespace {
+
+// The first of these variables that holds a number.
+int FromEnvironment(std::initializer_list<const char*> names, int fallback) {
+  for (const char* name : names) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value >= '0' && *value <= '9') return std::atoi(value);
+  }
+  return fallback;
+}
+
+// Where every rank fails alike without saying so, rank 0 is faster and speaks for all: the launcher
+// ends the others.
+void LetRootSpeakFirst(int rank) {
+  if (rank != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+}
+
+std::string Sentence(const Error& error) {
+  return std::string(ErrorKindName(error.kind())) + ": " + error.what();
+}
+
+}  // namespace
+
+LaunchedAs DescribeLaunch() {
+  LaunchedAs launched;
+  // SLURM_NTASKS alone says nothing: it is also set in the batch script, where one process runs.
+  launched.world_size = FromEnvironment({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}, 1);
+  if (launched.world_size == 1 && std::getenv("PMIX_RANK") != nullptr) {
+    launched.world_size = FromEnvironment({"SLURM_STEP_NUM_TASKS"}, 1);
+  }
+  launched.rank = FromEnvironment({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"}, 0);
+  return launched;
+}
+
+Job::~Job() {
+  // The world's back ends go before MPI does; neither communicates here.
+  world_.reset();
+  session_.reset();
+}
+
+void Job::Start(int* argc, char*** argv, bool use_mpi) {
+  if (use_mpi) {
+    session_ = std::make_unique<MpiSession>(argc, argv);
+    world_.emplace(session_->MakeWorld());
+  } else {
+    world_.emplace(MakeSingleWorld());
+  }
+  SetLogRank(world_->rank(), world_->world_size());
+  SetFaultRank(world_->rank());
+}
+
+void Job::Finish() {
+  world_->Close();
+  world_.reset();
+  session_.reset();
+}
+
+int Job::Fail(const Error& error) {
+  if (!world_.has_value() || world_->world_size() == 1) {
+    LetRootSpeakFirst(DescribeLaunch().rank);
+    LogError(Sentence(error));
+    return error.exit_code();
+  }
+  if (error.on_all_ranks() || error.kind() == ErrorKind::kSavedRequeue) {
+    if (world_->is_root()) LogError(Sentence(error));
+    try {
+      Finish();
+    } catch (const std::exception& second) {
+      LogWarning(std::string("while ending the job: ") + second.what());
+    }
+    return error.exit_code();
+  }
+  LetRootSpeakFirst(world_->rank());
+  LogError(Sentence(error));
+  world_->control->Abort(error.exit_code(), Sentence(error));
+  return error.exit_code();  // not reached
+}
+
+}  // namespace breakeven

@@ -1,0 +1,187 @@
+// breakeven: the command line. What a subcommand does is in command_<name>.cpp.
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "comm/base/error.h"
+#include "comm/base/log.h"
+#include "comm/base/suggest.h"
+#include "launch/command.h"
+#include "launch/job.h"
+
+namespace breakeven {
+namespace {
+
+constexpr char kVersion[] = "breakeven 0.1.0";
+
+constexpr char kFooter[] =
+    "Config keys, with types, limits and defaults: breakeven COMMAND --help-config, or "
+    "configs/REFERENCE.md.\n"
+    "\n"
+    "Exit codes: 0 done; 64 command line or config; 65 bad data or model file; 70 internal error "
+    "or watchdog;\n"
+    "73 cannot create output; 74 reading or writing failed; 75 stopped by a signal with everything "
+    "saved: run the\n"
+    "same command again; 76 another rank or the network failed; 78 this machine is not fit for the "
+    "job.";
+
+using RunFunction = void (*)(const CommandOptions&, World&);
+
+enum class UsesMpi { kAlways, kWhenLaunched, kNever };
+
+struct CommandInfo {
+  const char* name;
+  const char* summary;
+  const char* examples;
+  UsesMpi uses_mpi;
+  RunFunction run;
+};
+
+constexpr CommandInfo kCommands[] = {
+    {"prepare", "raw data (JSONL, CSV, TSV, text) -> tokenised HDF5 splits",
+     "Examples:\n"
+     "  breakeven prepare configs/quickstart_prepare.yaml\n"
+     "  breakeven prepare my_task.yaml --set max_tokens=512 --set output=data/mine   # keys from "
+     "the command line\n"
+     "  breakeven prepare my_task.yaml --dry-run    # checks files, templates and tokenizer, shows "
+     "rendered examples",
+     UsesMpi::kWhenLaunched, RunPrepareCommand},
+    {"train", "fine-tune a model, or train one from scratch, by all ranks of an MPI job",
+     "Examples:\n"
+     "  breakeven train configs/quickstart_train.yaml                        # one process\n"
+     "  mpirun -n 4 --bind-to none breakeven train my_run.yaml               # four ranks, the "
+     "same mathematics\n"
+     "  breakeven train my_run.yaml --dry-run                                # check all, estimate "
+     "memory, stop\n"
+     "  breakeven train my_run.yaml --set optimizer.learning_rate=2e-5 --set output=runs/slow\n"
+     "A run that was stopped (exit code 75, a kill, a crash) goes on where its newest checkpoint "
+     "is when the same\n"
+     "command is given again.",
+     UsesMpi::kAlways, RunTrainCommand},
+    {"eval", "score prompt variants on models and checkpoints",
+     "Examples:\n"
+     "  mpirun -n 2 --bind-to none breakeven eval my_eval.yaml\n"
+     "  breakeven eval my_eval.yaml --set models.tuned=runs/mine/checkpoints/step_000120 --set "
+     "limit=50\n"
+     "Scores are the same bits for any number of ranks with the same threads a rank.",
+     UsesMpi::kAlways, RunEvalCommand},
+    {"generate", "write text with a model",
+     "Examples:\n"
+     "  breakeven generate --set model=models/SmolLM2-135M-Instruct --set apply_chat_template=true "
+     "\\\n"
+     "      --set prompts='What is a token?'\n"
+     "  breakeven generate my_generate.yaml --json > answers.jsonl",
+     UsesMpi::kAlways, RunGenerateCommand},
+    {"inspect", "show a dataset, model, checkpoint, tokenizer, run or config, explained",
+     "Examples:\n"
+     "  breakeven inspect data/catalogue/train.h5 --example 7     # counts, lengths, one example "
+     "with its targets\n"
+     "  breakeven inspect data/catalogue/train.h5 --verify        # read everything, compare every "
+     "hash\n"
+     "  breakeven inspect runs/mine/checkpoints/latest            # model, parameters, training "
+     "state\n"
+     "  breakeven inspect models/SmolLM2-135M-Instruct --text 'Hello world'    # its tokens\n"
+     "  breakeven inspect configs/quickstart_train.yaml           # resolved, each key with its "
+     "meaning",
+     UsesMpi::kNever, RunInspectCommand},
+};
+
+void AddOptions(CLI::App& command, CommandOptions& options, bool inspects) {
+  if (inspects) {
+    command
+        .add_option("path", options.path,
+                    "dataset (.h5, .index.json), model or run folder, or config (.yaml)")
+        ->required();
+    command.add_flag("--verify", options.verify, "read everything and compare every hash");
+    command.add_option("--example", options.example, "dataset: which example to show (from 0)")
+        ->check(CLI::NonNegativeNumber);
+    command.add_option("--text", options.text, "model or tokenizer: text to turn into tokens");
+  } else {
+    command.add_option("config", options.config,
+                       "YAML file; without one, --set alone gives the keys");
+    command.add_flag("--print-config", options.print_config,
+                     "print the resolved config (reads back the same) and stop");
+    command.add_flag("--help-config", options.help_config,
+                     "print a table of all config keys and stop");
+    command.add_flag("--dry-run", options.dry_run,
+                     "check config, data and model, print what would happen, and stop");
+  }
+  command
+      .add_option("--set", options.set,
+                  "path.to.key=value over what the file says; repeatable; value is YAML, list "
+                  "indices from 0")
+      ->take_all()
+      ->allow_extra_args(false);
+  command.add_flag("--json", options.json, "results as JSON on stdout, no progress lines");
+}
+
+// Exit code of a command line that asked for help or could not be read.
+int EndParse(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (error.get_exit_code() == 0) return DescribeLaunch().rank == 0 ? app.exit(error) : 0;
+  std::string message = error.what();
+  std::vector<std::string> names;
+  for (const CommandInfo& command : kCommands) names.emplace_back(command.name);
+  if (argc < 2) {
+    message =
+        "no command given. Commands: prepare, train, eval, generate, inspect; breakeven --help "
+        "says more";
+  } else if (argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+    message = "unknown command '" + std::string(argv[1]) + "'" + DidYouMean(argv[1], names) +
+              ". Commands: prepare, train, eval, generate, inspect";
+  }
+  return Job().Fail(Error(ErrorKind::kUsage, message));
+}
+
+int RunCommand(const CommandInfo& command, const CommandOptions& options, int argc, char** argv) {
+  Job job;
+  try {
+    SetLogQuiet(options.json);
+    const bool launched = DescribeLaunch().world_size > 1;
+    job.Start(&argc, &argv,
+              command.uses_mpi == UsesMpi::kAlways ||
+                  (command.uses_mpi == UsesMpi::kWhenLaunched && launched));
+    command.run(options, job.world());
+    job.Finish();
+    return 0;
+  } catch (const Error& error) {
+    return job.Fail(error);
+  } catch (const std::bad_alloc&) {
+    return job.Fail(Error(ErrorKind::kMachine,
+                          "out of memory; fewer tokens a micro-batch or more ranks need less"));
+  } catch (const std::exception& error) {
+    return job.Fail(Error(ErrorKind::kInternal, error.what()));
+  }
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(
+      "Fine-tunes a language model over MPI ranks and scores it against prompts: does fine-tuning "
+      "beat the best\n"
+      "prompt on your task, by how much, and when does it pay back?",
+      "breakeven");
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  CommandOptions options;
+  for (const CommandInfo& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    AddOptions(*sub, options, command.run == RunInspectCommand);
+    sub->footer(std::string(command.examples) + "\n\n" + kFooter);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return EndParse(app, error, argc, argv);
+  }
+  for (const CommandInfo& command : kCommands) {
+    if (app.got_subcommand(command.name)) return RunCommand(command, options, argc, argv);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace breakeven
+
+int main(int argc, char** argv) { return breakeven::Main(argc, argv); }
