@@ -1,0 +1,71 @@
+// The differentiable pieces of a decoder block between its matrix products. Needs ATen only.
+//
+// Each has a fused pass for float32 on CPU. Elsewhere, and as oracle of the tests, stands the
+// composite of plain ATen operations that defines it. Results depend on no thread count except
+// through ATen's own kernels.
+//
+// Shape suffixes: T tokens, C hidden size, F width of the feed-forward layer, H heads, K key/value
+// heads, D head size, A = (H + 2K)·D columns of queries, keys and values side by side.
+#ifndef BREAKEVEN_TRAINER_AUTOGRAD_BLOCK_FUNCTIONS_H_
+#define BREAKEVEN_TRAINER_AUTOGRAD_BLOCK_FUNCTIONS_H_
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "trainer/autograd/norm_kernels.h"
+
+namespace breakeven {
+
+struct NormWeights {
+  NormKind kind = NormKind::kRms;
+  at::Tensor weight_C;  // leaf
+  at::Tensor bias_C;    // leaf; layer norm only
+  double epsilon = 0;
+};
+
+struct ResidualNormResult {
+  at::Tensor residual_TC;  // residual + update: the stream that goes on
+  at::Tensor normed_TC;
+};
+
+// Adds what a sub-block computed to the residual stream and normalises the sum for the next one.
+// `update` undefined: nothing to add (the first norm). Gradient contract: fused_head_loss.h.
+ResidualNormResult ResidualNorm(const at::Tensor& residual_TC, const at::Tensor& update_TC,
+                                const NormWeights& norm);
+ResidualNormResult ResidualNormComposite(const at::Tensor& residual_TC, const at::Tensor& update_TC,
+                                         const NormWeights& norm);
+
+// gate_up [T, 2F], gates in front → silu(gate) · up, [T, F].
+at::Tensor SwiGlu(const at::Tensor& gate_up_T2F);
+at::Tensor SwiGluComposite(const at::Tensor& gate_up_T2F);
+
+struct AttentionShape {
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+};
+
+// Rotary angles of every token, [T, D/2]; both undefined: no rotation.
+struct RotaryAngles {
+  at::Tensor cos;
+  at::Tensor sin;
+};
+
+// Rotates queries and keys, then attends causally inside each segment [segment_starts[b],
+// segment_starts[b+1]): [T, A] → [T, H·D]. Scale 1/√D. OVERWRITES qkv_TA with its rotated self, so
+// its producer must not need its own output (a linear layer does not). Neighbouring segments of
+// equal length run as one batch.
+at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
+                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts);
+at::Tensor PackedAttentionComposite(const at::Tensor& qkv_TA, const RotaryAngles& angles,
+                                    const AttentionShape& shape,
+                                    const std::vector<int64_t>& segment_starts);
+
+// The rotation alone, in place, without gradient: for cached attention.
+void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const AttentionShape& shape);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_AUTOGRAD_BLOCK_FUNCTIONS_H_

@@ -1,0 +1,133 @@
+#include "trainer/autograd/fused_head_loss.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <string>
+#include <vector>
+
+#include "comm/base/error.h"
+#include "trainer/autograd/gradient_sink.h"
+#include "trainer/autograd/row_kernels.h"
+
+namespace breakeven {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Rows of a chunk. Each chunk reads the whole head twice and adds to the whole of its gradient:
+// fewer chunks move less memory, smaller ones keep their logits in the cache.
+constexpr int64_t kMaxChunkRows = 256;
+
+// Cross-entropy of every row of `logits`, weighted; with `gradients` the logits become the loss's
+// gradient.
+void LossOfChunk(at::Tensor& logits_RV, const int64_t* targets, const float* weights,
+                 double normalizer, bool gradients, double* losses) {
+  const int64_t vocabulary = logits_RV.size(1);
+  float* logits = logits_RV.mutable_data_ptr<float>();
+  at::parallel_for(0, logits_RV.size(0), 1, [=](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* row = logits + r * vocabulary;
+      const RowSoftmax softmax = SoftmaxOfRow(row, vocabulary);
+      losses[r] = weights[r] * (softmax.log_sum_exp - static_cast<double>(row[targets[r]]));
+      if (!gradients) continue;
+      CrossEntropyGradient(row, vocabulary, softmax, targets[r],
+                           static_cast<float>(static_cast<double>(weights[r]) / normalizer));
+    }
+  });
+}
+
+void CheckTargets(const at::Tensor& targets_R, int64_t vocabulary) {
+  const int64_t* targets = targets_R.const_data_ptr<int64_t>();
+  for (int64_t r = 0; r < targets_R.size(0); ++r) {
+    BE_CHECK(targets[r] >= 0 && targets[r] < vocabulary, "target " + std::to_string(targets[r]) +
+                                                             " with a vocabulary of " +
+                                                             std::to_string(vocabulary));
+  }
+}
+
+class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden_TC,
+                            const at::Tensor& head_VC, const at::Tensor& targets_T,
+                            const at::Tensor& loss_weight_T, double normalizer, bool gradients) {
+    const at::Tensor rows_R = loss_weight_T.nonzero().squeeze(1);
+    const at::Tensor targets_R = targets_T.index_select(0, rows_R);
+    const at::Tensor weights_R = loss_weight_T.index_select(0, rows_R);
+    CheckTargets(targets_R, head_VC.size(0));
+    const int64_t num_rows = rows_R.size(0);
+    BE_CHECK(num_rows == 0 || normalizer > 0, "normalizer " + std::to_string(normalizer));
+    const int64_t num_chunks = (num_rows + kMaxChunkRows - 1) / kMaxChunkRows;
+    const int64_t chunk_rows = num_chunks == 0 ? 0 : (num_rows + num_chunks - 1) / num_chunks;
+
+    const at::Tensor logits_buffer = at::empty({chunk_rows, head_VC.size(0)}, hidden_TC.options());
+    const bool owns = OwnsGradient(head_VC);
+    at::Tensor grad_head, grad_hidden_RC;
+    if (gradients) {
+      grad_head = owns ? head_VC.grad() : at::zeros_like(head_VC);
+      grad_hidden_RC = at::empty({num_rows, hidden_TC.size(1)}, hidden_TC.options());
+    }
+    std::vector<double> losses(static_cast<size_t>(num_rows));
+    for (int64_t start = 0; start < num_rows; start += chunk_rows) {
+      const int64_t count = std::min(chunk_rows, num_rows - start);
+      const at::Tensor hidden_RC = hidden_TC.index_select(0, rows_R.narrow(0, start, count));
+      at::Tensor logits_RV = logits_buffer.narrow(0, 0, count);
+      at::mm_out(logits_RV, hidden_RC, head_VC.t());
+      LossOfChunk(logits_RV, targets_R.const_data_ptr<int64_t>() + start,
+                  weights_R.const_data_ptr<float>() + start, normalizer, gradients,
+                  losses.data() + start);
+      if (!gradients) continue;
+      at::Tensor grad_rows = grad_hidden_RC.narrow(0, start, count);
+      at::mm_out(grad_rows, logits_RV, head_VC);
+      grad_head.addmm_(logits_RV.t(), hidden_RC);
+    }
+    double loss = 0;
+    for (const double row_loss : losses) loss += row_loss;
+    ctx->save_for_backward({rows_R, grad_hidden_RC, owns ? at::Tensor() : grad_head});
+    ctx->saved_data["num_tokens"] = hidden_TC.size(0);
+    return at::full({}, num_rows == 0 ? 0.0 : loss / normalizer, hidden_TC.options());
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
+    const float upstream = grad_outputs[0].item<float>();
+    BE_CHECK(upstream == 1.0f,
+             "FusedHeadLoss is the root of backward; its gradient is " + std::to_string(upstream));
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor& grad_hidden_RC = saved[1];
+    const int64_t num_tokens = ctx->saved_data["num_tokens"].toInt();
+    const at::Tensor grad_hidden_TC =
+        at::zeros({num_tokens, grad_hidden_RC.size(1)}, grad_hidden_RC.options());
+    grad_hidden_TC.index_copy_(0, saved[0], grad_hidden_RC);
+    return {grad_hidden_TC, saved[2], at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
+// Plain ATen, for other devices.
+at::Tensor HeadLossComposite(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
+                             const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
+                             double normalizer) {
+  const at::Tensor rows_R = loss_weight_T.nonzero().squeeze(1);
+  const at::Tensor logits_RV = at::mm(hidden_TC.index_select(0, rows_R), head_VC.t());
+  const at::Tensor log_probabilities_R =
+      at::log_softmax(logits_RV, 1, at::kFloat)
+          .gather(1, targets_T.index_select(0, rows_R).unsqueeze(1))
+          .squeeze(1);
+  return -(log_probabilities_R * loss_weight_T.index_select(0, rows_R)).sum() / normalizer;
+}
+
+}  // namespace
+
+at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
+                         const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
+                         double normalizer) {
+  if (!hidden_TC.is_cpu() || hidden_TC.scalar_type() != at::kFloat) {
+    return HeadLossComposite(hidden_TC, head_VC, targets_T, loss_weight_T, normalizer);
+  }
+  const bool gradients =
+      at::GradMode::is_enabled() && (hidden_TC.requires_grad() || head_VC.requires_grad());
+  return FusedHeadLossFunction::apply(hidden_TC, head_VC, targets_T, loss_weight_T, normalizer,
+                                      gradients);
+}
+
+}  // namespace breakeven

@@ -1,0 +1,36 @@
+// For the functions of this folder: where a parameter's gradient goes (the contract stands in
+// fused_head_loss.h).
+#ifndef BREAKEVEN_TRAINER_AUTOGRAD_GRADIENT_SINK_H_
+#define BREAKEVEN_TRAINER_AUTOGRAD_GRADIENT_SINK_H_
+
+#include <ATen/ATen.h>
+
+namespace breakeven {
+
+// True when backward must add into parameter.grad itself and hand autograd nothing.
+inline bool OwnsGradient(const at::Tensor& parameter) {
+  return parameter.is_leaf() && parameter.grad().defined();
+}
+
+// The tensors as one, concatenated along dimension 0: a view of the memory when each starts where
+// the one before ends, else undefined.
+inline at::Tensor AdjacentView(at::TensorList parts) {
+  if (parts.size() == 1) return parts[0].detach();
+  int64_t rows = 0;
+  int64_t next_offset = parts[0].storage_offset();
+  for (const at::Tensor& part : parts) {
+    if (!part.is_contiguous() || !part.is_alias_of(parts[0]) ||
+        part.storage_offset() != next_offset) {
+      return {};
+    }
+    next_offset += part.numel();
+    rows += part.size(0);
+  }
+  std::vector<int64_t> sizes = parts[0].sizes().vec();
+  sizes[0] = rows;
+  return parts[0].detach().as_strided(sizes, parts[0].strides());
+}
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_AUTOGRAD_GRADIENT_SINK_H_

@@ -1,0 +1,181 @@
+#include "trainer/autograd/linear.h"
+
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cstdint>
+#include <string>
+
+#include "comm/base/error.h"
+#include "trainer/autograd/gradient_sink.h"
+#include "trainer/autograd/row_kernels.h"
+
+namespace breakeven {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor JoinedOrCopied(at::TensorList parts) {
+  at::Tensor joined = AdjacentView(parts);
+  return joined.defined() ? joined : at::cat(parts);
+}
+
+// The gradients of the parameters as one tensor to add into, or undefined when autograd is to
+// receive them.
+at::Tensor JoinedGradients(at::TensorList parameters) {
+  std::vector<at::Tensor> gradients;
+  for (const at::Tensor& parameter : parameters) {
+    if (!OwnsGradient(parameter)) return {};
+    gradients.push_back(parameter.grad());
+  }
+  return AdjacentView(gradients);
+}
+
+// Cuts `whole` along dimension 0 into the parameters' shapes: added into .grad where that is
+// defined, else returned.
+void DealGradients(const at::Tensor& whole, at::TensorList parameters, variable_list& gradients) {
+  int64_t begin = 0;
+  for (const at::Tensor& parameter : parameters) {
+    const at::Tensor part = whole.narrow(0, begin, parameter.size(0));
+    begin += parameter.size(0);
+    if (OwnsGradient(parameter)) {
+      parameter.grad().add_(part);
+      gradients.emplace_back();
+    } else {
+      gradients.push_back(part);
+    }
+  }
+}
+
+class LinearFunction : public torch::autograd::Function<LinearFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TI, at::TensorList weights,
+                            at::TensorList biases, bool input_major) {
+    variable_list saved = {x_TI};
+    saved.insert(saved.end(), weights.begin(), weights.end());
+    saved.insert(saved.end(), biases.begin(), biases.end());
+    ctx->save_for_backward(std::move(saved));
+    ctx->saved_data["num_weights"] = static_cast<int64_t>(weights.size());
+    ctx->saved_data["input_major"] = input_major;
+
+    const at::Tensor weight = JoinedOrCopied(weights);
+    const at::Tensor weight_IO = input_major ? weight : weight.t();
+    if (biases.empty()) return at::mm(x_TI, weight_IO);
+    return at::addmm(JoinedOrCopied(biases), x_TI, weight_IO);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
+    const variable_list saved = ctx->get_saved_variables();
+    const size_t num_weights = static_cast<size_t>(ctx->saved_data["num_weights"].toInt());
+    const bool input_major = ctx->saved_data["input_major"].toBool();
+    const at::Tensor& x_TI = saved[0];
+    const at::TensorList weights = at::TensorList(saved).slice(1, num_weights);
+    const at::TensorList biases = at::TensorList(saved).slice(1 + num_weights);
+    const at::Tensor grad_TO = grad_outputs[0].contiguous();
+
+    variable_list gradients(1);
+    if (ctx->needs_input_grad(0)) {
+      const at::Tensor weight = JoinedOrCopied(weights);
+      gradients[0] = at::mm(grad_TO, input_major ? weight.t() : weight);
+    }
+    WeightGradients(x_TI, grad_TO, weights, input_major, gradients);
+    BiasGradients(grad_TO, biases, gradients);
+    gradients.emplace_back();  // input_major
+    return gradients;
+  }
+
+ private:
+  static void WeightGradients(const at::Tensor& x_TI, const at::Tensor& grad_TO,
+                              at::TensorList weights, bool input_major, variable_list& gradients) {
+    if (!weights[0].requires_grad()) {
+      gradients.resize(gradients.size() + weights.size());
+      return;
+    }
+    const at::Tensor left = input_major ? x_TI.t() : grad_TO.t();
+    const at::Tensor& right = input_major ? grad_TO : x_TI;
+    at::Tensor sink = JoinedGradients(weights);
+    if (sink.defined()) {
+      sink.addmm_(left, right);  // one product, no temporary
+      gradients.resize(gradients.size() + weights.size());
+    } else {
+      DealGradients(at::mm(left, right), weights, gradients);
+    }
+  }
+
+  static void BiasGradients(const at::Tensor& grad_TO, at::TensorList biases,
+                            variable_list& gradients) {
+    if (biases.empty()) return;
+    if (!biases[0].requires_grad()) {
+      gradients.resize(gradients.size() + biases.size());
+      return;
+    }
+    DealGradients(grad_TO.sum(0), biases, gradients);
+  }
+};
+
+// sink[tokens[t]] += grad[t], in order of t: columns are shared out over threads, so any number of
+// them gives the same bits.
+void AddRows(const at::Tensor& tokens_T, const at::Tensor& grad_TC, at::Tensor& sink_VC) {
+  if (!sink_VC.is_cpu() || !sink_VC.is_contiguous() || sink_VC.scalar_type() != at::kFloat) {
+    sink_VC.index_add_(0, tokens_T, grad_TC);
+    return;
+  }
+  const int64_t num_tokens = tokens_T.size(0);
+  const int64_t width = sink_VC.size(1);
+  const int64_t* tokens = tokens_T.const_data_ptr<int64_t>();
+  const float* grad = grad_TC.const_data_ptr<float>();
+  float* sink = sink_VC.mutable_data_ptr<float>();
+  const int64_t block = 64;  // columns: four cache lines, so that threads share none
+  at::parallel_for(0, (width + block - 1) / block, 1, [=](int64_t begin, int64_t end) {
+    const int64_t column = begin * block;
+    const int64_t count = std::min(width, end * block) - column;
+    for (int64_t t = 0; t < num_tokens; ++t) {
+      AddTo(sink + tokens[t] * width + column, grad + t * width + column, count);
+    }
+  });
+}
+
+class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& tokens_T,
+                            const at::Tensor& table_VC) {
+    ctx->save_for_backward({tokens_T, table_VC});
+    return table_VC.index_select(0, tokens_T);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor& table_VC = saved[1];
+    const bool owns = OwnsGradient(table_VC);
+    at::Tensor sink = owns ? table_VC.grad() : at::zeros_like(table_VC);
+    AddRows(saved[0], grad_outputs[0].contiguous(), sink);
+    return {at::Tensor(), owns ? at::Tensor() : sink};
+  }
+};
+
+void CheckTokens(const at::Tensor& tokens_T, int64_t num_rows) {
+  if (!tokens_T.is_cpu()) return;  // looking would wait for the device; its own kernel asserts
+  const int64_t* tokens = tokens_T.const_data_ptr<int64_t>();
+  for (int64_t t = 0; t < tokens_T.size(0); ++t) {
+    BE_CHECK(tokens[t] >= 0 && tokens[t] < num_rows,
+             "index " + std::to_string(tokens[t]) + " at token " + std::to_string(t) +
+                 " of an embedding with " + std::to_string(num_rows) + " rows");
+  }
+}
+
+}  // namespace
+
+at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters) {
+  const at::TensorList weights = parameters.weights;
+  const at::TensorList biases = parameters.biases;
+  return LinearFunction::apply(x_TI, weights, biases, parameters.input_major);
+}
+
+at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC) {
+  const at::Tensor tokens = tokens_T.contiguous();
+  CheckTokens(tokens, table_VC.size(0));
+  return EmbeddingFunction::apply(tokens, table_VC);
+}
+
+}  // namespace breakeven
