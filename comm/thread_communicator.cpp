@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "comm/base/fault_point.h"
-#include "comm/base/log.h"
 #include "comm/buffer_check.h"
 #include "comm/host_memory.h"
 #include "comm/reduce.h"

@@ -1,0 +1,87 @@
+#include <mpi.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "comm/base/error.h"
+#include "comm/base/fault_point.h"
+#include "comm/base/log.h"
+#include "comm/launcher_promise.h"
+#include "comm/mpi_support.h"
+#include "comm/world.h"
+
+namespace breakeven {
+namespace {
+
+std::string LibraryVersion() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING + 1] = "";
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string version(text, static_cast<size_t>(length));
+  return version.substr(0,
+                        version.find(','));  // Open MPI adds its whole build after the first comma
+}
+
+void CheckPromise(const LauncherPromise& promise, int world_size) {
+  if (promise.world_size == world_size) return;
+  // Every process is alone and each believes to be rank 0: number them so that one speaks for all.
+  SetLogRank(promise.rank, promise.world_size);
+  const bool alone = world_size == 1;
+  if (alone) MPI_Finalize();
+  throw Error(
+      ErrorKind::kUsage,
+      "the launcher started " + std::to_string(promise.world_size) + " processes (" +
+          promise.variable + "), but MPI sees a world of " + std::to_string(world_size) +
+          (alone ? ": each process is alone and would do the whole work by itself" : "") +
+          ". This program is built with " + LibraryVersion() +
+          "; start it with that library's own mpirun or, under Slurm, with `srun --mpi=pmix`.",
+      /*on_all_ranks=*/alone);
+}
+
+}  // namespace
+
+MpiSession::MpiSession(int* argc, char*** argv) {
+  int initialized = 0;
+  MPI_Initialized(&initialized);
+  BE_CHECK(!initialized, "MPI is initialized once in a process");
+  // Before MPI_Init, which may set variables of its own.
+  const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
+
+  int granted = MPI_THREAD_SINGLE;
+  CheckMpi(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");
+  CheckMpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  int rank = 0;
+  int world_size = 1;
+  CheckMpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  CheckMpi(MPI_Comm_size(MPI_COMM_WORLD, &world_size), "MPI_Comm_size");
+  SetLogRank(rank, world_size);
+  SetFaultRank(rank);
+  if (promise.has_value()) CheckPromise(*promise, world_size);
+  if (granted < MPI_THREAD_MULTIPLE) {
+    const std::string library = LibraryVersion();
+    MPI_Finalize();
+    throw Error(ErrorKind::kMachine,
+                library + " grants thread level " + std::to_string(granted) +
+                    ", but MPI_THREAD_MULTIPLE (" + std::to_string(MPI_THREAD_MULTIPLE) +
+                    ") is needed. Use a build of MPI with full thread support.",
+                /*on_all_ranks=*/true);
+  }
+}
+
+MpiSession::~MpiSession() {
+  int finalized = 0;
+  MPI_Finalized(&finalized);
+  // MPI_Finalize waits for all ranks. A world that was not closed means that this one has failed:
+  // the launcher ends the others when this process exits.
+  if (!finalized && NumOpenMpiCommunicators() == 0) MPI_Finalize();
+}
+
+World MpiSession::MakeWorld() {
+  World world;
+  world.control = MakeMpiControl();
+  world.data = MakeMpiCommunicator();
+  world.local_rank = world.control->local_rank();
+  return world;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,29 @@
+// Pure. What the MPI back ends share and what mpi_session builds them with. mpi.h stays out of headers.
+#ifndef BREAKEVEN_COMM_MPI_SUPPORT_H_
+#define BREAKEVEN_COMM_MPI_SUPPORT_H_
+
+#include <memory>
+
+#include "comm/communicator.h"
+#include "comm/control.h"
+
+namespace breakeven {
+
+// Turns an MPI return code other than MPI_SUCCESS into Error(kCommunication), naming the call and MPI's own reason.
+void CheckMpi(int code, const char* call);
+
+// COLLECTIVE over MPI_COMM_WORLD. Each works on a duplicate of it, with errors returned.
+std::unique_ptr<Control> MakeMpiControl();
+std::unique_ptr<Communicator> MakeMpiCommunicator();
+
+// Duplicates that were made and not yet closed. Finalizing MPI with some left would wait for ranks that have failed.
+int NumOpenMpiCommunicators();
+void CountOpenMpiCommunicator(int change);
+
+// Ends the whole job from any thread and any state of MPI: MPI_Abort where MPI runs, and _exit if that does not return in
+// time. Only the low 8 bits of a status reach the shell, so codes are checked to be 1 … 255.
+[[noreturn]] void AbortJob(int exit_code, std::string_view reason) noexcept;
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_MPI_SUPPORT_H_
