@@ -1,0 +1,225 @@
+#include "trainer/prompt_eval/generator.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "comm/base/error.h"
+#include "comm/base/random.h"
+#include "trainer/model/head.h"
+#include "trainer/model/kv_cache.h"
+#include "trainer/prompt_eval/packing.h"
+#include "trainer/prompt_eval/score_plan.h"
+
+namespace breakeven {
+namespace {
+
+int64_t MaxLength(const Model& model, const GenerateOptions& options) {
+  const int64_t positions = model.config().max_positions;
+  return options.max_length > 0 ? std::min(options.max_length, positions) : positions;
+}
+
+class BatchGenerator {
+ public:
+  BatchGenerator(Model& model, const Tokenizer& tokenizer,
+                 std::span<const std::vector<int32_t>> prompts, std::span<const int64_t> numbers,
+                 const GenerateOptions& options)
+      : model_(model),
+        tokenizer_(tokenizer),
+        prompts_(prompts),
+        numbers_(numbers),
+        options_(options),
+        device_(model.HeadWeight().device()),
+        max_length_(MaxLength(model, options)),
+        texts_(numbers.size()),
+        finished_(numbers.size(), false) {}
+
+  std::vector<GeneratedText> Run(int64_t& fed_tokens) {
+    int64_t longest = 0;
+    SegmentPacker packer;
+    for (int64_t number : numbers_) {
+      packer.Add(prompts_[number], 0);
+      longest = std::max(longest, std::ssize(prompts_[number]));
+    }
+    const int64_t room = std::min(max_length_, longest + options_.max_new_tokens);
+    KvCache cache(model_.config(), std::ssize(numbers_), room);
+    while (true) {
+      fed_tokens += packer.num_tokens();
+      const at::Tensor hidden_TC = model_.HiddenStates(packer.Pack(device_), cache);
+      Choose(hidden_TC, packer);
+      if (std::all_of(finished_.begin(), finished_.end(), [](bool done) { return done; })) break;
+      packer = NextInput(cache);
+    }
+    for (GeneratedText& text : texts_) {
+      text.text = CutAtStops(tokenizer_.Decode(text.tokens, true), options_.until);
+    }
+    return std::move(texts_);
+  }
+
+ private:
+  // Adds the next token to every sequence that had tokens in `packer`.
+  void Choose(const at::Tensor& hidden_TC, const SegmentPacker& packer) {
+    std::vector<int64_t> sequences;
+    std::vector<int64_t> last_rows;
+    for (int64_t b = 0; b < packer.num_segments(); ++b) {
+      if (packer.segment_start(b + 1) == packer.segment_start(b)) continue;
+      sequences.push_back(b);
+      last_rows.push_back(packer.segment_start(b + 1) - 1);
+    }
+    const at::Tensor hidden_BC = hidden_TC.index_select(0, IndexTensor(last_rows, device_));
+    const at::Tensor logits_BV = NextTokenLogits(hidden_BC, model_.HeadWeight()).cpu().contiguous();
+    const int64_t vocab_size = logits_BV.size(1);
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      const float* row = logits_BV.const_data_ptr<float>() + static_cast<int64_t>(i) * vocab_size;
+      Append(sequences[i], std::span(row, static_cast<size_t>(vocab_size)));
+    }
+  }
+
+  void Append(int64_t b, std::span<const float> logits) {
+    GeneratedText& text = texts_[b];
+    const auto position = static_cast<uint64_t>(text.tokens.size());
+    const uint64_t index = (static_cast<uint64_t>(numbers_[b]) << 32) | position;
+    const double uniform =
+        RandomUniform(options_.seed, static_cast<uint64_t>(RandomStream::kSampling), index);
+    const int32_t token = ChooseToken(logits, options_.sampling, uniform);
+    text.tokens.push_back(token);
+    const bool is_end = std::find(options_.stop_ids.begin(), options_.stop_ids.end(), token) !=
+                        options_.stop_ids.end();
+    text.stopped = is_end || HasStop(text.tokens);
+    const int64_t length = std::ssize(prompts_[numbers_[b]]) + std::ssize(text.tokens);
+    finished_[b] =
+        text.stopped || std::ssize(text.tokens) >= options_.max_new_tokens || length >= max_length_;
+  }
+
+  bool HasStop(const std::vector<int32_t>& tokens) const {
+    if (options_.until.empty()) return false;
+    // A stop text of n bytes ends with the last token and has at most n tokens before it (every
+    // token that shows has a byte), so the tail is enough; a few more because a token may hold a
+    // part of a character only.
+    size_t longest = 0;
+    for (const std::string& stop : options_.until) longest = std::max(longest, stop.size());
+    const size_t count = std::min(tokens.size(), longest + 8);
+    const std::string tail =
+        tokenizer_.Decode(std::span(tokens).subspan(tokens.size() - count), true);
+    return std::any_of(options_.until.begin(), options_.until.end(), [&](const std::string& stop) {
+      return tail.find(stop) != std::string::npos;
+    });
+  }
+
+  SegmentPacker NextInput(const KvCache& cache) const {
+    SegmentPacker packer;
+    for (int64_t b = 0; b < std::ssize(numbers_); ++b) {
+      const std::vector<int32_t>& tokens = texts_[b].tokens;
+      const size_t count = finished_[b] ? 0 : 1;
+      packer.Add(std::span(tokens).last(count), cache.length(b));
+    }
+    return packer;
+  }
+
+  Model& model_;
+  const Tokenizer& tokenizer_;
+  const std::span<const std::vector<int32_t>> prompts_;
+  const std::span<const int64_t> numbers_;
+  const GenerateOptions& options_;
+  const at::Device device_;
+  const int64_t max_length_;
+  std::vector<GeneratedText> texts_;
+  std::vector<bool> finished_;
+};
+
+std::vector<ScoreBatch> PlanGeneration(std::span<const std::vector<int32_t>> prompts,
+                                       const GenerateOptions& options, int64_t batch_tokens) {
+  std::vector<int64_t> order(prompts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return prompts[a].size() > prompts[b].size(); });
+  std::vector<ScoreBatch> batches;
+  for (int64_t number : order) {
+    const int64_t tokens = std::ssize(prompts[number]);
+    const bool fits = !batches.empty() && std::ssize(batches.back().units) < kMaxGenerationBatch &&
+                      batches.back().fed_tokens + tokens <= batch_tokens;
+    if (!fits) {
+      // A step costs about as much as reading all weights, however many sequences take part.
+      batches.emplace_back();
+      batches.back().cost = 8.0 * static_cast<double>(options.max_new_tokens);
+    }
+    batches.back().units.push_back(number);
+    batches.back().fed_tokens += tokens;
+    batches.back().cost += static_cast<double>(tokens + options.max_new_tokens);
+  }
+  return batches;
+}
+
+nlohmann::json WireForm(int64_t number, const GeneratedText& text) {
+  // Text goes as bytes: a generation may end within a character.
+  return {{"n", number},
+          {"tokens", text.tokens},
+          {"text", std::vector<uint8_t>(text.text.begin(), text.text.end())},
+          {"stopped", text.stopped}};
+}
+
+void Merge(const std::string& wire, std::vector<GeneratedText>& texts) {
+  for (const nlohmann::json& item : nlohmann::json::from_msgpack(wire)) {
+    GeneratedText& text = texts[item["n"].get<size_t>()];
+    const auto bytes = item["text"].get<std::vector<uint8_t>>();
+    text = {item["tokens"].get<std::vector<int32_t>>(), std::string(bytes.begin(), bytes.end()),
+            item["stopped"].get<bool>()};
+  }
+}
+
+void CheckPrompts(std::span<const std::vector<int32_t>> prompts, int64_t max_length) {
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const int64_t size = std::ssize(prompts[i]);
+    if (size >= 1 && size < max_length) continue;
+    throw Error(ErrorKind::kUsage, "prompt " + std::to_string(i) + " (counted from 0) has " +
+                                       std::to_string(size) + " tokens; expected 1 to " +
+                                       std::to_string(max_length - 1) +
+                                       ", so that the model can see it and add a token");
+  }
+}
+
+}  // namespace
+
+std::vector<GeneratedText> GenerateBatch(Model& model, const Tokenizer& tokenizer,
+                                         std::span<const std::vector<int32_t>> prompts,
+                                         std::span<const int64_t> numbers,
+                                         const GenerateOptions& options, int64_t& fed_tokens) {
+  const c10::InferenceMode inference;
+  return BatchGenerator(model, tokenizer, prompts, numbers, options).Run(fed_tokens);
+}
+
+GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& control,
+                             std::span<const std::vector<int32_t>> prompts,
+                             const GenerateOptions& options, int64_t batch_tokens,
+                             const std::function<void(int64_t)>& on_batch) {
+  GenerateResult result;
+  nlohmann::json mine = nlohmann::json::array();
+  RunTogether(control, /*root_only=*/false, [&] {
+    CheckPrompts(prompts, MaxLength(model, options));
+    const std::vector<ScoreBatch> batches = PlanGeneration(prompts, options, batch_tokens);
+    const std::vector<int> rank_of = DealBatches(batches, control.world_size());
+    for (size_t i = 0; i < batches.size(); ++i) {
+      if (rank_of[i] != control.rank()) continue;
+      const std::vector<int64_t>& numbers = batches[i].units;
+      const auto begin = std::chrono::steady_clock::now();
+      const std::vector<GeneratedText> texts =
+          GenerateBatch(model, tokenizer, prompts, numbers, options, result.fed_tokens);
+      result.compute_seconds +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      for (size_t b = 0; b < numbers.size(); ++b) mine.push_back(WireForm(numbers[b], texts[b]));
+      if (on_batch) on_batch(std::ssize(numbers));
+    }
+  });
+  const std::vector<uint8_t> packed = nlohmann::json::to_msgpack(mine);
+  result.texts.resize(prompts.size());
+  const std::string wire(packed.begin(), packed.end());
+  for (const std::string& part : control.AllGather(wire)) Merge(part, result.texts);
+  result.fed_tokens = control.AllReduce(result.fed_tokens, ReduceOp::kSum);
+  control.AllReduce(std::span<double>(&result.compute_seconds, 1), ReduceOp::kSum);
+  return result;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,57 @@
+// Texts that a model goes on with: the second of the two calls that a model is for evaluation.
+#ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_GENERATOR_H_
+#define BREAKEVEN_TRAINER_PROMPT_EVAL_GENERATOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/control.h"
+#include "data_pipeline/tokenizer/tokenizer.h"
+#include "trainer/model/model.h"
+#include "trainer/prompt_eval/sampling.h"
+
+namespace breakeven {
+
+struct GenerateOptions {
+  int64_t max_new_tokens = 64;
+  std::vector<std::string> until;  // stop texts
+  std::vector<int32_t> stop_ids;   // end-of-text tokens
+  SamplingOptions sampling;
+  uint64_t seed = 0;  // a draw is a function of (seed, number of the prompt, number of the token)
+  int64_t max_length = 0;  // prompt and new tokens together; 0 = the model's positions
+};
+
+struct GeneratedText {
+  std::vector<int32_t> tokens;  // new ids, the end-of-text token included
+  std::string text;             // without special tokens, cut at the stop texts
+  bool stopped = false;         // by an end-of-text token or a stop text; else by length
+};
+
+struct GenerateResult {
+  std::vector<GeneratedText> texts;  // by prompt
+  int64_t fed_tokens = 0;            // by all ranks
+  double compute_seconds = 0;        // summed over ranks
+};
+
+// COLLECTIVE. Batches of at most kMaxGenerationBatch prompts and about `batch_tokens` prompt tokens
+// are cut from the complete list, longest first, and dealt whole; every rank returns all. Prompts
+// have at least one token and leave room for one more: Error(kUsage) names the first that does not.
+// `on_batch(prompts)` after each of this rank's batches.
+inline constexpr int64_t kMaxGenerationBatch = 16;
+GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& control,
+                             std::span<const std::vector<int32_t>> prompts,
+                             const GenerateOptions& options, int64_t batch_tokens,
+                             const std::function<void(int64_t)>& on_batch = {});
+
+// The prompts of one batch, in order; `numbers` are theirs in the complete list.
+std::vector<GeneratedText> GenerateBatch(Model& model, const Tokenizer& tokenizer,
+                                         std::span<const std::vector<int32_t>> prompts,
+                                         std::span<const int64_t> numbers,
+                                         const GenerateOptions& options, int64_t& fed_tokens);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_PROMPT_EVAL_GENERATOR_H_

@@ -1,0 +1,133 @@
+#include "trainer/prompt_eval/loaded_model.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "comm/base/hash.h"
+#include "trainer/checkpoint/safetensors.h"
+#include "trainer/model/model_config.h"
+
+namespace breakeven {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A JSON object of the folder; empty when there is no such file.
+nlohmann::json ReadJsonIfThere(const fs::path& path) {
+  if (!fs::exists(path)) return nlohmann::json::object();
+  const nlohmann::json json = nlohmann::json::parse(ReadFile(path.string()), nullptr, false);
+  if (!json.is_object()) {
+    throw Error(ErrorKind::kBadData, path.string() + ": not a JSON object");
+  }
+  return json;
+}
+
+void AddIds(const nlohmann::json& json, const fs::path& path, std::vector<int32_t>& ids) {
+  if (!json.contains("eos_token_id") || json["eos_token_id"].is_null()) return;
+  const nlohmann::json& value = json["eos_token_id"];
+  const nlohmann::json list = value.is_array() ? value : nlohmann::json::array({value});
+  for (const nlohmann::json& id : list) {
+    if (!id.is_number_integer()) {
+      throw Error(ErrorKind::kBadData, path.string() + ": eos_token_id is " + value.dump() +
+                                           "; expected an id or a list of ids");
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+}
+
+std::vector<int32_t> StopIds(const std::string& folder, const Tokenizer& tokenizer) {
+  std::vector<int32_t> ids;
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    const fs::path path = fs::path(folder) / name;
+    if (ids.empty()) AddIds(ReadJsonIfThere(path), path, ids);
+  }
+  if (ids.empty() && tokenizer.eos_id().has_value()) ids.push_back(*tokenizer.eos_id());
+  return ids;
+}
+
+std::optional<int64_t> IntegerOf(const nlohmann::json& json, const char* key) {
+  if (!json.contains(key) || !json[key].is_number_integer()) return std::nullopt;
+  return json[key].get<int64_t>();
+}
+
+void CheckVocabulary(const LoadedModel& loaded) {
+  if (loaded.tokenizer->vocab_size() <= loaded.config.vocab_size) return;
+  throw Error(ErrorKind::kBadData,
+              "model '" + loaded.name + "' in " + loaded.folder + ": its tokenizer has ids up to " +
+                  std::to_string(loaded.tokenizer->vocab_size() - 1) +
+                  ", but config.json says vocab_size " + std::to_string(loaded.config.vocab_size) +
+                  "; tokenizer and weights are not of one model");
+}
+
+LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, bool with_weights) {
+  LoadedModel loaded;
+  loaded.name = name;
+  loaded.folder = folder;
+  if (!fs::is_directory(folder)) {
+    throw Error(ErrorKind::kBadData, "model '" + name + "': no folder " + folder +
+                                         "; expected a Hugging Face folder with config.json, "
+                                         "model.safetensors and tokenizer.json");
+  }
+  loaded.config = ReadModelConfig(folder);
+  loaded.tokenizer = Tokenizer::Load(folder);
+  CheckVocabulary(loaded);
+  loaded.chat = {loaded.tokenizer->chat_template(), loaded.tokenizer->bos_token(),
+                 loaded.tokenizer->eos_token()};
+  loaded.stop_ids = StopIds(folder, *loaded.tokenizer);
+  const nlohmann::json state = ReadJsonIfThere(fs::path(folder) / "trainer_state" / "state.json");
+  loaded.step = IntegerOf(state, "step");
+  loaded.seed = IntegerOf(state, "seed");
+  loaded.train_size = IntegerOf(state, "train_size");
+  if (!with_weights) {
+    OpenModelFolder(folder);  // checks names, shapes and sizes of all tensors in the files
+    return loaded;
+  }
+  loaded.storage = std::make_unique<ModelStorage>();
+  loaded.model = BuildModel(loaded.config, *loaded.storage);
+  LoadWeights(folder, *loaded.model);
+  loaded.hash = HashModelFolder(folder);
+  return loaded;
+}
+
+}  // namespace
+
+LoadedModel LoadEvalModel(const std::string& name, const std::string& folder, bool with_weights,
+                          World& world) {
+  LoadedModel loaded;
+  RunTogether(*world.control, /*root_only=*/false,
+              [&] { loaded = ReadModelFolder(name, folder, with_weights); });
+  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "hash of the weights in " + folder,
+                      loaded.hash);
+  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "tokenizer in " + folder,
+                      loaded.tokenizer->fingerprint());
+  return loaded;
+}
+
+std::string HashModelFolder(const std::string& folder) {
+  const fs::path single = fs::path(folder) / "model.safetensors";
+  if (fs::exists(single)) return HashHex(HashFile(single.string()));
+  Hasher hasher;
+  for (const SafetensorsFile& shard : OpenModelFolder(folder)) {
+    hasher.UpdateField(fs::path(shard.path()).filename().string());
+    hasher.UpdateField(HashHex(HashFile(shard.path())));
+  }
+  return hasher.Hex();
+}
+
+int SetEvalThreads(int64_t threads, World& world) {
+  const ProcessPlace place = DescribeProcess();
+  const std::string mine = place.host + " " + place.cpus;
+  const std::vector<std::string> all = world.control->AllGather(mine);
+  const int64_t sharing = std::count(all.begin(), all.end(), mine);
+  const int64_t share = std::max<int64_t>(1, place.num_cpus / std::max<int64_t>(1, sharing));
+  const int number = static_cast<int>(threads > 0 ? threads : share);
+  at::set_num_threads(number);
+  return number;
+}
+
+}  // namespace breakeven
