@@ -1,3 +1,5 @@
+#include "launch/job.h"
+
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -5,7 +7,6 @@
 
 #include "comm/base/fault_point.h"
 #include "comm/base/log.h"
-#include "launch/job.h"
 
 namespace breakeven {
 namespace {

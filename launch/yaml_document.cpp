@@ -92,7 +92,8 @@ class TreeBuilder : public YAML::EventHandler {
   }
   void Open(ConfigNode node, ConfigNode::Kind kind) {
     if (levels_.size() >= kMaxDepth) Fail(node.place, "nested deeper than 64 levels");
-    if (ExpectsKey()) Fail(node.place, "a key must be a name, not a list or a map");
+    if (ExpectsKey())
+      Fail(node.place, "a list or a map stands where a key is expected; is a bracket left open?");
     node.kind = kind;
     levels_.push_back({std::move(node), false, "", {}});
   }
