@@ -1,0 +1,48 @@
+// One arm: a model under a variant on a split, from templates to records.
+#ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_ARM_H_
+#define BREAKEVEN_TRAINER_PROMPT_EVAL_ARM_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "comm/world.h"
+#include "trainer/prompt_eval/eval_config.h"
+#include "trainer/prompt_eval/eval_documents.h"
+#include "trainer/prompt_eval/evaluation.h"
+#include "trainer/prompt_eval/loaded_model.h"
+#include "trainer/prompt_eval/requests.h"
+
+namespace breakeven {
+
+// Every split that the config scores or draws shots from, by name.
+using EvalData = std::map<std::string, EvalDocuments>;
+EvalData ReadEvalData(const EvalConfig& config, int num_threads);
+
+// What is asked of a model, all of it before the first forward pass.
+struct ArmRequests {
+  std::string template_hash;
+  std::vector<std::string> groups;  // of each document; "" = none
+  std::vector<DocumentRequests> documents;
+};
+ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& variant,
+                             const EvalData& data, const std::string& split,
+                             const LoadedModel& model);
+
+// What can change an arm's scores on given documents: weights, tokenizer, templates, shots and the
+// task's rules. The split that is asked is not in it, nor names, paths, batches and threads.
+std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
+                    const LoadedModel& model, const std::string& template_hash);
+
+struct ArmResult {
+  ArmSummary summary;
+  std::string records;  // lines, in order of the documents
+  std::string hash;     // ArmHash
+};
+// COLLECTIVE. The same on every rank.
+ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
+                   const std::string& split, LoadedModel& model, World& world);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_PROMPT_EVAL_ARM_H_
