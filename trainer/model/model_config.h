@@ -37,13 +37,15 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool tied_head = true;
   double initializer_range = 0.02;
+  double dropout = 0;    // the largest that the file asks for. Never applied: fine-tuning here runs
+                         // without dropout
   std::string raw_json;  // the file's text: written back to checkpoints with only what changed
 
-  int64_t num_parameters() const;
+  int64_t num_parameters() const;  // a tied head counts once
 };
 
-// Error(kBadData) naming file, key, found and supported: unknown model_type, activation, sliding window shorter than
-// the context, rope types that are not built, sizes that do not divide.
+// Error(kBadData) naming file, key, found and supported: unknown model_type, activation, sliding
+// window shorter than the context, rope types that are not built, sizes that do not divide.
 ModelConfig ReadModelConfig(const std::string& folder);
 ModelConfig ParseModelConfig(std::string_view json, std::string_view where);
 
