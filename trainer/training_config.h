@@ -14,8 +14,8 @@ namespace breakeven {
 
 // Where the weights come from: exactly one of the two.
 struct ModelSourceConfig {
-  std::string path;    // a Hugging Face folder
-  std::string config;  // a config.json: from scratch, initialised from `seed`
+  std::string path;       // a Hugging Face folder
+  std::string config;     // a config.json: from scratch, initialised from `seed`
   std::string tokenizer;  // folder with tokenizer.json; "" = path. Copied into checkpoints
   void VisitFields(FieldVisitor& v);
   void Validate() const;
@@ -26,41 +26,41 @@ struct OptimizerConfig {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = 0.01;   // decoupled; never on norms and biases
-  double max_grad_norm = 1.0;   // 0 = no clipping
+  double weight_decay = 0.01;  // decoupled; never on norms and biases
+  double max_grad_norm = 1.0;  // 0 = no clipping
   void VisitFields(FieldVisitor& v);
 };
 
 struct ScheduleConfig {
-  std::string kind = "linear";   // constant | linear | cosine | warmup_stable_decay
+  std::string kind = "linear";  // constant | linear | cosine | warmup_stable_decay
   int64_t warmup_steps = 0;
-  double warmup_ratio = 0;       // of all steps; used when warmup_steps is 0
-  double min_ratio = 0;          // of the learning rate at the end
-  double decay_ratio = 0.2;      // warmup_stable_decay: the share of steps that decays
+  double warmup_ratio = 0;   // of all steps; used when warmup_steps is 0
+  double min_ratio = 0;      // of the learning rate at the end
+  double decay_ratio = 0.2;  // warmup_stable_decay: the share of steps that decays
   void VisitFields(FieldVisitor& v);
 };
 
 struct CheckpointConfig {
-  int64_t every_steps = 0;       // 0 = only at the end
-  double every_minutes = 0;      // rank 0's clock decides for all
+  int64_t every_steps = 0;   // 0 = only at the end
+  double every_minutes = 0;  // rank 0's clock decides for all
   int64_t keep_last = 2;
-  bool keep_best = true;         // lowest validation loss
+  bool keep_best = true;  // lowest validation loss
   void VisitFields(FieldVisitor& v);
 };
 
 struct ValidationConfig {
-  std::string data;              // dev dataset; "" = no validation
-  int64_t every_steps = 0;       // 0 = at the end of each epoch
+  std::string data;                     // dev dataset; "" = no validation
+  int64_t every_steps = 0;              // 0 = at the end of each epoch
   int64_t early_stopping_patience = 0;  // validations without a lower loss; 0 = off
   void VisitFields(FieldVisitor& v);
 };
 
 struct TrainConfig {
   ModelSourceConfig model;
-  std::string data;              // train dataset (HDF5 or index)
-  std::string output;            // run folder
+  std::string data;    // train dataset (HDF5 or index)
+  std::string output;  // run folder
   int64_t seed = 0;
-  double epochs = 1;             // may be a fraction; ignored when max_steps > 0
+  double epochs = 1;  // may be a fraction; ignored when max_steps > 0
   int64_t max_steps = 0;
   BatchingConfig batching;
   OptimizerConfig optimizer;
@@ -68,12 +68,15 @@ struct TrainConfig {
   ValidationConfig validation;
   CheckpointConfig checkpoint;
   std::string precision = "auto";  // auto | float32
-  std::string resume = "auto";     // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
-  int64_t bucket_bytes = 16 << 20; // upper bound of a gradient bucket
+  std::string resume =
+      "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
+  int64_t bucket_bytes = 16 << 20;  // upper bound of a gradient bucket
   int64_t log_every_steps = 10;
   int64_t max_nonfinite_steps = 10;  // in a row; then the run ends
-  int64_t threads = 0;             // per rank; 0 = CPUs of the rank's mask divided among the ranks that share it
-  std::optional<EvalConfig> prompt_eval;  // scores the base model and the saved checkpoints after training
+  int64_t threads =
+      0;  // per rank; 0 = CPUs of the rank's mask divided among the ranks that share it
+  std::optional<EvalConfig>
+      prompt_eval;  // scores the base model and the saved checkpoints after training
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };

@@ -1,0 +1,76 @@
+// Pure.
+#include "trainer/resume_check.h"
+
+namespace breakeven {
+namespace {
+
+std::string Differs(const std::string& what, const std::string& saved, const std::string& current,
+                    const std::string& remedy) {
+  return "the checkpoint was trained with " + what + " " + saved + ", now it is " + current + ". " +
+         remedy;
+}
+
+}  // namespace
+
+ResumeVerdict CompareForResume(const TrainingState& saved, const TrainingState& current) {
+  ResumeVerdict verdict;
+  const auto refuse = [&](ErrorKind kind, const std::string& what, const std::string& a,
+                          const std::string& b, const std::string& remedy) {
+    if (a == b || !verdict.error.empty()) return;
+    verdict.kind = kind;
+    verdict.error = Differs(what, a, b, remedy);
+  };
+  const std::string other_run =
+      "Give back what it was to go on, or choose another `output` for a new run.";
+  refuse(ErrorKind::kBadData, "the tokenizer", saved.tokenizer_fingerprint,
+         current.tokenizer_fingerprint, other_run);
+  refuse(ErrorKind::kBadData, "data of the template", saved.template_fingerprint,
+         current.template_fingerprint, other_run);
+  refuse(ErrorKind::kBadData, "the dataset", saved.dataset_hash, current.dataset_hash, other_run);
+  refuse(ErrorKind::kUsage, "seed", std::to_string(saved.seed), std::to_string(current.seed),
+         other_run);
+  refuse(ErrorKind::kUsage, "the plan (batching.global_batch, batching.shuffle)", saved.plan_hash,
+         current.plan_hash, other_run);
+  refuse(ErrorKind::kUsage, "precision", saved.precision, current.precision, other_run);
+
+  const auto warn = [&](const std::string& what, const std::string& a, const std::string& b,
+                        const std::string& effect) {
+    if (a != b) verdict.warnings.push_back(Differs(what, a, b, effect));
+  };
+  const std::string rounding = "The run goes on, equal to rounding instead of bit by bit.";
+  warn("world size", std::to_string(saved.world_size), std::to_string(current.world_size),
+       rounding);
+  warn("threads per rank", std::to_string(saved.threads), std::to_string(current.threads),
+       rounding);
+  warn("bucket_bytes", std::to_string(saved.bucket_bytes), std::to_string(current.bucket_bytes),
+       rounding);
+  warn("program version", saved.program_version, current.program_version, rounding);
+  warn("libtorch", saved.libtorch_version, current.libtorch_version, rounding);
+  warn("steps in all:", std::to_string(saved.total_steps), std::to_string(current.total_steps),
+       "The schedule follows the new number from here on.");
+  if (saved.total_steps == current.total_steps) {
+    warn("a config with hash", saved.config_hash, current.config_hash,
+         "The new values hold from here on; RUN/config.yaml has them.");
+  }
+  return verdict;
+}
+
+TrainingState ContinueFrom(const TrainingState& saved, const TrainingState& current) {
+  TrainingState state = saved;
+  state.total_steps = current.total_steps;
+  state.seed = current.seed;
+  state.plan_hash = current.plan_hash;
+  state.dataset_hash = current.dataset_hash;
+  state.tokenizer_fingerprint = current.tokenizer_fingerprint;
+  state.template_fingerprint = current.template_fingerprint;
+  state.config_hash = current.config_hash;
+  state.world_size = current.world_size;
+  state.threads = current.threads;
+  state.bucket_bytes = current.bucket_bytes;
+  state.precision = current.precision;
+  state.program_version = current.program_version;
+  state.libtorch_version = current.libtorch_version;
+  return state;
+}
+
+}  // namespace breakeven

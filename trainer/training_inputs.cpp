@@ -1,0 +1,213 @@
+#include "trainer/training_inputs.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "comm/base/log.h"
+#include "data_pipeline/tokenizer/tokenizer.h"
+#include "trainer/config_fingerprint.h"
+
+namespace breakeven {
+namespace {
+
+// Every key that is a path is checked by opening what it names, on every rank.
+void OpenFiles(const TrainConfig& config, TrainingInputs& inputs) {
+  inputs.model_config = config.model.path.empty()
+                            ? ParseModelConfig(ReadFile(config.model.config), config.model.config)
+                            : ReadModelConfig(config.model.path);
+  inputs.tokenizer_folder =
+      config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
+  if (!inputs.tokenizer_folder.empty()) {
+    inputs.tokenizer_fingerprint = Tokenizer::Load(inputs.tokenizer_folder)->fingerprint();
+  }
+  inputs.train = TokenDataset::Open(config.data);
+  if (!config.validation.data.empty()) {
+    inputs.validation = TokenDataset::Open(config.validation.data);
+  }
+}
+
+void CheckDataset(const TokenDataset& dataset, const TrainingInputs& inputs) {
+  const TokenDatasetInfo& info = dataset.info();
+  if (dataset.num_examples() == 0) {
+    throw Error(ErrorKind::kBadData, dataset.path() + ": has no example; prepare it again");
+  }
+  if (!inputs.tokenizer_fingerprint.empty() &&
+      info.tokenizer_fingerprint != inputs.tokenizer_fingerprint) {
+    throw Error(ErrorKind::kBadData,
+                dataset.path() + ": was made with tokenizer " + info.tokenizer_fingerprint +
+                    ", the model's tokenizer in " + inputs.tokenizer_folder + " is " +
+                    inputs.tokenizer_fingerprint + ". Prepare the data with this tokenizer.");
+  }
+  if (info.vocab_size > inputs.model_config.vocab_size) {
+    throw Error(ErrorKind::kBadData, dataset.path() + ": token ids go up to " +
+                                         std::to_string(info.vocab_size - 1) +
+                                         ", the model's vocabulary has only " +
+                                         std::to_string(inputs.model_config.vocab_size) +
+                                         " rows. Prepare the data with the model's own tokenizer.");
+  }
+  const int64_t limit = inputs.model_config.max_positions;
+  for (int64_t example = 0; example < dataset.num_examples(); ++example) {
+    if (dataset.example_tokens(example) > limit) {
+      throw Error(ErrorKind::kBadData,
+                  dataset.path() + ": example " + std::to_string(example) + " (source line " +
+                      std::to_string(dataset.example_id(example)) + ") has " +
+                      std::to_string(dataset.example_tokens(example)) +
+                      " tokens, the model takes at most " + std::to_string(limit) +
+                      ". Prepare the data with a smaller max_tokens.");
+    }
+  }
+}
+
+void CheckFiles(const TrainConfig& config, const TrainingInputs& inputs, int world_size) {
+  CheckDataset(*inputs.train, inputs);
+  if (inputs.validation != nullptr) CheckDataset(*inputs.validation, inputs);
+  if (inputs.train->num_examples() < world_size) {
+    throw Error(ErrorKind::kUsage,
+                config.data + ": " + std::to_string(inputs.train->num_examples()) +
+                    " examples for " + std::to_string(world_size) +
+                    " ranks. Start at most as many ranks as there are examples.");
+  }
+}
+
+void CompareOverRanks(const TrainingInputs& inputs, World& world) {
+  Control& control = *world.control;
+  CheckSameOnAllRanks(control, ErrorKind::kUsage, "the config", inputs.config_hash);
+  CheckSameOnAllRanks(control, ErrorKind::kBadData, "the model's config.json",
+                      inputs.model_config.raw_json);
+  CheckSameOnAllRanks(control, ErrorKind::kBadData, "the tokenizer", inputs.tokenizer_fingerprint);
+  CheckSameOnAllRanks(control, ErrorKind::kBadData, "the train dataset",
+                      inputs.train->info().content_hash);
+  CheckSameOnAllRanks(
+      control, ErrorKind::kBadData, "the validation dataset",
+      inputs.validation == nullptr ? "none" : inputs.validation->info().content_hash);
+}
+
+std::vector<RankPlace> GatherPlaces(World& world) {
+  const ProcessPlace own = DescribeProcess();
+  const std::vector<std::string> hosts = world.control->AllGather(own.host);
+  const std::vector<std::string> cpus = world.control->AllGather(own.cpus);
+  const std::vector<std::string> counts = world.control->AllGather(std::to_string(own.num_cpus));
+  std::vector<RankPlace> places;
+  for (size_t rank = 0; rank < hosts.size(); ++rank) {
+    places.push_back({hosts[rank], cpus[rank], std::stoll(counts[rank])});
+  }
+  return places;
+}
+
+void WarnAboutTemplates(const TrainingInputs& inputs) {
+  if (inputs.validation == nullptr) return;
+  const std::string& train = inputs.train->info().template_fingerprint;
+  const std::string& dev = inputs.validation->info().template_fingerprint;
+  if (train != dev) {
+    LogWarning("the validation data was rendered with another template (" + dev +
+               ") than the train data (" + train + "): its loss measures another task");
+  }
+}
+
+std::string Mebibytes(int64_t bytes) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.0f MiB", static_cast<double>(bytes) / (1 << 20));
+  return text.data();
+}
+
+}  // namespace
+
+ExampleSizes SizesOf(const TokenDataset& dataset) {
+  return {dataset.num_examples(), [&dataset](int64_t i) { return dataset.example_tokens(i); },
+          [&dataset](int64_t i) { return dataset.example_targets(i); }};
+}
+
+int64_t CountTotalSteps(const TrainConfig& config, const EpochPlanner& planner) {
+  if (config.max_steps > 0) return config.max_steps;
+  const auto whole_epochs = static_cast<int64_t>(std::floor(config.epochs));
+  int64_t steps = 0;
+  for (int64_t epoch = 0; epoch < whole_epochs; ++epoch) steps += planner.num_steps(epoch);
+  const double rest = config.epochs - static_cast<double>(whole_epochs);
+  if (rest > 0) {
+    steps += static_cast<int64_t>(
+        std::ceil(rest * static_cast<double>(planner.num_steps(whole_epochs))));
+  }
+  return steps;
+}
+
+TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
+  TrainingInputs inputs;
+  Control& control = *world.control;
+  RunTogether(control, /*root_only=*/false, [&] {
+    config.Validate();
+    inputs.config_hash = ConfigFingerprint(config);
+    inputs.plan_hash = PlanFingerprint(config);
+    OpenFiles(config, inputs);
+  });
+  CompareOverRanks(inputs, world);
+  RunTogether(control, /*root_only=*/false,
+              [&] { CheckFiles(config, inputs, world.world_size()); });
+  if (world.is_root()) WarnAboutTemplates(inputs);
+  inputs.planner =
+      std::make_unique<EpochPlanner>(SizesOf(*inputs.train), config.batching,
+                                     static_cast<uint64_t>(config.seed), world.world_size());
+  inputs.total_steps = CountTotalSteps(config, *inputs.planner);
+  inputs.places = GatherPlaces(world);
+  inputs.threads = config.threads > 0
+                       ? config.threads
+                       : DefaultThreads(inputs.places, static_cast<size_t>(world.rank()));
+  inputs.precision = "float32";  // what auto means until bfloat16 is built
+  return inputs;
+}
+
+std::string RankTable(World& world, const TrainingInputs& inputs) {
+  const Control& control = *world.control;
+  const std::string device =
+      world.device.is_cuda() ? "cuda:" + std::to_string(world.device.index) : "cpu";
+  const std::vector<std::string> local_ranks =
+      world.control->AllGather(std::to_string(control.local_rank()));
+  const std::vector<std::string> devices = world.control->AllGather(device);
+  const std::vector<std::string> threads = world.control->AllGather(std::to_string(inputs.threads));
+  std::vector<std::vector<std::string>> rows = {
+      {"rank", "host", "local_rank", "device", "threads", "cpus"}};
+  for (size_t rank = 0; rank < devices.size(); ++rank) {
+    rows.push_back({std::to_string(rank), inputs.places[rank].host, local_ranks[rank],
+                    devices[rank], threads[rank], inputs.places[rank].cpus});
+  }
+  std::string table;
+  for (const std::vector<std::string>& row : rows) {
+    if (!table.empty()) table += '\n';
+    for (size_t column = 0; column < row.size(); ++column) {
+      size_t width = 0;
+      for (const auto& other : rows) width = std::max(width, other[column].size());
+      table += row[column];
+      if (column + 1 < row.size()) table.append(width + 2 - row[column].size(), ' ');
+    }
+  }
+  return table;
+}
+
+MemoryEstimate EstimateMemory(const ModelConfig& model, int64_t micro_batch_tokens) {
+  constexpr int64_t kFloat = 4;
+  constexpr int64_t kHeadChunkRows = 512;
+  const int64_t kv = model.num_kv_heads * model.head_dim;
+  // Per token and layer: inputs and outputs of the two norms, residual sums, q, k, v, attention
+  // output and its projection (width C or K·D), and of the MLP gate, up, activation and their
+  // product (width I).
+  const int64_t per_layer = 8 * model.hidden_size + 4 * kv + 4 * model.intermediate_size;
+  MemoryEstimate estimate;
+  estimate.parameters = 4 * kFloat * model.num_parameters();
+  estimate.activations = kFloat * micro_batch_tokens * model.num_layers * per_layer;
+  estimate.head = 2 * kFloat * std::min(kHeadChunkRows, micro_batch_tokens) * model.vocab_size;
+  estimate.program = int64_t{400} << 20;
+  return estimate;
+}
+
+std::string FormatMemory(const MemoryEstimate& estimate) {
+  return "memory per rank: about " + Mebibytes(estimate.total()) + " = " +
+         Mebibytes(estimate.parameters) +
+         " weights, gradients and moments (16 bytes a parameter) + " +
+         Mebibytes(estimate.activations) + " activations of a full micro-batch + " +
+         Mebibytes(estimate.head) + " head chunk + " + Mebibytes(estimate.program) + " program";
+}
+
+}  // namespace breakeven

@@ -1,0 +1,66 @@
+// What a training run reads, opened and checked before anything is built: the same on every rank or
+// nothing starts.
+#ifndef BREAKEVEN_TRAINER_TRAINING_INPUTS_H_
+#define BREAKEVEN_TRAINER_TRAINING_INPUTS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/world.h"
+#include "data_pipeline/epoch_plan.h"
+#include "data_pipeline/token_dataset.h"
+#include "trainer/model/model_config.h"
+#include "trainer/process_resources.h"
+#include "trainer/training_config.h"
+
+namespace breakeven {
+
+struct TrainingInputs {
+  ModelConfig model_config;
+  std::string tokenizer_folder;       // "" when from scratch without one
+  std::string tokenizer_fingerprint;  // "" likewise
+  std::string config_hash;
+  std::string plan_hash;
+  std::unique_ptr<TokenDataset> train;
+  std::unique_ptr<TokenDataset> validation;  // null without validation.data
+  std::unique_ptr<EpochPlanner> planner;     // of train, for world_size ranks
+  int64_t total_steps = 0;                   // of the whole run
+  std::vector<RankPlace> places;             // by rank
+  int64_t threads = 1;                       // of this rank
+  std::string precision;                     // resolved
+};
+
+// COLLECTIVE. A file that one rank cannot open, or that differs between ranks, ends the job on all
+// of them with one message. Errors: kUsage (config; fewer examples than ranks), kBadData (files
+// that do not fit together: tokenizer of data and model, ids beyond the vocabulary, examples longer
+// than the model's context; files that differ over ranks).
+TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world);
+
+// Sizes of a dataset's examples, for plans. The dataset must outlive it.
+ExampleSizes SizesOf(const TokenDataset& dataset);
+
+// Steps of the whole run: max_steps, or what `epochs` takes (a fraction of an epoch rounds up to
+// whole steps).
+int64_t CountTotalSteps(const TrainConfig& config, const EpochPlanner& planner);
+
+// Text for people: one line per rank with host, local rank, device, threads and CPU mask.
+// COLLECTIVE.
+std::string RankTable(World& world, const TrainingInputs& inputs);
+
+// Estimated peak memory of one rank, with its terms; bytes. README.md compares it with what was
+// measured.
+struct MemoryEstimate {
+  int64_t parameters = 0;   // weights, gradients, two moments: 16 bytes each
+  int64_t activations = 0;  // kept for backward, of a full micro-batch
+  int64_t head = 0;         // logits of one chunk and their gradient
+  int64_t program = 0;      // libraries, tokenizer, buffers
+  int64_t total() const { return parameters + activations + head + program; }
+};
+MemoryEstimate EstimateMemory(const ModelConfig& model, int64_t micro_batch_tokens);
+std::string FormatMemory(const MemoryEstimate& estimate);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_TRAINING_INPUTS_H_

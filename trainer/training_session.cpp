@@ -1,0 +1,182 @@
+#include "trainer/training_session.h"
+
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
+
+#include <filesystem>
+#include <mutex>
+#include <optional>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "comm/base/hash.h"
+#include "comm/base/log.h"
+#include "trainer/checkpoint/manifest.h"
+#include "trainer/resume_check.h"
+
+namespace breakeven {
+namespace {
+
+namespace fs = std::filesystem;
+
+void BroadcastFlat(Communicator& data, const at::Tensor& flat_P) {
+  data.Broadcast(Buffer{flat_P.data_ptr<float>(), flat_P.numel(), DType::kFloat32, Device{}},
+                 /*root=*/0, Stream{});
+}
+
+// A new run beside another's checkpoints would mix two histories in one folder.
+void RefuseNewerCheckpoints(const std::string& output, int64_t step, const std::string& why) {
+  const std::vector<CheckpointEntry> entries = ListCheckpoints(output);
+  if (entries.empty() || entries.back().step <= step) return;
+  throw Error(ErrorKind::kCannotCreate,
+              entries.back().path + ": is there already, and " + why +
+                  ". Choose another `output`, set resume: auto to go on from it, or delete it.");
+}
+
+// Rank 0's decision: the checkpoint to go on from, or "".
+std::string ChooseCheckpoint(const TrainConfig& config) {
+  if (config.resume == "none") {
+    RefuseNewerCheckpoints(config.output, -1, "resume is none");
+    return "";
+  }
+  if (config.resume != "auto") {
+    const Manifest manifest = VerifyCheckpoint(config.resume);
+    RefuseNewerCheckpoints(config.output, manifest.step,
+                           "resume names step " + std::to_string(manifest.step));
+    return config.resume;
+  }
+  std::vector<std::string> problems;
+  const std::optional<CheckpointEntry> found = FindNewestComplete(config.output, &problems);
+  for (const std::string& problem : problems)
+    LogWarning("damaged checkpoint passed over: " + problem);
+  if (!found.has_value() && !problems.empty()) {
+    throw Error(
+        ErrorKind::kBadData,
+        CheckpointsFolder(config.output) +
+            ": no checkpoint is whole. Choose another `output` to start anew, or restore one.");
+  }
+  const int64_t step = found.has_value() ? found->step : -1;
+  for (const std::string& path : SetAsideDamaged(config.output, step)) {
+    LogWarning("damaged checkpoint kept as " + path + "; delete it when you have looked at it");
+  }
+  if (!found.has_value()) return "";
+  WriteLatest(config.output,
+              found->step);  // a kill between rename and `latest` leaves it one behind
+  return found->path;
+}
+
+}  // namespace
+
+TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_world,
+                                 std::string_view resolved_yaml)
+    : config(train_config),
+      world(the_world),
+      inputs(OpenTrainingInputs(config, world)),
+      storage(*world.data),
+      schedule(config.schedule, inputs.total_steps) {
+  SetThreads(inputs.threads);
+  const std::string table = RankTable(world, inputs);
+  TakeRunFolder(resolved_yaml);
+  if (world.is_root()) LogInfo(table);
+  ReadState();
+  model = BuildModel(inputs.model_config, storage);
+  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data);
+  LoadModel();
+  buckets = std::make_unique<GradientBuckets>(*model, storage, *world.data, config.bucket_bytes);
+  if (inputs.validation != nullptr) {
+    validation_plan = PlanOnePass(SizesOf(*inputs.validation), config.batching.micro_batch_tokens);
+  }
+}
+
+void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
+  Control& control = *world.control;
+  RunTogether(control, /*root_only=*/true, [&] {
+    CreateFolders(CheckpointsFolder(config.output));
+    lock = std::make_unique<FolderLock>(config.output);
+    for (const std::string& path : RemoveLeftovers(config.output)) {
+      LogInfo("removed what an interrupted save left: " + path);
+    }
+    resumed_from = ChooseCheckpoint(config);
+    if (!resolved_yaml.empty()) {
+      WriteFileDurably(config.output + "/config.yaml", resolved_yaml);
+    }
+    companions = ReadCompanionFiles(config.model.path, inputs.tokenizer_folder);
+  });
+  control.Broadcast(resumed_from, /*root=*/0);
+  // On another machine without this file system the console has to do.
+  if (fs::is_directory(config.output)) SetLogFile(config.output + "/log.txt");
+}
+
+void TrainingSession::ReadState() {
+  std::string text;
+  RunTogether(*world.control, /*root_only=*/true, [&] {
+    if (!resumed_from.empty()) text = LoadTrainingState(resumed_from).ToJson();
+  });
+  world.control->Broadcast(text, /*root=*/0);
+  TrainingState current;
+  current.total_steps = inputs.total_steps;
+  current.seed = config.seed;
+  current.plan_hash = inputs.plan_hash;
+  current.dataset_hash = inputs.train->info().content_hash;
+  current.tokenizer_fingerprint = inputs.train->info().tokenizer_fingerprint;
+  current.template_fingerprint = inputs.train->info().template_fingerprint;
+  current.config_hash = inputs.config_hash;
+  current.world_size = world.world_size();
+  current.threads = inputs.threads;
+  current.bucket_bytes = config.bucket_bytes;
+  current.precision = inputs.precision;
+  current.program_version = BREAKEVEN_VERSION;
+  current.libtorch_version = TORCH_VERSION;
+  state = current;
+  if (text.empty()) return;
+  const TrainingState saved = ParseTrainingState(text, resumed_from);
+  const ResumeVerdict verdict = CompareForResume(saved, current);
+  if (!verdict.error.empty()) {
+    throw Error(verdict.kind, resumed_from + ": " + verdict.error, /*on_all_ranks=*/true);
+  }
+  if (world.is_root()) {
+    for (const std::string& warning : verdict.warnings) LogWarning(warning);
+    LogInfo("going on from " + resumed_from + " at step " + std::to_string(saved.step) + " of " +
+            std::to_string(inputs.total_steps));
+  }
+  state = ContinueFrom(saved, current);
+}
+
+void TrainingSession::LoadModel() {
+  RunTogether(*world.control, /*root_only=*/true, [&] {
+    if (!resumed_from.empty()) {
+      LoadWeights(resumed_from, *model);
+      LoadOptimizer(resumed_from, state, storage, *optimizer);
+    } else if (!config.model.path.empty()) {
+      LoadWeights(config.model.path, *model);
+    } else {
+      InitializeWeights(*model, static_cast<uint64_t>(config.seed));
+    }
+  });
+  BroadcastFlat(*world.data, storage.parameters_P);
+  if (!resumed_from.empty()) {
+    BroadcastFlat(*world.data, optimizer->exp_avg_P());
+    BroadcastFlat(*world.data, optimizer->exp_avg_sq_P());
+    optimizer->set_num_updates(state.num_updates);
+  }
+  CheckWeightsOverRanks(*this);
+}
+
+void CheckWeightsOverRanks(TrainingSession& session) {
+  const at::Tensor& flat_P = session.storage.parameters_P;
+  const uint64_t hash =
+      Hash64(flat_P.const_data_ptr<float>(), static_cast<size_t>(flat_P.nbytes()));
+  CheckSameOnAllRanks(*session.world.control, ErrorKind::kInternal,
+                      "the hash of all weights at step " + std::to_string(session.state.step),
+                      HashHex(hash));
+}
+
+void SetThreads(int64_t threads) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
+  });
+  at::set_num_threads(static_cast<int>(threads));
+}
+
+}  // namespace breakeven

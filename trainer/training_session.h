@@ -1,0 +1,62 @@
+// A training run set up: everything between the config and the first step. Internal to trainer;
+// needs ATen.
+#ifndef BREAKEVEN_TRAINER_TRAINING_SESSION_H_
+#define BREAKEVEN_TRAINER_TRAINING_SESSION_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "comm/world.h"
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/checkpoint/run_folder.h"
+#include "trainer/checkpoint/training_state.h"
+#include "trainer/model/flat_parameters.h"
+#include "trainer/model/model.h"
+#include "trainer/optim/adamw.h"
+#include "trainer/optim/gradient_buckets.h"
+#include "trainer/optim/schedule.h"
+#include "trainer/training_config.h"
+#include "trainer/training_inputs.h"
+
+namespace breakeven {
+
+// Order of members = order of construction. Must go before World::Close().
+struct TrainingSession {
+  // COLLECTIVE. Opens the inputs, takes the run folder (rank 0 holds its lock), decides about
+  // resuming, builds the model, gets the weights (and on resume moments and state) to every rank,
+  // and compares them over ranks.
+  TrainingSession(const TrainConfig& config, World& world, std::string_view resolved_yaml);
+  TrainingSession(const TrainingSession&) = delete;
+  TrainingSession& operator=(const TrainingSession&) = delete;
+
+  const TrainConfig config;
+  World& world;
+  TrainingInputs inputs;
+  std::unique_ptr<FolderLock> lock;  // rank 0
+  std::string resumed_from;          // "" = from the beginning
+  TrainingState state;
+  ModelStorage storage;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<AdamW> optimizer;
+  std::unique_ptr<GradientBuckets> buckets;
+  Schedule schedule;
+  CompanionFiles companions;
+  std::vector<std::vector<int64_t>> validation_plan;  // micro-batches; empty without validation
+
+ private:
+  void TakeRunFolder(std::string_view resolved_yaml);
+  void ReadState();
+  void LoadModel();
+};
+
+// COLLECTIVE. Throws Error(kInternal) naming the first rank whose weights differ from rank 0's.
+void CheckWeightsOverRanks(TrainingSession& session);
+
+// Threads of this rank for ATen and MKL, once per process; also sets libtorch's other pool to one.
+void SetThreads(int64_t threads);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_TRAINING_SESSION_H_

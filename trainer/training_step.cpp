@@ -1,0 +1,112 @@
+#include "trainer/training_step.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "comm/base/fault_point.h"
+#include "data_pipeline/micro_batch.h"
+#include "trainer/autograd/fused_head_loss.h"
+
+namespace breakeven {
+namespace {
+
+template <typename T>
+at::Tensor Wrap(std::span<T> values, at::ScalarType type) {
+  return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, type);
+}
+
+at::Tensor LossOf(Model& model, const BatchTensors& batch, double normalizer) {
+  return FusedHeadLoss(model.HiddenStates(batch.input), model.HeadWeight(), batch.targets_T,
+                       batch.loss_weight_T, normalizer);
+}
+
+// Memory for one micro-batch of the validation pass, used again for the next.
+struct BatchBuffer {
+  std::vector<int64_t> tokens, positions, targets;
+  std::vector<float> loss_weight;
+
+  MicroBatch Fill(const TokenDataset& dataset, const std::vector<int64_t>& examples) {
+    const auto size = static_cast<size_t>(CountTokens(dataset, examples));
+    tokens.resize(size);
+    positions.resize(size);
+    targets.resize(size);
+    loss_weight.resize(size);
+    MicroBatch batch{tokens, positions, targets, loss_weight, {}};
+    FillMicroBatch(dataset, examples, batch);
+    return batch;
+  }
+};
+
+}  // namespace
+
+BatchTensors WrapBatch(const MicroBatch& batch) {
+  BatchTensors tensors;
+  tensors.input.tokens_T = Wrap(batch.tokens, at::kLong);
+  tensors.input.positions_T = Wrap(batch.positions, at::kLong);
+  tensors.input.segment_starts = batch.segment_starts;
+  tensors.targets_T = Wrap(batch.targets, at::kLong);
+  tensors.loss_weight_T = Wrap(batch.loss_weight, at::kFloat);
+  tensors.has_targets = std::any_of(batch.loss_weight.begin(), batch.loss_weight.end(),
+                                    [](float weight) { return weight != 0; });
+  return tensors;
+}
+
+StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
+                   bool checkpoint_due) {
+  const int64_t step = session.state.step;
+  const auto normalizer =
+      static_cast<double>(std::max<int64_t>(1, loaded.plan.global_target_tokens));
+  GradientBuckets& buckets = *session.buckets;
+  buckets.BeginStep();
+  StepReport report{stop, false, checkpoint_due, 0};
+  for (size_t i = 0; i < loaded.micro_batches.size(); ++i) {
+    const BatchTensors batch = WrapBatch(loaded.micro_batches[i].batch);
+    at::Tensor loss;
+    if (batch.has_targets) {
+      loss = LossOf(*session.model, batch, normalizer);
+      report.loss += loss.item<float>();
+    }
+    if (i + 1 == loaded.micro_batches.size()) {
+      report.nonfinite = !std::isfinite(report.loss);
+      buckets.Arm(report, step);
+    }
+    if (loss.defined()) loss.backward();
+  }
+  StepResult result;
+  result.outcome = buckets.Finish();
+  result.communication_seconds = buckets.communication_seconds();
+  result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
+  if (result.outcome.finite) {
+    session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
+                              session.optimizer->GradScale(result.outcome.grad_norm));
+  }
+  return result;
+}
+
+double ValidationLoss(TrainingSession& session) {
+  const at::NoGradGuard no_grad;
+  const TokenDataset& dataset = *session.inputs.validation;
+  const auto world_size = static_cast<size_t>(session.world.world_size());
+  const auto& plan = session.validation_plan;
+  std::vector<double> sums(plan.size(),
+                           0.0);  // the others' entries stay 0: their sum over ranks is exact
+  BatchBuffer buffer;
+  for (size_t i = static_cast<size_t>(session.world.rank()); i < plan.size(); i += world_size) {
+    const MicroBatch micro_batch = buffer.Fill(dataset, plan[i]);
+    const BatchTensors batch = WrapBatch(micro_batch);
+    if (batch.has_targets) sums[i] = LossOf(*session.model, batch, 1.0).item<float>();
+  }
+  session.world.control->AllReduce(std::span<double>(sums), ReduceOp::kSum);
+  double total = 0;
+  for (double sum : sums) total += sum;
+  const int64_t targets = dataset.num_targets();
+  return targets > 0 ? total / static_cast<double>(targets)
+                     : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace breakeven

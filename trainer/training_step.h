@@ -1,0 +1,43 @@
+// One optimizer step (design.md §4). Internal to trainer; needs ATen.
+#ifndef BREAKEVEN_TRAINER_TRAINING_STEP_H_
+#define BREAKEVEN_TRAINER_TRAINING_STEP_H_
+
+#include <cstdint>
+
+#include "data_pipeline/loader.h"
+#include "trainer/model/model.h"
+#include "trainer/optim/gradient_buckets.h"
+#include "trainer/training_session.h"
+
+namespace breakeven {
+
+// A loaded micro-batch as tensors over its own memory: `loaded` must outlive it.
+struct BatchTensors {
+  PackedInput input;
+  at::Tensor targets_T;      // int64
+  at::Tensor loss_weight_T;  // float32
+  bool has_targets = false;
+};
+BatchTensors WrapBatch(const MicroBatch& batch);
+
+struct StepResult {
+  StepOutcome outcome;
+  double learning_rate = 0;
+  double communication_seconds = 0;
+};
+
+// COLLECTIVE. Forward and backward over this rank's micro-batches, all-reduce, clipping, AdamW; or,
+// where the loss or the gradient is not finite on any rank, everything but AdamW on all of them.
+// `stop` and `checkpoint_due` are this rank's word, the outcome has the agreed ones. Does not touch
+// session.state.
+StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
+                   bool checkpoint_due);
+
+// COLLECTIVE. Σ cross-entropy over the target tokens of the validation data ÷ their number, nats;
+// the same bits for any number of ranks with the same threads per rank, because the micro-batches
+// are the same and their sums are added in order. NaN when there is no target token.
+double ValidationLoss(TrainingSession& session);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_TRAINING_STEP_H_
