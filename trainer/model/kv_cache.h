@@ -39,12 +39,14 @@ class KvCache {
   void CopySequence(int64_t from, int64_t to) { CopySequence(*this, from, to); }
   void CopySequence(const KvCache& source, int64_t from, int64_t to);
 
-  // For the models. Writes rows [n, K·D] of one layer behind what the sequence holds; lengths grow
-  // in Advance only, when all layers are written. Error(kInternal) beyond max_tokens.
-  void Write(int64_t layer, int64_t b, const at::Tensor& keys_nKD, const at::Tensor& values_nKD);
-  // Views [K, length, D] over the first `length` tokens of the sequence.
-  at::Tensor Keys(int64_t layer, int64_t b, int64_t length) const;
-  at::Tensor Values(int64_t layer, int64_t b, int64_t length) const;
+  // For the models: `count` neighbouring sequences from `first` on that hold equally much. Write
+  // puts rows [count · new tokens, K·D] of one layer behind what they hold; lengths grow in Advance
+  // only, when all layers are written. Error(kInternal) beyond max_tokens.
+  void Write(int64_t layer, int64_t first, int64_t count, const at::Tensor& keys_NX,
+             const at::Tensor& values_NX);
+  // Views [count, K, length, D] over their first `length` tokens.
+  at::Tensor Keys(int64_t layer, int64_t first, int64_t count, int64_t length) const;
+  at::Tensor Values(int64_t layer, int64_t first, int64_t count, int64_t length) const;
   void Advance(int64_t b, int64_t num_tokens);
 
  private:

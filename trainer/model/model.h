@@ -54,8 +54,8 @@ class Model {
 
   // Hidden states after the final norm, [T, C], differentiable with respect to the parameters.
   // Attention is causal within a segment and never crosses one. T may be 0. Gradients are prepared
-  // only while at::GradMode is enabled and parameters require them; score under c10::InferenceMode
-  // or at::NoGradGuard.
+  // only while c10::GradMode is enabled and parameters require them; score under c10::InferenceMode
+  // or c10::NoGradGuard.
   virtual at::Tensor HiddenStates(const PackedInput& input) = 0;
 
   // The same for new tokens behind a cache, no gradient: segment b (which may be empty) continues

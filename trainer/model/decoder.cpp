@@ -1,0 +1,151 @@
+#include "trainer/model/decoder.h"
+
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "comm/base/error.h"
+
+namespace breakeven {
+
+void ParameterTable::Declare(const std::string& name, std::vector<int64_t> shape, bool decays) {
+  ParameterRange range;
+  range.name = name;
+  range.shape = std::move(shape);
+  range.decays = decays;
+  declared_.push_back(std::move(range));
+}
+
+void ParameterTable::Allocate() {
+  storage_.Allocate(std::move(declared_));
+  for (const ParameterRange& range : storage_.ranges) {
+    NamedParameter parameter;
+    parameter.name = range.name;
+    parameter.tensor = ViewOf(storage_.parameters_P, range);
+    parameter.tensor.set_requires_grad(true);
+    parameter.decays = range.decays;
+    index_.emplace(range.name, parameters_.size());
+    parameters_.push_back(std::move(parameter));
+  }
+}
+
+const at::Tensor& ParameterTable::operator[](const std::string& name) const {
+  const auto found = index_.find(name);
+  BE_CHECK(found != index_.end(), name);
+  return parameters_[found->second].tensor;
+}
+
+namespace {
+
+// Neighbouring sequences that hold equally much and get equally much run as one batch.
+struct CacheGroup {
+  int64_t first = 0;       // sequence
+  int64_t count = 0;       // sequences
+  int64_t start = 0;       // first token
+  int64_t new_tokens = 0;  // of each
+  int64_t old_tokens = 0;  // of each
+};
+
+std::vector<CacheGroup> GroupSequences(const std::vector<int64_t>& segment_starts,
+                                       const KvCache& cache) {
+  std::vector<CacheGroup> groups;
+  for (int64_t b = 0; b < cache.num_sequences(); ++b) {
+    const int64_t start = segment_starts[static_cast<size_t>(b)];
+    const int64_t new_tokens = segment_starts[static_cast<size_t>(b) + 1] - start;
+    if (new_tokens == 0) continue;
+    const CacheGroup* last = groups.empty() ? nullptr : &groups.back();
+    if (last != nullptr && last->first + last->count == b && last->new_tokens == new_tokens &&
+        last->old_tokens == cache.length(b)) {
+      ++groups.back().count;
+    } else {
+      groups.push_back({b, 1, start, new_tokens, cache.length(b)});
+    }
+  }
+  return groups;
+}
+
+// [new, old + new], 0 where the new token may look and -inf where not. The kernels' own is_causal
+// would align the triangle to the top left, not to the newest token.
+at::Tensor MaskBehind(int64_t old_tokens, int64_t new_tokens, const at::TensorOptions& options) {
+  return at::full({new_tokens, old_tokens + new_tokens}, -std::numeric_limits<float>::infinity(),
+                  options)
+      .triu_(old_tokens + 1);
+}
+
+}  // namespace
+
+at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
+                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
+                           KvCache& cache, int64_t layer) {
+  RotateInPlace(qkv_TA, angles, shape);
+  const int64_t dim = shape.head_dim;
+  const int64_t query_width = shape.num_heads * dim;
+  const int64_t key_width = shape.num_kv_heads * dim;
+  const at::Tensor out_TC = at::empty({qkv_TA.size(0), query_width}, qkv_TA.options());
+  for (const CacheGroup& group : GroupSequences(segment_starts, cache)) {
+    const int64_t num_tokens = group.count * group.new_tokens;
+    const at::Tensor rows = qkv_TA.narrow(0, group.start, num_tokens);
+    cache.Write(layer, group.first, group.count, rows.narrow(1, query_width, key_width),
+                rows.narrow(1, query_width + key_width, key_width));
+    const at::Tensor query = rows.narrow(1, 0, query_width)
+                                 .unflatten(1, {shape.num_heads, dim})
+                                 .unflatten(0, {group.count, group.new_tokens})
+                                 .transpose(1, 2);
+    const bool from_empty = group.old_tokens == 0;
+    std::optional<at::Tensor> mask;
+    if (!from_empty && group.new_tokens > 1) {
+      mask = MaskBehind(group.old_tokens, group.new_tokens, qkv_TA.options());
+    }
+    const int64_t length = group.old_tokens + group.new_tokens;
+    const at::Tensor out = at::scaled_dot_product_attention(
+        query, cache.Keys(layer, group.first, group.count, length),
+        cache.Values(layer, group.first, group.count, length), mask, /*dropout_p=*/0.0,
+        /*is_causal=*/from_empty, 1.0 / std::sqrt(static_cast<double>(dim)),
+        /*enable_gqa=*/shape.num_heads != shape.num_kv_heads);
+    out_TC.narrow(0, group.start, num_tokens)
+        .view({group.count, group.new_tokens, shape.num_heads, dim})
+        .copy_(out.transpose(1, 2));
+  }
+  return out_TC;
+}
+
+void CheckInput(const PackedInput& input, const ModelConfig& config, const KvCache* cache) {
+  const int64_t num_tokens = input.num_tokens();
+  BE_CHECK(!input.segment_starts.empty() && input.segment_starts.front() == 0,
+           "segments start at 0");
+  BE_CHECK(input.tokens_T.dim() == 1 && input.tokens_T.size(0) == num_tokens &&
+               input.positions_T.dim() == 1 && input.positions_T.size(0) == num_tokens,
+           "tokens and positions for " + std::to_string(num_tokens) + " packed tokens");
+  const int64_t* positions = input.positions_T.is_cpu() && input.positions_T.is_contiguous()
+                                 ? input.positions_T.const_data_ptr<int64_t>()
+                                 : nullptr;
+  BE_CHECK(cache == nullptr || cache->num_sequences() == input.num_segments(),
+           std::to_string(input.num_segments()) + " segments for the cache's sequences");
+  for (int64_t b = 0; b < input.num_segments(); ++b) {
+    const int64_t start = input.segment_starts[static_cast<size_t>(b)];
+    const int64_t length = input.segment_starts[static_cast<size_t>(b) + 1] - start;
+    BE_CHECK(length >= 0, "segment starts fall");
+    const int64_t held = cache == nullptr ? 0 : cache->length(b);
+    BE_CHECK(held + length <= config.max_positions,
+             "segment " + std::to_string(b) + " reaches " + std::to_string(held + length) +
+                 " tokens, the model has " + std::to_string(config.max_positions) + " positions");
+    BE_CHECK(cache == nullptr || held + length <= cache->max_tokens(),
+             "sequence " + std::to_string(b) + " outgrows the cache's " +
+                 std::to_string(cache->max_tokens()));
+    BE_CHECK(cache == nullptr || length == 0 || positions == nullptr || positions[start] == held,
+             "sequence " + std::to_string(b) + " goes on at position " + std::to_string(held));
+  }
+}
+
+void AdvanceCache(const PackedInput& input, KvCache& cache) {
+  for (int64_t b = 0; b < input.num_segments(); ++b) {
+    cache.Advance(b, input.segment_starts[static_cast<size_t>(b) + 1] -
+                         input.segment_starts[static_cast<size_t>(b)]);
+  }
+}
+
+std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& storage) {
+  return config.model_type == "gpt2" ? BuildGpt2(config, storage) : BuildLlama(config, storage);
+}
+
+}  // namespace breakeven

@@ -1,0 +1,60 @@
+// What the decoder families share: their parameter table, cached attention and input checks.
+#ifndef BREAKEVEN_TRAINER_MODEL_DECODER_H_
+#define BREAKEVEN_TRAINER_MODEL_DECODER_H_
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "trainer/autograd/block_functions.h"
+#include "trainer/autograd/linear.h"
+#include "trainer/model/flat_parameters.h"
+#include "trainer/model/kv_cache.h"
+#include "trainer/model/model.h"
+
+namespace breakeven {
+
+// Parameters of a model by name. A family declares them in forward order, then takes each by its
+// name.
+class ParameterTable {
+ public:
+  explicit ParameterTable(ModelStorage& storage) : storage_(storage) {}
+
+  void Declare(const std::string& name, std::vector<int64_t> shape, bool decays);
+  // COLLECTIVE. After the last Declare: allocates the storage; parameters() are its views and
+  // require gradients.
+  void Allocate();
+
+  const at::Tensor& operator[](const std::string& name) const;
+  std::vector<NamedParameter>& parameters() { return parameters_; }
+
+ private:
+  ModelStorage& storage_;
+  std::vector<ParameterRange> declared_;
+  std::vector<NamedParameter> parameters_;
+  std::unordered_map<std::string, size_t> index_;
+};
+
+// Causal attention of new tokens behind what `cache` holds for their sequences: [T, A] → [T, H·D],
+// no gradient. Rotates qkv_TA in place and writes its keys and values of `layer` to the cache.
+at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
+                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
+                           KvCache& cache, int64_t layer);
+
+// Error(kInternal) when segments and tensors do not fit each other, a position is outside the
+// model, or the cache has another number of sequences, no room, or does not end where the new
+// tokens begin.
+void CheckInput(const PackedInput& input, const ModelConfig& config, const KvCache* cache);
+// Every sequence of the cache grows by its segment: after all layers have written.
+void AdvanceCache(const PackedInput& input, KvCache& cache);
+
+// The families. COLLECTIVE (ModelStorage::Allocate).
+std::unique_ptr<Model> BuildGpt2(const ModelConfig& config, ModelStorage& storage);
+std::unique_ptr<Model> BuildLlama(const ModelConfig& config, ModelStorage& storage);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_MODEL_DECODER_H_

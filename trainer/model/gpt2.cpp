@@ -1,0 +1,139 @@
+// GPT-2.
+//
+// Shape suffixes: T tokens, C hidden size, A = 3C queries, keys and values side by side, F
+// feed-forward width.
+#include <c10/core/GradMode.h>
+
+#include <string>
+#include <vector>
+
+#include "trainer/model/decoder.h"
+
+namespace breakeven {
+namespace {
+
+struct Layer {
+  NormWeights attention_norm;
+  LinearWeights query_key_value;
+  LinearWeights attention_output;
+  NormWeights mlp_norm;
+  LinearWeights up;
+  LinearWeights down;
+};
+
+class Gpt2 : public Model {
+ public:
+  Gpt2(const ModelConfig& config, ModelStorage& storage)
+      : config_(config),
+        shape_{config.num_heads, config.num_heads, config.head_dim},
+        table_(storage) {
+    DeclareParameters();
+    table_.Allocate();
+    TakeParameters();
+  }
+
+  const ModelConfig& config() const override { return config_; }
+  std::vector<NamedParameter>& parameters() override { return table_.parameters(); }
+  at::Tensor HeadWeight() override {
+    return table_[config_.tied_head ? "transformer.wte.weight" : "lm_head.weight"];
+  }
+
+  at::Tensor HiddenStates(const PackedInput& input) override { return Forward(input, nullptr); }
+
+  at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) override {
+    const c10::NoGradGuard no_gradients;
+    const at::Tensor hidden_TC = Forward(input, &cache);
+    AdvanceCache(input, cache);
+    return hidden_TC;
+  }
+
+ private:
+  at::Tensor Forward(const PackedInput& input, KvCache* cache) {
+    CheckInput(input, config_, cache);
+    at::Tensor residual_TC = Embedding(input.tokens_T, token_embedding_VC_);
+    at::Tensor update_TC = Embedding(input.positions_T, position_embedding_PC_);
+    int64_t index = 0;
+    for (const Layer& layer : layers_) {
+      const auto [stream_TC, attention_input_TC] =
+          ResidualNorm(residual_TC, update_TC, layer.attention_norm);
+      const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value);
+      const at::Tensor attended_TC =
+          cache == nullptr
+              ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
+              : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
+      update_TC = Linear(attended_TC, layer.attention_output);
+
+      const auto [mlp_stream_TC, mlp_input_TC] = ResidualNorm(stream_TC, update_TC, layer.mlp_norm);
+      const at::Tensor activated_TF = at::gelu(Linear(mlp_input_TC, layer.up), "tanh");
+      update_TC = Linear(activated_TF, layer.down);
+      residual_TC = mlp_stream_TC;
+      ++index;
+    }
+    return ResidualNorm(residual_TC, update_TC, final_norm_).normed_TC;
+  }
+
+  static std::string Prefix(int64_t layer) {
+    return "transformer.h." + std::to_string(layer) + ".";
+  }
+
+  // Forward order. The matrices are "Conv1D" of transformers: [in, out].
+  void DeclareParameters() {
+    const int64_t hidden = config_.hidden_size;
+    const int64_t wide = config_.intermediate_size;
+    const auto norm = [&](const std::string& name) {
+      table_.Declare(name + ".weight", {hidden}, /*decays=*/false);
+      table_.Declare(name + ".bias", {hidden}, /*decays=*/false);
+    };
+    const auto linear = [&](const std::string& name, int64_t in, int64_t out) {
+      table_.Declare(name + ".weight", {in, out}, /*decays=*/true);
+      table_.Declare(name + ".bias", {out}, /*decays=*/false);
+    };
+    table_.Declare("transformer.wte.weight", {config_.vocab_size, hidden}, /*decays=*/true);
+    table_.Declare("transformer.wpe.weight", {config_.max_positions, hidden}, /*decays=*/true);
+    for (int64_t i = 0; i < config_.num_layers; ++i) {
+      norm(Prefix(i) + "ln_1");
+      linear(Prefix(i) + "attn.c_attn", hidden, 3 * hidden);
+      linear(Prefix(i) + "attn.c_proj", hidden, hidden);
+      norm(Prefix(i) + "ln_2");
+      linear(Prefix(i) + "mlp.c_fc", hidden, wide);
+      linear(Prefix(i) + "mlp.c_proj", wide, hidden);
+    }
+    norm("transformer.ln_f");
+    if (!config_.tied_head) table_.Declare("lm_head.weight", {config_.vocab_size, hidden}, true);
+  }
+
+  void TakeParameters() {
+    const auto norm = [&](const std::string& name) {
+      return NormWeights{NormKind::kLayer, table_[name + ".weight"], table_[name + ".bias"],
+                         config_.norm_epsilon};
+    };
+    const auto linear = [&](const std::string& name) {
+      return LinearWeights{
+          {table_[name + ".weight"]}, {table_[name + ".bias"]}, /*input_major=*/true};
+    };
+    token_embedding_VC_ = table_["transformer.wte.weight"];
+    position_embedding_PC_ = table_["transformer.wpe.weight"];
+    for (int64_t i = 0; i < config_.num_layers; ++i) {
+      layers_.push_back({norm(Prefix(i) + "ln_1"), linear(Prefix(i) + "attn.c_attn"),
+                         linear(Prefix(i) + "attn.c_proj"), norm(Prefix(i) + "ln_2"),
+                         linear(Prefix(i) + "mlp.c_fc"), linear(Prefix(i) + "mlp.c_proj")});
+    }
+    final_norm_ = norm("transformer.ln_f");
+  }
+
+  const ModelConfig config_;
+  const AttentionShape shape_;
+  ParameterTable table_;
+  at::Tensor token_embedding_VC_;
+  at::Tensor position_embedding_PC_;
+  std::vector<Layer> layers_;
+  NormWeights final_norm_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> BuildGpt2(const ModelConfig& config, ModelStorage& storage) {
+  return std::make_unique<Gpt2>(config, storage);
+}
+
+}  // namespace breakeven

@@ -1,0 +1,70 @@
+#include "trainer/model/kv_cache.h"
+
+#include <string>
+
+#include "comm/base/error.h"
+
+namespace breakeven {
+
+KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens)
+    : max_tokens_(max_tokens), num_kv_heads_(config.num_kv_heads), head_dim_(config.head_dim) {
+  const std::vector<int64_t> shape = {config.num_layers, num_sequences, max_tokens,
+                                      config.num_kv_heads, config.head_dim};
+  keys_LBMKD_ = at::empty(shape, at::kFloat);
+  values_LBMKD_ = at::empty(shape, at::kFloat);
+  lengths_.assign(static_cast<size_t>(num_sequences), 0);
+}
+
+void KvCache::Truncate(int64_t b, int64_t length) {
+  BE_CHECK(length >= 0 && length <= this->length(b), std::to_string(length));
+  lengths_[static_cast<size_t>(b)] = length;
+}
+
+void KvCache::CopySequence(const KvCache& source, int64_t from, int64_t to) {
+  const int64_t length = source.length(from);
+  BE_CHECK(length <= max_tokens_, "room for " + std::to_string(length) + " tokens");
+  BE_CHECK(source.keys_LBMKD_.size(0) == keys_LBMKD_.size(0) &&
+               source.num_kv_heads_ == num_kv_heads_ && source.head_dim_ == head_dim_,
+           "caches of the same model");
+  if (&source != this || from != to) {
+    const auto prefix = [length](const at::Tensor& all, int64_t b) {
+      return all.select(1, b).narrow(1, 0, length);
+    };
+    prefix(keys_LBMKD_, to).copy_(prefix(source.keys_LBMKD_, from));
+    prefix(values_LBMKD_, to).copy_(prefix(source.values_LBMKD_, from));
+  }
+  lengths_[static_cast<size_t>(to)] = length;
+}
+
+void KvCache::Write(int64_t layer, int64_t first, int64_t count, const at::Tensor& keys_NX,
+                    const at::Tensor& values_NX) {
+  if (count == 0) return;
+  const int64_t num_tokens = keys_NX.size(0) / count;
+  const int64_t begin = length(first);
+  BE_CHECK(begin + num_tokens <= max_tokens_, std::to_string(begin + num_tokens) + " tokens");
+  const auto write = [&](const at::Tensor& all, const at::Tensor& rows) {
+    all.select(0, layer)
+        .narrow(0, first, count)
+        .narrow(1, begin, num_tokens)
+        .copy_(rows.unflatten(1, {num_kv_heads_, head_dim_}).unflatten(0, {count, num_tokens}));
+  };
+  write(keys_LBMKD_, keys_NX);
+  write(values_LBMKD_, values_NX);
+}
+
+at::Tensor KvCache::Keys(int64_t layer, int64_t first, int64_t count, int64_t length) const {
+  return keys_LBMKD_.select(0, layer).narrow(0, first, count).narrow(1, 0, length).transpose(1, 2);
+}
+
+at::Tensor KvCache::Values(int64_t layer, int64_t first, int64_t count, int64_t length) const {
+  return values_LBMKD_.select(0, layer)
+      .narrow(0, first, count)
+      .narrow(1, 0, length)
+      .transpose(1, 2);
+}
+
+void KvCache::Advance(int64_t b, int64_t num_tokens) {
+  lengths_[static_cast<size_t>(b)] += num_tokens;
+}
+
+}  // namespace breakeven

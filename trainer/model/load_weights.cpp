@@ -1,0 +1,166 @@
+// Weights of a Hugging Face folder into the flat buffer.
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Half.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "comm/base/error.h"
+#include "trainer/checkpoint/safetensors.h"
+#include "trainer/model/model.h"
+
+namespace breakeven {
+namespace {
+
+constexpr int64_t kGrainElements = 1 << 16;
+constexpr size_t kMaxListed = 8;
+
+template <typename Raw, typename Widen>
+void WidenAll(const MappedTensor& source, float* to, const Widen& widen) {
+  const std::byte* from = source.data;
+  at::parallel_for(0, source.numel, kGrainElements, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Raw raw;  // files of other programs are not aligned
+      std::memcpy(&raw, from + i * static_cast<int64_t>(sizeof(Raw)), sizeof(Raw));
+      to[i] = widen(raw);
+    }
+  });
+}
+
+// Reads a tensor as float32. False: a dtype that is no weight's.
+bool Widen(const MappedTensor& source, float* to) {
+  if (source.dtype == "F32") {
+    WidenAll<float>(source, to, [](float raw) { return raw; });
+  } else if (source.dtype == "BF16") {
+    WidenAll<uint16_t>(source, to, [](uint16_t raw) {
+      const uint32_t bits = static_cast<uint32_t>(raw) << 16;
+      float value;
+      std::memcpy(&value, &bits, sizeof(value));
+      return value;
+    });
+  } else if (source.dtype == "F16") {
+    WidenAll<uint16_t>(source, to,
+                       [](uint16_t raw) { return c10::detail::fp16_ieee_to_fp32_value(raw); });
+  } else {
+    return false;
+  }
+  return true;
+}
+
+std::string ShapeText(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+// Folders of a bare model (no language-model head) leave out the first part of every name.
+std::string FullName(const std::string& name, const ModelConfig& config) {
+  const std::string prefix = config.model_type == "gpt2" ? "transformer." : "model.";
+  return name.starts_with(prefix) || name.starts_with("lm_head.") ? name : prefix + name;
+}
+
+// Buffers that older versions of transformers saved although they hold no learnt value.
+bool IsKnownBuffer(const std::string& name, const ModelConfig& config) {
+  if (config.model_type == "gpt2") {
+    return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
+  }
+  return name.ends_with(".rotary_emb.inv_freq");
+}
+
+struct Found {
+  const MappedTensor* tensor = nullptr;
+  const SafetensorsFile* file = nullptr;
+};
+
+std::map<std::string, Found> FindTensors(const std::vector<SafetensorsFile>& files,
+                                         const ModelConfig& config) {
+  std::map<std::string, Found> found;
+  for (const SafetensorsFile& file : files) {
+    for (const MappedTensor& tensor : file.tensors()) {
+      const std::string name = FullName(tensor.name, config);
+      if (IsKnownBuffer(name, config)) continue;
+      if (!found.emplace(name, Found{&tensor, &file}).second) {
+        throw Error(ErrorKind::kBadData, file.path() + ": \"" + tensor.name +
+                                             "\" stands there twice, with and without prefix");
+      }
+    }
+  }
+  return found;
+}
+
+// The faults of one kind, first few by name.
+void AppendFaults(const std::string& title, const std::vector<std::string>& faults,
+                  std::string& message) {
+  if (faults.empty()) return;
+  message += "\n  " + title + " (" + std::to_string(faults.size()) + "):";
+  for (size_t i = 0; i < std::min(kMaxListed, faults.size()); ++i) message += "\n    " + faults[i];
+  if (faults.size() > kMaxListed) message += "\n    …";
+}
+
+// A tied head may stand in the file too, if it is the embedding.
+void CheckTiedHead(const Found& head, const at::Tensor& embedding_VC) {
+  const std::string where = head.file->path() + ": lm_head.weight";
+  const std::string remedy =
+      " although config.json says tie_word_embeddings: set it to false, or remove the tensor";
+  if (at::IntArrayRef(head.tensor->shape) != embedding_VC.sizes()) {
+    throw Error(ErrorKind::kBadData, where + " is " + ShapeText(head.tensor->shape) +
+                                         ", the embedding " + ShapeText(embedding_VC.sizes()) +
+                                         "," + remedy);
+  }
+  const at::Tensor values = at::empty(embedding_VC.sizes(), at::kFloat);
+  if (!Widen(*head.tensor, values.mutable_data_ptr<float>()) ||
+      !at::equal(values, embedding_VC.detach())) {
+    throw Error(ErrorKind::kBadData, where + " differs from the embedding" + remedy);
+  }
+}
+
+}  // namespace
+
+void LoadWeights(const std::string& folder, Model& model) {
+  const std::vector<SafetensorsFile> files = OpenModelFolder(folder);
+  std::map<std::string, Found> found = FindTensors(files, model.config());
+  Found tied_head;
+  if (model.config().tied_head && found.contains("lm_head.weight")) {
+    tied_head = found.extract("lm_head.weight").mapped();
+  }
+  // Everything is checked before anything is written.
+  std::vector<std::string> missing, misshapen, extra;
+  for (const NamedParameter& parameter : model.parameters()) {
+    const auto place = found.find(parameter.name);
+    if (place == found.end()) {
+      missing.push_back(parameter.name + " " + ShapeText(parameter.tensor.sizes()));
+      continue;
+    }
+    const MappedTensor& tensor = *place->second.tensor;
+    const bool is_weight = tensor.dtype == "F32" || tensor.dtype == "F16" || tensor.dtype == "BF16";
+    if (at::IntArrayRef(tensor.shape) != parameter.tensor.sizes() || !is_weight) {
+      misshapen.push_back(parameter.name + " is " + tensor.dtype + ShapeText(tensor.shape) +
+                          ", expected F32, F16 or BF16 " + ShapeText(parameter.tensor.sizes()));
+    }
+  }
+  for (const auto& [name, place] : found) {
+    const bool known =
+        std::any_of(model.parameters().begin(), model.parameters().end(),
+                    [&](const NamedParameter& parameter) { return parameter.name == name; });
+    if (!known) extra.push_back(name + " " + place.tensor->dtype + ShapeText(place.tensor->shape));
+  }
+  std::string message;
+  AppendFaults("missing", missing, message);
+  AppendFaults("of another shape or type", misshapen, message);
+  AppendFaults("not part of the model", extra, message);
+  if (!message.empty()) {
+    throw Error(ErrorKind::kBadData, folder + ": the weights do not fit config.json (" +
+                                         model.config().model_type + "):" + message);
+  }
+  const c10::NoGradGuard no_gradients;
+  for (const NamedParameter& parameter : model.parameters()) {
+    Widen(*found.at(parameter.name).tensor, parameter.tensor.mutable_data_ptr<float>());
+  }
+  if (tied_head.tensor != nullptr) CheckTiedHead(tied_head, model.HeadWeight());
+}
+
+}  // namespace breakeven
