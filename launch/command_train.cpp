@@ -5,6 +5,7 @@
 
 #include "comm/base/progress.h"
 #include "launch/command.h"
+#include "launch/command_json.h"
 #include "trainer/training_run.h"
 
 namespace breakeven {
@@ -32,6 +33,9 @@ std::string SummaryJson(const TrainSummary& summary) {
       {"last_checkpoint", summary.last_checkpoint},
       {"best_checkpoint", summary.best_checkpoint},
   };
+  if (summary.prompt_eval.has_value()) {
+    json["prompt_eval"] = nlohmann::ordered_json::parse(EvalSummaryJson(*summary.prompt_eval));
+  }
   return json.dump(2) + "\n";
 }
 
@@ -63,6 +67,10 @@ std::string SummaryText(const TrainSummary& summary) {
   text += "last checkpoint: " + summary.last_checkpoint + "\n";
   if (!summary.best_checkpoint.empty())
     text += "best checkpoint: " + summary.best_checkpoint + "\n";
+  if (summary.prompt_eval.has_value()) {
+    text += "\n" + FormatTable(*summary.prompt_eval) +
+            "\nrecords: " + summary.prompt_eval->records_path + "\n";
+  }
   return text;
 }
 
@@ -71,8 +79,9 @@ std::string SummaryText(const TrainSummary& summary) {
 void RunTrainCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<TrainConfig>(options, world)) return;
   const TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
-  if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
-  const TrainSummary summary = RunTraining(config, world);
+  if (options.dry_run)
+    return PrintResult(world, DryRunTraining(config, world, PrintConfig(config)));
+  const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
 }
 

@@ -1,0 +1,34 @@
+#include "launch/config_reference.h"
+
+#include "data_pipeline/prepare.h"
+#include "launch/config_print.h"
+#include "trainer/prompt_eval/eval_config.h"
+#include "trainer/prompt_eval/generation.h"
+#include "trainer/training_config.h"
+
+namespace breakeven {
+namespace {
+
+constexpr char kIntroduction[] = R"(# Config keys
+
+Made from the config structs by a test (tests/launch/configs_test.cpp); `breakeven COMMAND --help-config` prints the same.
+
+Values come from the struct's defaults, then the file, then each `--set path.to.key=value` in order. Paths are written as
+`--set` takes them: `0` stands for any index of a list, `NAME` for a name of your choice; dots inside a name are written
+`\.`. A section may also be the path of a YAML file that holds it, relative to the file that says so; all other paths are
+relative to the working directory. One value where a list is wanted is a list of one.
+)";
+
+template <FieldStruct T>
+std::string Section(const std::string& command) {
+  return "\n## " + command + "\n\n" + FormatOptionTable(SchemaOf<T>(), TreeOf(T{}));
+}
+
+}  // namespace
+
+std::string ConfigReference() {
+  return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
+         Section<EvalConfig>("eval") + Section<GenerateConfig>("generate");
+}
+
+}  // namespace breakeven
