@@ -1,0 +1,110 @@
+// Pure.
+#include "trainer/prompt_eval/ledger.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+
+namespace breakeven {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+class LedgerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::path(::testing::TempDir()) / (std::string("ledger_") + info->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  static Look LookAt(const std::string& test_hash, std::vector<std::string> hashes) {
+    Look look{"task", "test", test_hash, {}};
+    for (const std::string& hash : hashes) look.arms.push_back({"m", "v", hash});
+    return look;
+  }
+  int64_t Lines(const std::string& name) const {
+    const std::string text = ReadFile(Path(name));
+    return std::count(text.begin(), text.end(), '\n');
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(LedgerTest, TheSameArmsAreTheSameLook) {
+  const std::vector<std::string> paths = {Path("data"), Path("run")};
+  const LookNumber first = OpenLook(paths, LookAt("t", {"a", "b"}));
+  EXPECT_TRUE(first.is_new);
+  EXPECT_EQ(first.look, 1);
+  EXPECT_EQ(first.num_looks, 1);
+  const LookNumber again = OpenLook(paths, LookAt("t", {"b", "a"}));
+  EXPECT_FALSE(again.is_new);
+  EXPECT_EQ(again.num_looks, 1);
+  EXPECT_EQ(Lines("data"), 1);
+  EXPECT_EQ(Lines("run"), 1);
+}
+
+TEST_F(LedgerTest, OtherArmsAreAFurtherLookAndOtherTestSetsAreNotCounted) {
+  const std::vector<std::string> paths = {Path("data"), Path("run")};
+  OpenLook(paths, LookAt("t", {"a"}));
+  OpenLook(paths, LookAt("other", {"z"}));
+  const LookNumber second = OpenLook(paths, LookAt("t", {"c"}));
+  EXPECT_TRUE(second.is_new);
+  EXPECT_EQ(second.look, 2);
+  EXPECT_EQ(second.num_looks, 2);
+  EXPECT_EQ(OpenLook(paths, LookAt("t", {"a"})).look, 1);
+}
+
+TEST_F(LedgerTest, TheDatasLedgerKnowsOfOtherRuns) {
+  OpenLook(std::vector<std::string>{Path("data"), Path("run1")}, LookAt("t", {"a"}));
+  const std::vector<std::string> second = {Path("data"), Path("run2")};
+  EXPECT_EQ(OpenLook(second, LookAt("t", {"b"})).num_looks, 2);
+  // A look that this run's book lacks is copied into it, not counted anew.
+  const std::vector<std::string> third = {Path("data"), Path("run3")};
+  EXPECT_FALSE(OpenLook(third, LookAt("t", {"a"})).is_new);
+  EXPECT_EQ(Lines("run3"), 1);
+  EXPECT_EQ(Lines("data"), 2);
+}
+
+TEST_F(LedgerTest, WhatACrashLeftOfALineIsRemoved) {
+  const std::vector<std::string> paths = {Path("data")};
+  OpenLook(paths, LookAt("t", {"a"}));
+  std::ofstream(Path("data"), std::ios::app) << R"({"format":1,"opened":"20)";
+  EXPECT_EQ(OpenLook(paths, LookAt("t", {"b"})).num_looks, 2);
+  EXPECT_EQ(Lines("data"), 2);
+  EXPECT_EQ(OpenLook(paths, LookAt("t", {"b"})).look, 2);
+}
+
+TEST_F(LedgerTest, AFileThatIsNoLedgerIsRefusedAndKept) {
+  std::ofstream(Path("data")) << "{\"format\":1}\n";
+  try {
+    OpenLook(std::vector<std::string>{Path("data")}, LookAt("t", {"a"}));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+    EXPECT_THAT(error.what(), HasSubstr("line 1"));
+  }
+  EXPECT_EQ(ReadFile(Path("data")), "{\"format\":1}\n");
+}
+
+TEST_F(LedgerTest, AFolderThatIsMissingIsAnError) {
+  try {
+    OpenLook(std::vector<std::string>{Path("no/such/ledger")}, LookAt("t", {"a"}));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kCannotCreate);
+  }
+}
+
+}  // namespace
+}  // namespace breakeven
