@@ -1,0 +1,203 @@
+#include "comm/base/durable_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+
+#include "comm/base/error.h"
+#include "comm/base/fault_injection.h"
+#include "comm/base/hash.h"
+
+namespace breakeven {
+namespace {
+
+class DurableFileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "durable_file_test_" + std::to_string(::getpid());
+    std::filesystem::remove_all(folder_);
+    CreateFolders(folder_);
+    path_ = folder_ + "/file";
+  }
+  void TearDown() override {
+    SetFaults("");
+    std::filesystem::remove_all(folder_);
+  }
+
+  int NumFiles() const {
+    int count = 0;
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder_)) ++count;
+    return count;
+  }
+
+  // Writes over a file that holds "old" with a fault in place; the error must be I/O and "old" must
+  // stand.
+  std::string FailToReplace(const char* fault) {
+    WriteFileDurably(path_, "old");
+    SetFaults(fault);
+    std::string message;
+    try {
+      DurableFile file(path_);
+      for (int i = 0; i < 4; ++i) file.Write(std::string(1 << 20, 'n'));
+      file.Commit();
+      ADD_FAILURE() << fault << ": no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kIo) << error.what();
+      message = error.what();
+    }
+    SetFaults("");
+    EXPECT_TRUE(ReadFile(path_) == "old") << fault;
+    EXPECT_EQ(NumFiles(), 1) << fault << " left something behind";
+    EXPECT_NE(message.find(path_), std::string::npos) << message;
+    return message;
+  }
+
+  std::string folder_;
+  std::string path_;
+};
+
+TEST_F(DurableFileTest, HoldsWhatWasWrittenInPiecesOfAnySize) {
+  std::string expected;
+  DurableFile file(path_);
+  for (const size_t size : {0, 1, 100, 262143, 1, 1, 262144, 262145, 3, 1000000}) {
+    const std::string piece(size, static_cast<char>('a' + size % 26));
+    file.Write(piece);
+    expected += piece;
+  }
+  EXPECT_EQ(file.num_bytes(), static_cast<int64_t>(expected.size()));
+  EXPECT_EQ(file.hash(), Hash64(expected));
+  file.Commit();
+  EXPECT_TRUE(ReadFile(path_) == expected);
+  EXPECT_EQ(NumFiles(), 1);
+}
+
+TEST_F(DurableFileTest, NothingStandsUnderTheNameBeforeCommit) {
+  {
+    DurableFile file(path_);
+    file.Write("half");
+    EXPECT_FALSE(std::filesystem::exists(path_));
+  }
+  EXPECT_EQ(NumFiles(), 0) << "a file given up must leave nothing";
+}
+
+TEST_F(DurableFileTest, GivingUpKeepsTheOldVersion) {
+  WriteFileDurably(path_, "old");
+  { DurableFile(path_).Write("new"); }
+  EXPECT_EQ(ReadFile(path_), "old");
+}
+
+TEST_F(DurableFileTest, ReplacesTheOldVersion) {
+  WriteFileDurably(path_, "old and longer");
+  WriteFileDurably(path_, "new");
+  EXPECT_EQ(ReadFile(path_), "new");
+}
+
+TEST_F(DurableFileTest, LeftoversOfAKilledProcessDoNotHinder) {
+  WriteFileDurably(path_ + ".tmp", std::string(1000, 'x'));
+  WriteFileDurably(path_, "new");
+  EXPECT_EQ(ReadFile(path_), "new");
+  EXPECT_EQ(NumFiles(), 1);
+}
+
+TEST_F(DurableFileTest, FullDiskKeepsTheOldVersionAndSaysHowMuchIsMissing) {
+  const std::string message = FailToReplace("durable_file.write=errno:ENOSPC");
+  EXPECT_NE(message.find("1048576 bytes needed"), std::string::npos) << message;
+  EXPECT_NE(message.find("bytes free"), std::string::npos) << message;
+  EXPECT_NE(message.find("No space left"), std::string::npos) << message;
+}
+
+TEST_F(DurableFileTest, EveryFailingCallKeepsTheOldVersion) {
+  FailToReplace("durable_file.write@2=errno:EIO");
+  FailToReplace("durable_file.write=errno:EDQUOT");
+  FailToReplace("durable_file.fsync=errno:EIO");
+  FailToReplace("durable_file.rename=errno:EIO");
+}
+
+TEST_F(DurableFileTest, AnInterruptedWriteIsRepeated) {
+  SetFaults("durable_file.write@0=errno:4");  // EINTR
+  WriteFileDurably(path_, "new");
+  EXPECT_EQ(ReadFile(path_), "new");
+}
+
+TEST_F(DurableFileTest, IsNotWrittenOnAfterAFailure) {
+  SetFaults("durable_file.fsync@0=errno:EIO");
+  DurableFile file(path_);
+  file.Write("new");
+  EXPECT_THROW(file.Commit(), Error);
+  EXPECT_THROW(file.Commit(), Error) << "a second fsync may say 0 for lost pages";
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+// The real thing, without injection: a device that is always full.
+TEST_F(DurableFileTest, ARealFullDeviceIsAnError) {
+  if (::access("/dev/full", W_OK) != 0) GTEST_SKIP() << "no /dev/full here";
+  ASSERT_EQ(::symlink("/dev/full", (path_ + ".tmp").c_str()), 0);
+  try {
+    WriteFileDurably(path_, "new");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kIo);
+    EXPECT_NE(std::string(error.what()).find("No space left"), std::string::npos) << error.what();
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(DurableFileTest, AMissingFolderCannotHoldAFile) {
+  try {
+    DurableFile file(folder_ + "/missing/file");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kCannotCreate);
+    EXPECT_NE(std::string(error.what()).find("/missing/file"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(DurableFileTest, ReadingWhatIsNotAFileIsBadData) {
+  for (const std::string& path : {folder_ + "/missing", folder_}) {
+    try {
+      ReadFile(path);
+      ADD_FAILURE() << path << ": no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+      EXPECT_NE(std::string(error.what()).find(path), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST_F(DurableFileTest, RenamesFoldersWhole) {
+  CreateFolders(folder_ + "/step.tmp");
+  WriteFileDurably(folder_ + "/step.tmp/a", "a");
+  FsyncFile(folder_ + "/step.tmp/a");
+  CreateFolders(folder_ + "/checkpoints");
+  RenameDurably(folder_ + "/step.tmp", folder_ + "/checkpoints/step");
+  EXPECT_EQ(ReadFile(folder_ + "/checkpoints/step/a"), "a");
+  SetFaults("durable_file.rename=errno:EIO");
+  EXPECT_THROW(RenameDurably(folder_ + "/checkpoints", folder_ + "/other"), Error);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/checkpoints"));
+}
+
+TEST_F(DurableFileTest, CreatesFoldersWithTheirParentsAndTwice) {
+  for (const char* path : {"/a/b/c", "/a/b/c", "/a//b/d/", "/a/./e"}) {
+    CreateFolders(folder_ + path);
+    EXPECT_TRUE(std::filesystem::is_directory(folder_ + path)) << path;
+  }
+}
+
+TEST_F(DurableFileTest, AFileInTheWayOfAFolderIsNamed) {
+  WriteFileDurably(folder_ + "/a", "");
+  try {
+    CreateFolders(folder_ + "/a/b");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kCannotCreate);
+    EXPECT_NE(std::string(error.what()).find(folder_ + "/a: it exists and is not a folder"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace breakeven

@@ -1,0 +1,166 @@
+// Values for the contract's checks: a function of (rank, index) alone, so every rank can compute
+// what all ranks bring and fold it in order of rank by itself.
+#ifndef BREAKEVEN_TESTS_COMM_COMMUNICATOR_CONTRACT_VALUES_H_
+#define BREAKEVEN_TESTS_COMM_COMMUNICATOR_CONTRACT_VALUES_H_
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "comm/device.h"
+
+namespace breakeven::contract {
+
+inline void Expect(bool condition, const std::string& message) {
+  if (!condition) throw std::runtime_error(message);
+}
+
+inline constexpr DType kDTypes[] = {DType::kFloat32, DType::kBFloat16, DType::kFloat64,
+                                    DType::kInt32,   DType::kInt64,    DType::kUInt8};
+inline constexpr ReduceOp kOps[] = {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin};
+
+inline float FromBFloat16(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof(value));
+  return value;
+}
+
+// To nearest, ties to even, by searching instead of by the back ends' bit trick. Finite values
+// only.
+inline uint16_t ToBFloat16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  const uint16_t down = static_cast<uint16_t>(bits >> 16);
+  const uint16_t up = static_cast<uint16_t>(down + 1);
+  const double below = std::abs(static_cast<double>(value) - FromBFloat16(down));
+  const double above = std::abs(static_cast<double>(value) - FromBFloat16(up));
+  if (below != above) return below < above ? down : up;
+  return down % 2 == 0 ? down : up;
+}
+
+// Cheap, because every rank computes those of all ranks: the finalizer of a multiplicative hash.
+inline uint64_t Bits(int rank, int64_t i) {
+  uint64_t x = (static_cast<uint64_t>(rank) << 40) + static_cast<uint64_t>(i) + 1;
+  x *= 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  return x ^ (x >> 29);
+}
+
+// Of nine orders of magnitude and both signs, so that the order of a sum shows in its last bits.
+inline double RealValue(int rank, int64_t i) {
+  static constexpr double scales[] = {1e-4, 1e-3, 1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4};
+  return (static_cast<double>(Bits(rank, i) >> 11) * 0x1p-53 - 0.5) * scales[Bits(rank, i) % 9];
+}
+
+inline int64_t WholeValue(int rank, int64_t i) { return static_cast<int64_t>(Bits(rank, i)); }
+
+inline void StoreValue(DType dtype, void* data, int64_t at, int rank, int64_t i) {
+  switch (dtype) {
+    case DType::kFloat32:
+      static_cast<float*>(data)[at] = static_cast<float>(RealValue(rank, i));
+      break;
+    case DType::kBFloat16:
+      static_cast<uint16_t*>(data)[at] = ToBFloat16(static_cast<float>(RealValue(rank, i)));
+      break;
+    case DType::kFloat64:
+      static_cast<double*>(data)[at] = RealValue(rank, i);
+      break;
+    case DType::kInt32:
+      static_cast<int32_t*>(data)[at] = static_cast<int32_t>(WholeValue(rank, i) % 100000);
+      break;
+    case DType::kInt64:
+      static_cast<int64_t*>(data)[at] = WholeValue(rank, i) >> 8;
+      break;
+    case DType::kUInt8:
+      static_cast<uint8_t*>(data)[at] = static_cast<uint8_t>(WholeValue(rank, i));
+      break;
+  }
+}
+
+inline std::vector<char> Values(DType dtype, int64_t count, int rank, int64_t first = 0) {
+  std::vector<char> bytes(static_cast<size_t>(count * SizeOf(dtype)));
+  for (int64_t i = 0; i < count; ++i) StoreValue(dtype, bytes.data(), i, rank, first + i);
+  return bytes;
+}
+
+template <typename T>
+T Fold(ReduceOp op, T a, T b) {
+  if (op == ReduceOp::kSum) return static_cast<T>(a + b);
+  return (op == ReduceOp::kMax) == (a < b) ? b : a;
+}
+
+template <typename T>
+void FoldAll(ReduceOp op, DType dtype, int64_t count, int world_size, int64_t first, T* out) {
+  std::memcpy(out, Values(dtype, count, 0, first).data(), static_cast<size_t>(count) * sizeof(T));
+  for (int r = 1; r < world_size; ++r) {
+    const std::vector<char> bytes = Values(dtype, count, r, first);
+    const T* values = reinterpret_cast<const T*>(bytes.data());
+    for (int64_t i = 0; i < count; ++i) out[i] = Fold(op, out[i], values[i]);
+  }
+}
+
+inline void FoldBFloat16(ReduceOp op, int64_t count, int world_size, int64_t first, uint16_t* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    float sum = 0;
+    for (int r = 0; r < world_size; ++r) {
+      uint16_t bits;
+      StoreValue(DType::kBFloat16, &bits, 0, r, first + i);
+      sum = r == 0 ? FromBFloat16(bits) : Fold(op, sum, FromBFloat16(bits));
+    }
+    out[i] = ToBFloat16(sum);
+  }
+}
+
+// What a reduction over `world_size` ranks must give, to the bit.
+inline std::vector<char> Reduced(DType dtype, ReduceOp op, int64_t count, int world_size,
+                                 int64_t first = 0) {
+  std::vector<char> bytes(static_cast<size_t>(count * SizeOf(dtype)));
+  void* out = bytes.data();
+  switch (dtype) {
+    case DType::kFloat32:
+      FoldAll(op, dtype, count, world_size, first, static_cast<float*>(out));
+      break;
+    case DType::kBFloat16:
+      FoldBFloat16(op, count, world_size, first, static_cast<uint16_t*>(out));
+      break;
+    case DType::kFloat64:
+      FoldAll(op, dtype, count, world_size, first, static_cast<double*>(out));
+      break;
+    case DType::kInt32:
+      FoldAll(op, dtype, count, world_size, first, static_cast<int32_t*>(out));
+      break;
+    case DType::kInt64:
+      FoldAll(op, dtype, count, world_size, first, static_cast<int64_t*>(out));
+      break;
+    case DType::kUInt8:
+      FoldAll(op, dtype, count, world_size, first, static_cast<uint8_t*>(out));
+      break;
+  }
+  return bytes;
+}
+
+inline std::string Name(DType dtype, ReduceOp op, int64_t count) {
+  static const char* dtypes[] = {"float32", "bfloat16", "float64", "int32", "int64", "uint8"};
+  static const char* ops[] = {"sum", "max", "min"};
+  return std::string(ops[static_cast<int>(op)]) + " of " + std::to_string(count) + " " +
+         dtypes[static_cast<int>(dtype)];
+}
+
+inline void ExpectSameBytes(const void* seen, const std::vector<char>& expected, DType dtype,
+                            const std::string& what) {
+  const char* bytes = static_cast<const char*>(seen);
+  if (expected.empty() || std::memcmp(bytes, expected.data(), expected.size()) == 0) return;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    Expect(bytes[i] == expected[i], what + ": element " +
+                                        std::to_string(static_cast<int64_t>(i) / SizeOf(dtype)) +
+                                        " differs from the fold in order of rank");
+  }
+}
+
+}  // namespace breakeven::contract
+
+#endif  // BREAKEVEN_TESTS_COMM_COMMUNICATOR_CONTRACT_VALUES_H_

@@ -1,0 +1,118 @@
+// The contract under mpirun, with MPI's own collectives as the oracle. Arguments: `check` (the
+// default), or one of the endings that a test looks at from outside: `abort`, `abort_from_thread`,
+// `throw`, `leave`.
+#include <mpi.h>
+
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <thread>
+
+#include "comm/base/error.h"
+#include "comm/base/log.h"
+#include "comm/world.h"
+#include "tests/comm/communicator_contract.h"
+#include "tests/comm/communicator_contract_values.h"
+
+namespace breakeven {
+namespace {
+
+using contract::Expect;
+
+template <typename T>
+void CompareWithMpi(World& world, DType dtype, MPI_Datatype type, ReduceOp op, MPI_Op mpi_op) {
+  for (const int count : {1, 7, 1000, 100003}) {
+    std::vector<char> ours = contract::Values(dtype, count, world.rank());
+    // Where a sum of bytes overflows, Open MPI 4.1 saturates or wraps by the element's place in a
+    // vector.
+    if (dtype == DType::kUInt8) {
+      for (char& byte : ours) byte = static_cast<char>(static_cast<uint8_t>(byte) % 32);
+    }
+    std::vector<char> mpis = ours;
+    world.data->AllReduce({ours.data(), count, dtype, Device{}}, op, Stream{});
+    MPI_Allreduce(MPI_IN_PLACE, mpis.data(), count, type, mpi_op, MPI_COMM_WORLD);
+    const T* a = reinterpret_cast<const T*>(ours.data());
+    const T* b = reinterpret_cast<const T*>(mpis.data());
+    // Sums of floats differ by the order: at most an ulp of the largest term for each rank.
+    const bool exact = std::is_integral_v<T> || op != ReduceOp::kSum;
+    const double epsilon = sizeof(T) == 4 ? 1.2e-7 : 2.3e-16;
+    for (int i = 0; i < count; ++i) {
+      double largest = 0;
+      for (int r = 0; r < world.world_size(); ++r) {
+        largest = std::max(largest, std::abs(contract::RealValue(r, i)));
+      }
+      const double bound = exact ? 0 : epsilon * largest * world.world_size() * world.world_size();
+      Expect(std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= bound,
+             contract::Name(dtype, op, count) + ": element " + std::to_string(i) + " is " +
+                 std::to_string(a[i]) + ", MPI_Allreduce says " + std::to_string(b[i]));
+    }
+  }
+}
+
+void AgreesWithMpiAllreduce(World& world) {
+  const std::pair<ReduceOp, MPI_Op> ops[] = {
+      {ReduceOp::kSum, MPI_SUM}, {ReduceOp::kMax, MPI_MAX}, {ReduceOp::kMin, MPI_MIN}};
+  for (const auto& [op, mpi_op] : ops) {
+    CompareWithMpi<float>(world, DType::kFloat32, MPI_FLOAT, op, mpi_op);
+    CompareWithMpi<double>(world, DType::kFloat64, MPI_DOUBLE, op, mpi_op);
+    CompareWithMpi<int32_t>(world, DType::kInt32, MPI_INT32_T, op, mpi_op);
+    CompareWithMpi<int64_t>(world, DType::kInt64, MPI_INT64_T, op, mpi_op);
+    CompareWithMpi<uint8_t>(world, DType::kUInt8, MPI_UINT8_T, op, mpi_op);
+  }
+}
+
+int RunChecks(World& world) {
+  Expect(world.data->name() == "mpi", "not the mpi back end");
+  std::vector<contract::Check> checks = contract::Checks();
+  checks.push_back({"AgreesWithMpiAllreduce", AgreesWithMpiAllreduce});
+  for (const contract::Check& check : checks) {
+    try {
+      check.run(world);
+    } catch (const std::exception& error) {
+      // Other ranks may be inside a collective by now: nothing but an abort gets them out.
+      world.control->Abort(1, std::string(check.name) + ": " + error.what());
+    }
+  }
+  const int size = world.world_size();
+  const bool root = world.is_root();
+  world.Close();
+  if (root) std::printf("%zu checks passed on %d ranks\n", checks.size(), size);
+  return 0;
+}
+
+int Run(World& world, const std::string& what) {
+  const bool last = world.rank() == world.world_size() - 1;
+  if (what == "check") return RunChecks(world);
+  if (what == "abort" && last) world.control->Abort(70, "abort was asked for");
+  if (what == "abort_from_thread" && last) {
+    std::thread([&] { world.control->Abort(70, "abort was asked for"); }).join();
+  }
+  if (what == "throw" && last) throw Error(ErrorKind::kCommunication, "this rank has failed");
+  if (what == "leave" && last) return 3;
+  world.data->Barrier();  // where the others wait
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  MpiSession session(&argc, &argv);
+  World world = session.MakeWorld();
+  try {
+    return Run(world, argc > 1 ? argv[1] : "check");
+  } catch (const Error& error) {
+    world.control->Abort(error.exit_code(), error.what());
+    return error.exit_code();  // never reached
+  }
+}
+
+}  // namespace
+}  // namespace breakeven
+
+int main(int argc, char** argv) {
+  try {
+    return breakeven::Main(argc, argv);
+  } catch (const breakeven::Error& error) {
+    breakeven::LogError(error.what());
+    return error.exit_code();
+  }
+}

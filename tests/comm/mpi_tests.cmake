@@ -1,0 +1,36 @@
+# The contract under mpirun. Everything that Open MPI must be told stands in the environment, so that the command line is
+# the one of any MPI. ThreadSanitizer knows nothing of the synchronisation inside MPI: not there.
+if(BREAKEVEN_SANITIZE MATCHES "thread")
+  return()
+endif()
+
+add_executable(mpi_contract comm/mpi_contract_main.cpp comm/communicator_contract.cpp)
+target_link_libraries(mpi_contract PRIVATE comm fault_point_injected)
+target_compile_definitions(mpi_contract PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
+
+set(mpi_test_environment
+  OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
+  ASAN_OPTIONS=detect_leaks=0)  # Open MPI keeps much of what it allocates
+
+# mpi_test(name exit_code ranks argument): passes when mpirun ends with exactly this code.
+function(mpi_test name exit_code ranks argument)
+  add_test(NAME mpi.${name} COMMAND sh -c
+    "\"$0\" \"$@\"; code=$?; echo \"exit code $code\"; test $code -eq ${exit_code}"
+    ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:mpi_contract> ${argument})
+  set_tests_properties(mpi.${name} PROPERTIES TIMEOUT 120 PROCESSORS 2 ENVIRONMENT "${mpi_test_environment}")
+endfunction()
+
+foreach(ranks 1 2 3 5)
+  mpi_test(contract_${ranks} 0 ${ranks} check)
+endforeach()
+# One rank ends in each of the ways there are: the job ends with its code and nobody hangs.
+mpi_test(abort 70 3 abort)
+mpi_test(abort_from_thread 70 2 abort_from_thread)
+mpi_test(throw 76 2 throw)
+mpi_test(leave 3 2 leave)
+# Started by a launcher of another family: every process is alone.
+add_test(NAME mpi.singletons COMMAND sh -c "\"$0\"; code=$?; echo \"exit code $code\"; test $code -eq 64"
+  $<TARGET_FILE:mpi_contract>)
+set_tests_properties(mpi.singletons PROPERTIES TIMEOUT 60
+  ENVIRONMENT "${mpi_test_environment};SLURM_STEP_ID=0;SLURM_PROCID=3;SLURM_STEP_NUM_TASKS=4")
