@@ -38,6 +38,9 @@ void RunInspectCommand(const CommandOptions& options, World& world);
 // Writes to stdout, from rank 0 only. Error(kIo) when stdout is full or closed.
 void PrintResult(const World& world, std::string_view text);
 
+// The checkpoint that RUN/checkpoints/latest, or a run folder, stands for; any other path as it is.
+std::string ResolveModelPath(const std::string& path);
+
 // COLLECTIVE. Error(kUsage) on all ranks when their configs differ, naming the first line that
 // does.
 void CheckSameConfig(World& world, const std::string& resolved);

@@ -1,8 +1,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
+#include <utility>
 
+#include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "launch/command.h"
 
@@ -34,6 +37,17 @@ void PrintResult(const World& world, std::string_view text) {
     throw Error(ErrorKind::kIo,
                 std::string("cannot write the result to standard output: ") + std::strerror(errno));
   }
+}
+
+std::string ResolveModelPath(const std::string& path) {
+  namespace fs = std::filesystem;
+  fs::path latest(path);
+  if (fs::is_directory(latest) && !fs::exists(latest / "config.json"))
+    latest /= "checkpoints/latest";
+  if (latest.filename() != "latest" || !fs::is_regular_file(latest)) return path;
+  std::string name = ReadFile(latest.string());
+  while (!name.empty() && (name.back() == '\n' || name.back() == ' ')) name.pop_back();
+  return (latest.parent_path() / name).string();
 }
 
 void CheckSameConfig(World& world, const std::string& resolved) {

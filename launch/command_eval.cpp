@@ -4,9 +4,13 @@
 #include "trainer/prompt_eval/evaluation.h"
 
 namespace breakeven {
+
 void RunEvalCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<EvalConfig>(options, world)) return;
-  const EvalConfig config = ReadConfigTogether<EvalConfig>(options, world);
+  EvalConfig config = ReadConfigTogether<EvalConfig>(options, world);
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    for (auto& [name, path] : config.models) path = ResolveModelPath(path);
+  });
   if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
   const EvalSummary summary = RunEvaluation(config, world);
   PrintResult(world, options.json

@@ -54,7 +54,9 @@ std::string DryRun(const GenerateConfig& config) {
 
 void RunGenerateCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<GenerateConfig>(options, world)) return;
-  const GenerateConfig config = ReadConfigTogether<GenerateConfig>(options, world);
+  GenerateConfig config = ReadConfigTogether<GenerateConfig>(options, world);
+  RunTogether(*world.control, /*root_only=*/false,
+              [&] { config.model = ResolveModelPath(config.model); });
   if (options.dry_run) {
     return RunTogether(*world.control, /*root_only=*/true,
                        [&] { PrintResult(world, DryRun(config)); });

@@ -79,8 +79,7 @@ std::string SummaryText(const TrainSummary& summary) {
 void RunTrainCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<TrainConfig>(options, world)) return;
   const TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
-  if (options.dry_run)
-    return PrintResult(world, DryRunTraining(config, world, PrintConfig(config)));
+  if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
   const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
 }

@@ -1,0 +1,55 @@
+// breakeven inspect: shows what a path holds.
+#include <filesystem>
+
+#include "launch/command.h"
+#include "launch/inspect.h"
+
+namespace breakeven {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool EndsWith(const std::string& text, std::string_view ending) {
+  return text.size() >= ending.size() &&
+         text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
+}
+
+std::string Inspect(const CommandOptions& options) {
+  std::string path = options.path;
+  if (fs::path(path).filename() == "latest") path = ResolveModelPath(path);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) throw Error(ErrorKind::kBadData, path + ": no such file or folder");
+  if (fs::is_directory(status)) {
+    const fs::path folder(path);
+    if (fs::exists(folder / "config.json") || fs::exists(folder / "tokenizer.json")) {
+      return InspectModelFolder(path, options);
+    }
+    if (fs::exists(folder / "checkpoints") || fs::exists(folder / "metrics.jsonl")) {
+      return InspectRunFolder(path, options);
+    }
+    throw Error(ErrorKind::kUsage,
+                path +
+                    ": a folder with neither config.json nor tokenizer.json (a model) nor "
+                    "checkpoints/ or metrics.jsonl (a run)");
+  }
+  if (EndsWith(path, ".yaml") || EndsWith(path, ".yml")) return InspectConfig(path, options);
+  if (EndsWith(path, "/tokenizer.json")) {
+    return InspectModelFolder(fs::path(path).parent_path().string(), options);
+  }
+  if (EndsWith(path, ".h5") || EndsWith(path, ".hdf5") || EndsWith(path, ".index.json")) {
+    return InspectDataset(path, options);
+  }
+  throw Error(ErrorKind::kUsage,
+              path +
+                  ": expected a dataset (.h5, .index.json), a config (.yaml), or a model or run "
+                  "folder");
+}
+
+}  // namespace
+
+void RunInspectCommand(const CommandOptions& options, World& world) {
+  PrintResult(world, Inspect(options));
+}
+
+}  // namespace breakeven
