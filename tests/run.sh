@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Sets up as the quickstart does, builds, and runs the tests. See --help.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  cat <<'HELP'
+usage: ./tests/run.sh [SUITE…] [--help]
+
+  unit     GoogleTest, one executable a folder, and the mpirun tests of comm/            (ctest)
+  system   the program from outside: command line, errors, ranks, kill and resume        (pytest tests/system)
+  parity   beside transformers, tokenizers, jinja2 and lm-evaluation-harness, run live   (pytest tests/parity)
+  asan     unit tests under the address and undefined-behaviour sanitizers, no libtorch  (ctest)
+  tsan     the same under the thread sanitizer
+  bench    the measuring programs, small sizes; prints figures                           (pytest tests/bench)
+  full     all but bench, with the long forms (200-document parity and the like)
+
+Without a suite: unit system parity asan. All suites run even when one fails; the exit code is 0 only when all passed.
+BREAKEVEN_FULL=1 asks the tests for their long forms. Reuse a build with SKIP_SETUP=1.
+HELP
+}
+
+SUITES=()
+for argument in "$@"; do
+  case $argument in
+    unit | system | parity | asan | tsan | bench) SUITES+=("$argument") ;;
+    full)
+      export BREAKEVEN_FULL=1
+      SUITES+=(unit system parity asan tsan)
+      ;;
+    -h | --help) usage && exit 0 ;;
+    *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
+  esac
+done
+if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system parity asan); fi
+
+RESUME_COMMAND="./tests/run.sh $*"
+. launch/lib.sh
+begin=$SECONDS
+
+wants() { [[ " ${SUITES[*]} " == *" $1 "* ]]; }
+
+if [ -z "${SKIP_SETUP:-}" ]; then
+  setup_packages launch/debian_packages.txt tests/debian_packages.txt
+  setup_python requirements-test.txt
+  if wants unit || wants system || wants parity || wants bench; then build release all; fi
+  if wants parity || wants system || wants bench; then
+    fetch_model
+    fetch_data
+  fi
+  say "== set-up and build: $(((SECONDS - begin) / 60)) min $(((SECONDS - begin) % 60)) s"
+fi
+prepare_mpirun 1 # allows mpirun as root, for the tests that start it
+
+RESULTS=()
+FAILED=0
+
+# run_suite NAME COMMAND… : output on the console and in a log; the last line of the runner is its summary.
+run_suite() {
+  local name=$1 suite_begin=$SECONDS status=0 counts
+  shift
+  say ""
+  say "== $name"
+  { "$@" 2>&1 </dev/null; } | tee "$LOGS/test-$name.log" || status=${PIPESTATUS[0]}
+  counts=$(grep -E '^[0-9]+% tests passed|^=+ .*(passed|failed|error|no tests ran).* =+$|^[0-9]+ (passed|failed|skipped)' \
+    "$LOGS/test-$name.log" | tail -n 1 | sed 's/^=* *//; s/ *=*$//')
+  RESULTS+=("$(printf '%-7s %s  %5.1f min  %s' "$name" "$([ "$status" -eq 0 ] && echo ok || echo FAILED)" \
+    "$(awk "BEGIN { print ($SECONDS - $suite_begin) / 60 }")" "$counts")")
+  if [ "$status" -ne 0 ]; then FAILED=1; fi
+}
+
+sanitized() {
+  local preset=$1
+  build "$preset" all
+  ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    ctest --test-dir "build/$preset" --parallel "$JOBS" --output-on-failure --no-tests=error
+}
+
+for suite in "${SUITES[@]}"; do
+  case $suite in
+    unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
+    system) run_suite system "$PYTHON" -m pytest -q --tb=short tests/system ;;
+    parity) run_suite parity "$PYTHON" -m pytest -q --tb=short tests/parity ;;
+    asan | tsan) run_suite "$suite" sanitized "$suite" ;;
+    bench) run_suite bench "$PYTHON" -m pytest -q -s tests/bench ;;
+  esac
+done
+
+say ""
+say "== tests"
+for line in "${RESULTS[@]}"; do say "$line"; done
+say "total   $(awk "BEGIN { printf \"%.1f\", ($SECONDS - $begin) / 60 }") min"
+exit "$FAILED"
