@@ -1,0 +1,153 @@
+#include "trainer/training_report.h"
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <span>
+
+#include "comm/base/log.h"
+#include "trainer/checkpoint/run_folder.h"
+#include "trainer/process_resources.h"
+
+namespace breakeven {
+namespace {
+
+ProgressOptions BarOf(World& world, const TrainingState& start) {
+  ProgressOptions options;
+  options.enabled = world.is_root();
+  options.start = start.step;
+  options.line_every_seconds =
+      60;  // where there is no terminal: the lines of log_every_steps say most
+  return options;
+}
+
+template <typename... Args>
+std::string Format(const char* format, Args... args) {
+  std::array<char, 240> text{};
+  std::snprintf(text.data(), text.size(), format, args...);
+  return text.data();
+}
+
+}  // namespace
+
+TrainingReport::TrainingReport(const TrainConfig& config, World& world, const TrainingState& start,
+                               int64_t total_steps)
+    : config_(config),
+      world_(world),
+      total_steps_(total_steps),
+      metrics_(world.is_root() ? config.output + "/metrics.jsonl" : "", start.step),
+      progress_("train", total_steps, BarOf(world, start)),
+      last_loss_(std::numeric_limits<double>::quiet_NaN()) {}
+
+void TrainingReport::Step(const StepMetrics& metrics) {
+  metrics_.Step(metrics);
+  ++num_steps_;
+  step_seconds_ += metrics.step_seconds;
+  input_seconds_ += metrics.input_wait_seconds;
+  communication_seconds_ += metrics.exposed_communication_seconds;
+  last_loss_ = metrics.loss;
+  if (!metrics.skipped) {
+    loss_sum_ += metrics.loss * static_cast<double>(metrics.target_tokens);
+    loss_targets_ += metrics.target_tokens;
+  }
+  line_tokens_ += metrics.tokens;
+  line_seconds_ += metrics.step_seconds;
+  progress_.Add(1, Format("loss %.4f", metrics.loss));
+  if (metrics.step % config_.log_every_steps == 0 || metrics.step == total_steps_) Line(metrics);
+}
+
+void TrainingReport::Line(const StepMetrics& last) {
+  metrics_.Flush();
+  if (world_.is_root()) {
+    const double loss =
+        loss_targets_ > 0 ? loss_sum_ / static_cast<double>(loss_targets_) : last.loss;
+    progress_.Line(Format(
+        "step %lld/%lld  epoch %lld  loss %.4f  learning rate %.3g  grad norm %.3g  %.0f tokens/s",
+        static_cast<long long>(last.step), static_cast<long long>(total_steps_),
+        static_cast<long long>(last.epoch), loss, last.learning_rate, last.grad_norm,
+        static_cast<double>(line_tokens_) / line_seconds_));
+  }
+  loss_sum_ = 0;
+  loss_targets_ = 0;
+  line_tokens_ = 0;
+  line_seconds_ = 0;
+}
+
+void TrainingReport::Skipped(const TrainingState& state) {
+  if (!world_.is_root()) return;
+  LogWarning(
+      Format("step %lld: loss or gradient is not finite; the update is skipped on all ranks "
+             "(%lld in a row)",
+             static_cast<long long>(state.step), static_cast<long long>(state.nonfinite_in_a_row)));
+}
+
+void TrainingReport::Validation(const TrainingState& state, double loss, int64_t target_tokens,
+                                double seconds, bool stops_early) {
+  metrics_.Event("validation", state.step,
+                 {{"loss", loss},
+                  {"best_loss", state.best_validation_loss},
+                  {"target_tokens", target_tokens},
+                  {"seconds", seconds}});
+  if (!world_.is_root()) return;
+  progress_.Line(Format("step %lld  validation loss %.4f%s%s", static_cast<long long>(state.step),
+                        loss, state.best_step == state.step ? "  (best so far)" : "",
+                        stops_early ? "  stopping early" : ""));
+}
+
+void TrainingReport::Checkpoint(int64_t step, const std::string& hash, double seconds) {
+  metrics_.Event(
+      "checkpoint", step,
+      {{"path", "checkpoints/" + CheckpointName(step)}, {"hash", hash}, {"seconds", seconds}});
+  if (world_.is_root()) {
+    progress_.Line(Format("step %lld  saved checkpoints/%s in %.1f s", static_cast<long long>(step),
+                          CheckpointName(step).c_str(), seconds));
+  }
+}
+
+void TrainingReport::Finish() {
+  metrics_.Flush();
+  progress_.Finish();
+}
+
+TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved_step) {
+  Control& control = *world_.control;
+  std::array<double, 3> times = {step_seconds_, input_seconds_, communication_seconds_};
+  control.AllReduce(std::span<double>(times), ReduceOp::kSum);
+  TrainSummary summary;
+  summary.steps = state.step;
+  summary.epochs = state.epoch + (state.step_in_epoch > 0 ? 1 : 0);
+  summary.seconds = state.seconds;
+  summary.tokens = state.tokens;
+  if (state.seconds > 0) {
+    summary.tokens_per_second = static_cast<double>(state.tokens) / state.seconds;
+  }
+  if (times[0] > 0) {
+    summary.input_share = times[1] / times[0];
+    summary.communication_share = times[2] / times[0];
+    summary.compute_share = 1 - summary.input_share - summary.communication_share;
+  }
+  summary.peak_memory_bytes = control.AllReduce(PeakMemoryBytes(), ReduceOp::kMax);
+  summary.skipped_steps = state.skipped_steps;
+  summary.final_loss = last_loss_;
+  summary.best_validation_loss = state.best_validation_loss;
+  const std::string folder = CheckpointsFolder(config_.output) + "/";
+  if (saved_step >= 0) summary.last_checkpoint = folder + CheckpointName(saved_step);
+  if (state.best_step >= 0 && config_.checkpoint.keep_best) {
+    summary.best_checkpoint = folder + CheckpointName(state.best_step);
+  }
+  if (num_steps_ == 0) return summary;
+  metrics_.Event("end", state.step,
+                 {{"seconds", summary.seconds},
+                  {"tokens", summary.tokens},
+                  {"tokens_per_second", summary.tokens_per_second},
+                  {"compute_share", summary.compute_share},
+                  {"communication_share", summary.communication_share},
+                  {"input_share", summary.input_share},
+                  {"peak_memory_bytes", summary.peak_memory_bytes},
+                  {"skipped_steps", summary.skipped_steps},
+                  {"best_validation_loss", summary.best_validation_loss}});
+  return summary;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,59 @@
+// What a run says while it goes: metrics.jsonl, lines, the bar; and what it adds up for the end.
+#ifndef BREAKEVEN_TRAINER_TRAINING_REPORT_H_
+#define BREAKEVEN_TRAINER_TRAINING_REPORT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "comm/base/progress.h"
+#include "comm/world.h"
+#include "trainer/checkpoint/training_state.h"
+#include "trainer/metrics_log.h"
+#include "trainer/training_config.h"
+#include "trainer/training_run.h"
+
+namespace breakeven {
+
+// Speaks on rank 0 only; the other ranks only count. `config` and `world` must outlive it.
+class TrainingReport {
+ public:
+  TrainingReport(const TrainConfig& config, World& world, const TrainingState& start,
+                 int64_t total_steps);
+
+  void Step(const StepMetrics& metrics);
+  void Skipped(const TrainingState& state);
+  void Validation(const TrainingState& state, double loss, int64_t target_tokens, double seconds,
+                  bool stops_early);
+  void Checkpoint(int64_t step, const std::string& hash, double seconds);
+  void Flush() { metrics_.Flush(); }
+  // Ends the bar; what is said after this stands on lines of its own.
+  void Finish();
+
+  // COLLECTIVE. Writes the "end" event when this process did a step.
+  TrainSummary Summarize(const TrainingState& state, int64_t saved_step);
+
+ private:
+  void Line(const StepMetrics& last);
+
+  const TrainConfig& config_;
+  World& world_;
+  const int64_t total_steps_;
+  MetricsLog metrics_;
+  Progress progress_;
+  // Since the process started, on this rank.
+  int64_t num_steps_ = 0;
+  double step_seconds_ = 0;
+  double input_seconds_ = 0;
+  double communication_seconds_ = 0;
+  double last_loss_;
+  // Since the last line.
+  double loss_sum_ = 0;
+  int64_t loss_targets_ = 0;
+  int64_t line_tokens_ = 0;
+  double line_seconds_ = 0;
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_TRAINING_REPORT_H_
