@@ -40,10 +40,10 @@ void ParallelFor(size_t count, int num_threads, const std::function<void(size_t)
   };
   const size_t useful = (count + kBlock - 1) / kBlock;
   const size_t wanted = std::min(useful, static_cast<size_t>(std::max(num_threads, 1)));
-  std::vector<std::thread> threads;
+  std::vector<std::jthread> threads;
   for (size_t i = 1; i < wanted; ++i) threads.emplace_back(run);
   run();
-  for (std::thread& thread : threads) thread.join();
+  threads.clear();  // joins
   if (error) std::rethrow_exception(error);
 }
 
