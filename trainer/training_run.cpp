@@ -227,7 +227,8 @@ EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
   for (size_t begin = 0; begin < names.size();) {
     const size_t end = names.find('\n', begin);
     const std::string name = names.substr(begin, end - begin);
-    eval.models.emplace(name, CheckpointsFolder(config.output) + "/" + name);
+    // Names with the same word before '@' are one run: dev chooses one of its checkpoints.
+    eval.models.emplace("tuned@" + name, CheckpointsFolder(config.output) + "/" + name);
     begin = end + 1;
   }
   if (eval.output.empty()) eval.output = config.output + "/eval";

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "comm/base/error.h"
+#include "data_pipeline/split.h"
 
 namespace breakeven {
 namespace {
@@ -17,21 +18,11 @@ std::string Join(const std::vector<std::string>& words) {
   return text;
 }
 
-std::string SplitNames(const TaskConfig& task) {
-  std::vector<std::string> names;
-  for (const auto& [name, file] : task.splits) names.push_back(name);
-  for (const auto& [name, fraction] : task.split_fractions) names.push_back(name);
-  return Join(names);
-}
-
-bool HasSplit(const TaskConfig& task, const std::string& split) {
-  return task.splits.count(split) != 0 || task.split_fractions.count(split) != 0;
-}
-
 void CheckSplit(const EvalConfig& config, const std::string& key, const std::string& split) {
-  if (!HasSplit(config.task, split)) {
+  const std::vector<std::string> names = SplitNames(config.task);
+  if (std::find(names.begin(), names.end(), split) == names.end()) {
     Fail(key + ": '" + split + "' is no split of task '" + config.task.name +
-         "'; it has: " + SplitNames(config.task));
+         "'; it has: " + Join(names));
   }
 }
 
@@ -96,7 +87,10 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
            OneOf({"clean", "lm_eval"})},
           rolling_bos);
   v.Visit({"exact_match", "what exact_match forgives"}, exact_match);
-  FieldInfo output_info{"output", "run folder: records and table go to its eval/", Any(), false};
+  FieldInfo output_info{
+      "output",
+      "folder for records.jsonl, summary.json and table.md; in train: empty = eval/ of the run",
+      Any(), false};
   v.Visit(output_info, output);
   v.Visit({"threads", "per rank; 0 = this rank's share of its CPUs", AtLeast(0), false}, threads);
 }

@@ -46,7 +46,7 @@ struct EvalConfig {
   int64_t max_length = 0;             // tokens that a request may have; 0 = the model's positions
   std::string rolling_bos = "clean";  // clean | lm_eval
   ExactMatchConfig exact_match;
-  std::string output;   // run folder: files go to output/eval/; "" = train's own run folder
+  std::string output;   // folder for the files; "" in train = eval/ of the run folder
   int64_t threads = 0;  // per rank
   void VisitFields(FieldVisitor& v);
   void Validate() const;

@@ -5,6 +5,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "data_pipeline/split.h"
 
 namespace breakeven {
 namespace {
@@ -26,9 +27,8 @@ EvalDocuments ReadEvalDocuments(const TaskConfig& task, const std::string& split
                                 int num_threads) {
   EvalDocuments result;
   result.split = split;
-  const DataFileConfig& file = task.splits.at(split);
-  result.path = file.path;
-  result.documents = ReadDocuments(file, num_threads);
+  result.path = SplitFile(task, split).path;
+  result.documents = ReadSplit(task, split, num_threads);
   if (result.documents.empty()) {
     throw Error(ErrorKind::kBadData, result.path + ": split '" + split + "' of task '" + task.name +
                                          "' has no document");

@@ -47,10 +47,7 @@ EvalData ReadSameData(const EvalConfig& config, World& world, int num_threads) {
 class Evaluation {
  public:
   Evaluation(const EvalConfig& config, World& world)
-      : config_(config),
-        world_(world),
-        variants_(EvalVariants(config)),
-        folder_((fs::path(config.output) / "eval").string()) {}
+      : config_(config), world_(world), variants_(EvalVariants(config)), folder_(config.output) {}
 
   EvalSummary Run() {
     RunTogether(*world_.control, /*root_only=*/true, [&] { CreateFolders(folder_); });

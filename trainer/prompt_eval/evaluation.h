@@ -46,7 +46,7 @@ struct EvalSummary {
   std::string records_path;
 };
 
-// COLLECTIVE. Writes records.jsonl, summary.json and table.md to <config.output>/eval/, each
+// COLLECTIVE. Writes records.jsonl, summary.json and table.md to config.output, each
 // appearing whole or not at all. Records and scores are bit-equal for any number of ranks with the
 // same threads per rank. With a sealed split, ledger.jsonl there and <data file>.ledger.jsonl are
 // written before it is scored.
