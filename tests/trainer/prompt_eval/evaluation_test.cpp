@@ -1,0 +1,233 @@
+// The whole evaluation on tiny models, ranks as threads.
+#include "trainer/prompt_eval/evaluation.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "tests/support/tiny_model.h"
+
+namespace breakeven {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+class EvaluationTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::path(::testing::TempDir()) / (std::string("evaluation_") + info->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    WriteTinyModel(Path("base"));
+    WriteDocuments("train", 12, 100);
+    WriteDocuments("dev", 11, 200);
+    WriteDocuments("test", 7, 300);
+    config_.models = {{"base", Path("base")}};
+    config_.task.name = "fruit";
+    for (const char* split : {"train", "dev", "test"}) {
+      config_.task.splits[split].path = Path(std::string(split) + ".jsonl");
+    }
+    config_.task.id_field = "id";
+    config_.task.doc_to_text = "{{ q }}\nAnswer:";
+    config_.task.doc_to_target = "{{ a }}";
+    config_.task.doc_to_choice = {"apple", "the pear", "fig"};
+    PromptConfig zero;
+    zero.name = "zero";
+    PromptConfig two = zero;
+    two.name = "two_shot";
+    two.num_fewshot = 2;
+    config_.prompts.variants = {zero, two};
+    config_.batch_tokens = 200;
+    config_.threads = 1;
+    config_.output = Path("run");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+
+  void WriteDocuments(const std::string& split, int count, int first_id) const {
+    std::ofstream file(Path(split + ".jsonl"));
+    const char* answers[] = {"apple", "the pear", "fig"};
+    for (int i = 0; i < count; ++i) {
+      const nlohmann::json document = {
+          {"id", first_id + i},
+          {"q", std::string(5 + (i * 7) % 23, static_cast<char>('a' + i)) + "?"},
+          {"a", answers[i % 3]}};
+      file << document.dump() << "\n";
+    }
+  }
+
+  EvalSummary Run(int world_size = 1) const {
+    EvalSummary summary;
+    RunThreadWorld(world_size, [&](World& world) {
+      const EvalSummary mine = RunEvaluation(config_, world);
+      if (world.is_root()) summary = mine;
+    });
+    return summary;
+  }
+
+  std::string ErrorOfRun(int world_size = 1) const {
+    try {
+      Run(world_size);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  fs::path folder_;
+  EvalConfig config_;
+};
+
+TEST_F(EvaluationTest, WritesRecordsInOrderOfArmAndDocument) {
+  const EvalSummary summary = Run();
+  ASSERT_EQ(summary.arms.size(), 2U);
+  EXPECT_EQ(summary.arms[0].variant, "zero");
+  EXPECT_EQ(summary.arms[1].variant, "two_shot");
+  EXPECT_GT(summary.arms[1].mean_prompt_tokens, summary.arms[0].mean_prompt_tokens);
+  std::ifstream records(summary.records_path);
+  std::string line;
+  int count = 0;
+  double hits = 0;
+  while (std::getline(records, line)) {
+    const auto record = nlohmann::json::parse(line);
+    EXPECT_EQ(record["doc_id"], 200 + count % 11);
+    EXPECT_EQ(record["variant"], count < 11 ? "zero" : "two_shot");
+    EXPECT_EQ(record["choices"].size(), 3U);
+    if (count < 11) hits += record["metrics"]["acc"].get<double>();
+    ++count;
+  }
+  EXPECT_EQ(count, 22);
+  EXPECT_DOUBLE_EQ(summary.arms[0].metrics.at("acc").value, hits / 11);
+  const auto json = nlohmann::json::parse(ReadFile(Path("run/summary.json")));
+  EXPECT_EQ(json["arms"].size(), 2U);
+  EXPECT_EQ(ReadFile(Path("run/table.md")), FormatTable(summary));
+}
+
+TEST_F(EvaluationTest, RecordsAreTheSameBytesForOneToFourRanks) {
+  config_.sealed_split = "test";
+  Run();
+  const std::string one = ReadFile(Path("run/records.jsonl"));
+  for (const int world_size : {2, 3, 4}) {
+    config_.output = Path("run" + std::to_string(world_size));
+    Run(world_size);
+    EXPECT_EQ(ReadFile(config_.output + "/records.jsonl"), one) << world_size << " ranks";
+  }
+}
+
+TEST_F(EvaluationTest, GenerationAndRollingRunThroughTheSameDoor) {
+  config_.task.doc_to_choice.clear();
+  config_.task.output_type = "generate_until";
+  config_.task.max_gen_toks = 5;
+  EvalSummary summary = Run(2);
+  EXPECT_EQ(summary.arms[0].metrics.count("exact_match"), 1U);
+  config_.task.output_type = "loglikelihood_rolling";
+  config_.task.doc_to_text.clear();
+  config_.task.doc_to_target = "{{ q }}";
+  config_.prompts.variants.clear();
+  summary = Run(3);
+  ASSERT_EQ(summary.arms.size(), 1U);
+  EXPECT_GT(summary.arms[0].metrics.at("byte_perplexity").value, 1);
+  EXPECT_GT(summary.arms[0].metrics.at("byte_perplexity").standard_error, 0);
+}
+
+TEST_F(EvaluationTest, OnlyWhatDevChoseIsScoredOnTheSealedSplit) {
+  TinyModelOptions other;
+  other.seed = 2;
+  other.other_tokenizer = true;
+  WriteTinyModel(Path("step_1"), other);
+  other.seed = 3;
+  WriteTinyModel(Path("step_2"), other);
+  config_.models["tuned@step_1"] = Path("step_1");
+  config_.models["tuned@step_2"] = Path("step_2");
+  config_.sealed_split = "test";
+  const EvalSummary summary = Run(2);
+  // Three models × two variants on dev; one arm of `base` and one of `tuned` on test.
+  ASSERT_EQ(summary.arms.size(), 8U);
+  int chosen_on_dev = 0;
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(summary.arms[i].split, "dev");
+    chosen_on_dev += summary.arms[i].chosen ? 1 : 0;
+  }
+  EXPECT_EQ(chosen_on_dev, 2);
+  EXPECT_EQ(summary.arms[6].split, "test");
+  EXPECT_EQ(summary.arms[6].model, "base");
+  EXPECT_EQ(RunOfModel(summary.arms[7].model), "tuned");
+  EXPECT_EQ(summary.arms[7].num_documents, 7);
+  EXPECT_NE(summary.arms[2].model_hash, summary.arms[4].model_hash);
+  // Another tokenizer: other lengths.
+  EXPECT_GT(summary.arms[2].mean_prompt_tokens, summary.arms[0].mean_prompt_tokens);
+}
+
+TEST_F(EvaluationTest, ASecondRunOfTheSameArmsIsTheSameLookOthersAreFurtherLooks) {
+  config_.sealed_split = "test";
+  EXPECT_EQ(Run().num_looks, 1);
+  config_.output = Path("again");
+  const EvalSummary again = Run();
+  EXPECT_EQ(again.look, 1);
+  EXPECT_EQ(again.num_looks, 1);
+  config_.prompts.variants.resize(1);
+  config_.prompts.variants[0].doc_to_text = "Fruit? {{ q }}";
+  config_.output = Path("other");
+  const EvalSummary other = Run(2);
+  EXPECT_EQ(other.look, 2);
+  EXPECT_EQ(other.num_looks, 2);
+  EXPECT_THAT(FormatTable(other), HasSubstr("Look 2 of 2 at 'test'"));
+  EXPECT_TRUE(fs::exists(Path("test.jsonl.ledger.jsonl")));
+  EXPECT_TRUE(fs::exists(Path("other/ledger.jsonl")));
+}
+
+TEST_F(EvaluationTest, FewerDocumentsThanRanks) {
+  WriteDocuments("dev", 2, 200);
+  EXPECT_EQ(Run(4).arms[0].num_documents, 2);
+}
+
+TEST_F(EvaluationTest, ALimitTakesTheFirstDocuments) {
+  config_.limit = 3;
+  EXPECT_EQ(Run().arms[0].num_documents, 3);
+}
+
+TEST_F(EvaluationTest, BadInputEndsWithOneClearMessageAndNoRecords) {
+  std::ofstream(Path("dev.jsonl"), std::ios::trunc).close();
+  EXPECT_THAT(ErrorOfRun(2), HasSubstr("no document"));
+  EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
+  WriteDocuments("dev", 3, 200);
+  std::ofstream(Path("dev.jsonl"), std::ios::app) << R"({"id":200,"q":"x","a":"fig"})"
+                                                  << "\n";
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("lines 1 and 4"));
+  WriteDocuments("dev", 3, 200);
+  config_.prompts.variants[1].fewshot_split = "dev";
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("fewshot_split is 'dev', which is scored"));
+  config_.prompts.variants[1].fewshot_split = "train";
+  config_.prompts.variants[1].name = "zero";
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("used twice"));
+  config_.prompts.variants.resize(1);
+  config_.sealed_split = "dev";
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("the split that chooses"));
+  config_.sealed_split.clear();
+  config_.models["gone"] = Path("gone");
+  EXPECT_THAT(ErrorOfRun(3), HasSubstr("model 'gone'"));
+  config_.models.clear();
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("models: none given"));
+  EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
+}
+
+TEST_F(EvaluationTest, ADryRunWritesNothing) {
+  RunThreadWorld(2, [&](World& world) {
+    const std::string text = DryRunEvaluation(config_, world);
+    EXPECT_THAT(text, HasSubstr("split dev: 11 documents"));
+    EXPECT_THAT(text, HasSubstr("two_shot: longest request"));
+  });
+  EXPECT_FALSE(fs::exists(Path("run")));
+}
+
+}  // namespace
+}  // namespace breakeven

@@ -1,0 +1,126 @@
+#include "trainer/prompt_eval/generator.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "comm/base/error.h"
+#include "comm/world.h"
+#include "tests/support/tiny_model.h"
+#include "trainer/prompt_eval/packing.h"
+
+namespace breakeven {
+namespace {
+
+class GeneratorTest : public ::testing::Test {
+ protected:
+  GeneratorTest() {
+    const std::string folder =
+        (std::filesystem::path(::testing::TempDir()) / "generator_tokenizer").string();
+    WriteTinyTokenizer(folder);
+    tokenizer_ = Tokenizer::Load(folder);
+    model_ = BuildModel(ParseModelConfig(TinyConfigJson(), "tiny config"), storage_);
+    InitializeWeights(*model_, 5);
+    for (const char* text : {"the cat", "a", "in the hat, at noon", "xyz", "0123456789 abc"}) {
+      prompts_.push_back(tokenizer_->Encode(text));
+    }
+  }
+
+  std::vector<GeneratedText> Generate(const GenerateOptions& options, int world_size = 1) {
+    std::vector<GeneratedText> texts;
+    RunThreadWorld(world_size, [&](World& world) {
+      at::set_num_threads(1);
+      const GenerateResult result =
+          GenerateTexts(*model_, *tokenizer_, *world.control, prompts_, options, 20);
+      if (world.is_root()) texts = result.texts;
+    });
+    return texts;
+  }
+
+  // Greedy by running the whole text again for each token.
+  std::vector<int32_t> GenerateSlowly(std::vector<int32_t> tokens, int64_t count) {
+    const c10::InferenceMode inference;
+    std::vector<int32_t> added;
+    for (int64_t i = 0; i < count; ++i) {
+      SegmentPacker packer;
+      packer.Add(tokens, 0);
+      const at::Tensor hidden_TC = model_->HiddenStates(packer.Pack(at::kCPU));
+      const at::Tensor logits_V = at::matmul(hidden_TC[-1], model_->HeadWeight().t());
+      added.push_back(static_cast<int32_t>(logits_V.argmax().item<int64_t>()));
+      tokens.push_back(added.back());
+    }
+    return added;
+  }
+
+  ModelStorage storage_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Model> model_;
+  std::vector<std::vector<int32_t>> prompts_;
+};
+
+TEST_F(GeneratorTest, GreedyEqualsRunningEverythingAgain) {
+  GenerateOptions options;
+  options.max_new_tokens = 12;
+  const auto texts = Generate(options);
+  for (size_t i = 0; i < prompts_.size(); ++i) {
+    EXPECT_EQ(texts[i].tokens, GenerateSlowly(prompts_[i], 12)) << "prompt " << i;
+    EXPECT_FALSE(texts[i].stopped);
+  }
+}
+
+TEST_F(GeneratorTest, TextsDoNotDependOnTheNumberOfRanks) {
+  GenerateOptions options;
+  options.max_new_tokens = 10;
+  options.sampling.temperature = 1;
+  options.seed = 11;
+  const auto one = Generate(options);
+  for (const int world_size : {2, 3, 4}) {
+    const auto many = Generate(options, world_size);
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      EXPECT_EQ(one[i].tokens, many[i].tokens) << world_size << " ranks, prompt " << i;
+    }
+  }
+  options.seed = 12;
+  EXPECT_NE(Generate(options)[0].tokens, one[0].tokens);
+}
+
+TEST_F(GeneratorTest, AnEndTokenEndsATextAndStandsInItsTokens) {
+  GenerateOptions options;
+  options.max_new_tokens = 8;
+  const std::vector<int32_t> free = Generate(options)[0].tokens;
+  options.stop_ids = {free[3]};
+  const GeneratedText text = Generate(options)[0];
+  EXPECT_TRUE(text.stopped);
+  const auto first = std::find(free.begin(), free.end(), free[3]);
+  EXPECT_EQ(text.tokens, std::vector<int32_t>(free.begin(), first + 1));
+}
+
+TEST_F(GeneratorTest, AStopTextEndsATextAndIsCutOff) {
+  GenerateOptions options;
+  options.max_new_tokens = 8;
+  const GeneratedText free = Generate(options)[0];
+  const std::string stop =
+      tokenizer_->Decode(std::span(free.tokens).subspan(2, 2), /*skip_special_tokens=*/true);
+  if (stop.empty() || stop.find("\xEF\xBF\xBD") != std::string::npos) {
+    GTEST_SKIP() << "the random model's tokens are no whole characters";
+  }
+  options.until = {stop};
+  const GeneratedText text = Generate(options)[0];
+  EXPECT_TRUE(text.stopped);
+  EXPECT_LE(text.tokens.size(), 4U);
+  EXPECT_EQ(text.text, free.text.substr(0, free.text.find(stop)));
+}
+
+TEST_F(GeneratorTest, TextsEndWhereTheModelCannotSeeFurther) {
+  GenerateOptions options;
+  options.max_new_tokens = 100;
+  options.max_length = std::ssize(prompts_[2]) + 3;
+  EXPECT_EQ(Generate(options)[2].tokens.size(), 3U);
+  options.max_length = std::ssize(prompts_[2]);
+  EXPECT_THROW(Generate(options), Error);
+}
+
+}  // namespace
+}  // namespace breakeven
