@@ -26,6 +26,7 @@ struct CommandOptions {
   bool verify = false;           // inspect: read and hash everything
   int64_t example = 0;           // inspect: which example of a dataset
   std::string text;              // inspect: text to tokenise
+  std::string tokenizer;         // inspect: model folder that decodes a dataset's example
 };
 
 // COLLECTIVE over `world`. Results go to stdout from rank 0, everything else to the log.

@@ -78,7 +78,8 @@ constexpr CommandInfo kCommands[] = {
      "Examples:\n"
      "  breakeven inspect data/catalogue/train.h5 --example 7     # counts, lengths, one example "
      "with its targets\n"
-     "  breakeven inspect data/catalogue/train.h5 --verify        # read everything, compare every "
+     "  breakeven inspect data/catalogue/tokens/train.h5 --verify   # read everything, compare "
+     "every "
      "hash\n"
      "  breakeven inspect runs/mine/checkpoints/latest            # model, parameters, training "
      "state\n"
@@ -97,6 +98,8 @@ void AddOptions(CLI::App& command, CommandOptions& options, bool inspects) {
     command.add_flag("--verify", options.verify, "read everything and compare every hash");
     command.add_option("--example", options.example, "dataset: which example to show (from 0)")
         ->check(CLI::NonNegativeNumber);
+    command.add_option("--tokenizer", options.tokenizer,
+                       "dataset: model folder to decode the example with");
     command.add_option("--text", options.text, "model or tokenizer: text to turn into tokens");
   } else {
     command.add_option("config", options.config,
