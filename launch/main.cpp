@@ -76,8 +76,8 @@ constexpr CommandInfo kCommands[] = {
      UsesMpi::kAlways, RunGenerateCommand},
     {"inspect", "show a dataset, model, checkpoint, tokenizer, run or config, explained",
      "Examples:\n"
-     "  breakeven inspect data/catalogue/train.h5 --example 7     # counts, lengths, one example "
-     "with its targets\n"
+     "  breakeven inspect data/catalogue/tokens/train.h5 --example 7 --tokenizer "
+     "models/SmolLM2-135M-Instruct\n"
      "  breakeven inspect data/catalogue/tokens/train.h5 --verify   # read everything, compare "
      "every "
      "hash\n"

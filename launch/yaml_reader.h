@@ -8,6 +8,7 @@
 #include "comm/base/error.h"
 #include "launch/config_check.h"
 #include "launch/config_print.h"
+#include "launch/config_set.h"
 #include "launch/yaml_document.h"
 
 namespace breakeven {
