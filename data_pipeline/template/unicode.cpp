@@ -118,6 +118,12 @@ bool IsAlpha(uint32_t c) {
   return category >= kLu && category <= kLo;
 }
 bool IsDecimal(uint32_t c) { return CategoryOf(c) == kNd; }
+// Decimals come in runs that begin with a zero.
+int DigitValue(uint32_t c) {
+  const uint32_t* next =
+      std::upper_bound(kCategoryRuns, kCategoryRuns + kCategoryRunsSize, (c << 5) | 31);
+  return static_cast<int>((c - (*(next - 1) >> 5)) % 10);
+}
 bool IsDigit(uint32_t c) { return IsDecimal(c) || InRanges(kOtherDigit, kOtherDigitSize, c); }
 bool IsNumeric(uint32_t c) {
   const Category category = CategoryOf(c);

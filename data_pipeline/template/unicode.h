@@ -25,6 +25,8 @@ size_t ByteOffset(std::string_view text, size_t index);
 bool IsSpace(uint32_t code_point);
 bool IsAlpha(uint32_t code_point);
 bool IsDecimal(uint32_t code_point);
+// 0 to 9; of a decimal only.
+int DigitValue(uint32_t code_point);
 bool IsDigit(uint32_t code_point);
 bool IsNumeric(uint32_t code_point);
 bool IsLower(uint32_t code_point);

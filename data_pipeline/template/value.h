@@ -71,14 +71,16 @@ class Value {
   Storage storage_;
 };
 
-// One JSON text, nested at most 200 deep. Integers that fit int64 stay integers, larger ones become floats.
-// Error(kBadData) with the byte offset; `where` ("data.jsonl line 12") starts the message. Duplicate keys: the last wins,
-// in the place of the first, as in Python.
+// One JSON text, nested at most 200 deep. Integers that fit int64 stay integers, larger ones become
+// floats. Error(kBadData) with the byte offset; `where` ("data.jsonl line 12") starts the message.
+// Duplicate keys: the last wins, in the place of the first, as in Python.
 Value ParseJson(std::string_view text, std::string_view where);
-// Compact JSON, non-ASCII left as it is, keys in order; floats read back exactly (JSON has no infinity: null).
+// Compact JSON, non-ASCII left as it is, keys in order; floats read back exactly (JSON has no
+// infinity: null).
 std::string ToJson(const Value& value);
 
-// `text` as a JSON string with its quotes; `ascii` writes everything beyond ASCII as \uXXXX, as Python does by default.
+// `text` as a JSON string with its quotes; `ascii` writes everything beyond ASCII as \uXXXX, as
+// Python does by default.
 void AppendJsonString(std::string& json, std::string_view text, bool ascii);
 // The shortest digits that read back exactly, in Python's form: 1.0, 0.1, 1e+16, inf, nan.
 std::string FloatText(double value);

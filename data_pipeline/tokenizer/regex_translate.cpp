@@ -1,8 +1,8 @@
 // Pure. Oniguruma (Ruby syntax) to PCRE2. Where the two differ:
 //   \s          PCRE2's has U+180E, White_Space has not: spelled out.
-//   \d \w       Onig: Nd and Alphabetic|M|Nd|Pc, with the six Latin-1 numbers: spelled out.
-//   \p{L}       PCRE2 10.42 has Unicode 14: what 15 and 16 added is joined to the class.
-//   {n,m}+      possessive in PCRE2, repeated in Ruby; {,n} is a literal in PCRE2: refused,
+//   \d \w       Onig: Nd and Alphabetic|M|Nd|Pc, outside classes with the numbers of Latin-1:
+//   spelled out. \p{L}       PCRE2 10.42 has Unicode 14: what 15 and 16 added is joined to the
+//   class. {n,m}+      possessive in PCRE2, repeated in Ruby; {,n} is a literal in PCRE2: refused,
 //   rewritten.
 //   [\s-x]      a literal hyphen in Ruby: escaped.
 //   (?m) (?x)   other meanings or whitespace rules; \h \R \X \b \G, [[:x:]], [a[b]], &&: refused.
@@ -51,9 +51,11 @@ std::string CategoryItems(std::string_view name) {
   return items;
 }
 
-std::string WordItems() {
+// Outside a class Onig's \w has the six numbers of Latin-1, inside one it has not.
+std::string WordItems(bool in_class) {
   return "\\p{Alphabetic}" + CategoryItems("L") + CategoryItems("M") + CategoryItems("Nd") +
-         CategoryItems("Nl") + CategoryItems("Pc") + "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
+         CategoryItems("Nl") + CategoryItems("Pc") +
+         (in_class ? "" : "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}");
 }
 
 class Translator {
@@ -209,7 +211,7 @@ class Translator {
     } else if (c == 'd' || c == 'D') {
       items(CategoryItems("Nd"), c == 'D');
     } else if (c == 'w' || c == 'W') {
-      items(WordItems(), c == 'W');
+      items(WordItems(in_class), c == 'W');
     } else if (c == 'x' || c == 'u') {
       CodePoint(c);
       return;

@@ -56,6 +56,7 @@ struct Tokenizer::Impl {
   AddedTokenMatcher raw_matcher;         // looks at the text as it comes
   AddedTokenMatcher normalized_matcher;  // looks at the normalised text
   std::vector<bool> special;             // by id
+  std::vector<bool> skipped;             // by id: left out by Decode with skip_special_tokens
   std::string token_bytes;               // of all tokens, one behind the other
   std::vector<size_t> byte_offsets;      // by id, and one more
   std::string fingerprint;
@@ -89,13 +90,23 @@ void Tokenizer::Impl::AddTokens() {
   }
 }
 
+// A normalised added token decodes to its normalised content, and that is what must be the content
+// of a special token to be skipped: both as in `tokenizers` 0.23.
 void Tokenizer::Impl::FillBytes() {
+  std::vector<std::optional<std::string>> texts = file.tokens;
+  std::unordered_set<std::string> specials;
+  for (const AddedToken& token : file.added_tokens) {
+    if (token.normalized)
+      texts[static_cast<size_t>(token.id)] = file.normalizer.Apply(token.content);
+    if (token.special) specials.insert(token.content);
+  }
   byte_offsets.push_back(0);
-  for (const std::optional<std::string>& token : file.tokens) {
+  for (const std::optional<std::string>& text : texts) {
     bool all_mapped = false;
-    if (token.has_value())
-      token_bytes += file.decodes_bytes ? MappedBytes(*token, &all_mapped) : *token;
+    if (text.has_value())
+      token_bytes += file.decodes_bytes ? MappedBytes(*text, &all_mapped) : *text;
     byte_offsets.push_back(token_bytes.size());
+    skipped.push_back(text.has_value() && specials.contains(*text));
   }
 }
 
@@ -201,7 +212,7 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special_to
   bool first = true;
   for (const int32_t id : ids) {
     const size_t index = impl_->Checked(id);
-    if (skip_special_tokens && impl_->special[index]) continue;
+    if (skip_special_tokens && impl_->skipped[index]) continue;
     if (!impl_->file.decodes_bytes && !first) bytes += ' ';
     first = false;
     bytes.append(impl_->token_bytes, impl_->byte_offsets[index],

@@ -84,17 +84,6 @@ void CheckAddedTokensDecoder(const JsonValue& decoder, const TokenizerFile& file
   }
 }
 
-// transformers replaces the post-processor when the config says anything about bos and eos.
-void ApplyBosAndEos(const JsonValue& config, TokenizerFile* file) {
-  if (!config.Has("add_bos_token") && !config.Has("add_eos_token")) return;
-  file->before.clear();
-  file->after.clear();
-  const bool bos = config.Bool("add_bos_token", false);
-  const bool eos = config.Bool("add_eos_token", false);
-  if (bos && !file->bos_token.empty()) file->before.push_back(file->ids.at(file->bos_token));
-  if (eos && !file->eos_token.empty()) file->after.push_back(file->ids.at(file->eos_token));
-}
-
 // A string, or a list of {"name", "template"} of which "default" counts.
 std::string ChatTemplate(const JsonValue& value) {
   if (value.IsNull()) return "";
@@ -116,7 +105,6 @@ void ReadTokenizerConfig(const std::string& folder, TokenizerFile* file) {
       JsonValue::Parse(map_path, fs::exists(map_path) ? ReadFile(map_path) : "{}");
   CheckAddedTokensDecoder(config.Get("added_tokens_decoder"), *file);
   ReadNamedTokens(config, &map, file);
-  ApplyBosAndEos(config, file);
   const std::string template_path = folder + "/chat_template.jinja";
   file->chat_template = fs::exists(template_path) ? ReadFile(template_path)
                                                   : ChatTemplate(config.Get("chat_template"));

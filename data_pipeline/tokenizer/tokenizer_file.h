@@ -48,8 +48,8 @@ void ReadDecoder(const JsonValue& value, TokenizerFile* file);
 void ReadModel(const JsonValue& value, TokenizerFile* file);
 // added_tokens, with the checks that `tokenizers` only warns about.
 void ReadAddedTokens(const JsonValue& value, TokenizerFile* file);
-// tokenizer_config.json and what stands beside it, as transformers 5 applies it: bos and eos, named
-// special tokens that the file does not list, add_bos_token, chat template.
+// tokenizer_config.json and what stands beside it, as transformers 5 applies it: bos and eos, named special tokens that
+// the file does not list, chat template. add_bos_token and add_eos_token do nothing where there is a tokenizer.json.
 void ReadTokenizerConfig(const std::string& folder, TokenizerFile* file);
 
 }  // namespace breakeven

@@ -94,8 +94,8 @@ void AllReduceFoldsInOrderOfRank(World& world) {
 
 // Beyond every internal piece size, not a multiple of anything.
 void AllReduceOfLongBuffers(World& world) {
-  AllReduceOne(world, DType::kFloat32, ReduceOp::kSum, (2 << 20) + 12345);
-  AllReduceOne(world, DType::kBFloat16, ReduceOp::kSum, (2 << 20) + 77);
+  AllReduceOne(world, DType::kFloat32, ReduceOp::kSum, (2 << 20) / kShorter + 12345);
+  AllReduceOne(world, DType::kBFloat16, ReduceOp::kSum, (2 << 20) / kShorter + 77);
 }
 
 void AllReduceInAllocatedMemory(World& world) {
@@ -117,7 +117,7 @@ void AllReduceInAllocatedMemory(World& world) {
 }
 
 void SumsHaveTheSameBitsOnAllRanksAndAgain(World& world) {
-  const int64_t count = 300007;
+  const int64_t count = 300007 / kShorter;
   std::string first;
   for (int repeat = 0; repeat < 3; ++repeat) {
     GuardedBuffer guarded(DType::kFloat32, count);
@@ -173,7 +173,7 @@ void ReduceScatterGivesEachRankItsPart(World& world) {
 
 void ReduceScatterThenAllGatherIsAllReduce(World& world) {
   const int n = world.world_size();
-  const int64_t count = 700001;
+  const int64_t count = 700001 / kShorter;
   GuardedBuffer whole(DType::kFloat32, count * n);
   whole.Fill(world.rank());
   const Buffer part = Part(whole.buffer, world.rank(), count);
@@ -208,7 +208,7 @@ void AllGatherCollectsInOrderOfRank(World& world) {
 
 void BroadcastReachesAllFromEveryRoot(World& world) {
   for (int root = 0; root < world.world_size(); ++root) {
-    for (const int64_t count : {0, 1, 1000, 3000000}) {
+    for (const int64_t count : {0, 1, 1000, 3000000 / kShorter}) {
       GuardedBuffer guarded(DType::kFloat32, count);
       guarded.Fill(world.rank());
       world.data->Broadcast(guarded.buffer, root, Stream{});

@@ -19,8 +19,8 @@ namespace {
 
 using ::testing::AnyOf;
 using ::testing::Contains;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const std::filesystem::path kConfigs = std::filesystem::path(BREAKEVEN_SOURCE_DIR) / "configs";
 

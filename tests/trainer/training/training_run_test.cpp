@@ -1,0 +1,327 @@
+#include "trainer/training_run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/trainer/training/training_fixture.h"
+#include "trainer/checkpoint/manifest.h"
+#include "trainer/checkpoint/run_folder.h"
+
+namespace breakeven {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class TrainingRunTest : public TrainingTest {};
+
+TEST_F(TrainingRunTest, LossFallsAndTheFolderIsAsTheContractSays) {
+  const TrainConfig config = Config();
+  const TrainSummary summary = Train(config);
+  EXPECT_EQ(summary.steps, 20);
+  EXPECT_EQ(summary.epochs, 2);
+  EXPECT_EQ(summary.skipped_steps, 0);
+  const std::vector<double> losses = Losses(config);
+  ASSERT_EQ(losses.size(), 20u);
+  EXPECT_NEAR(losses[0], std::log(kTinyVocab), 0.5);
+  EXPECT_LT(losses[19], losses[0] - 0.1);
+  EXPECT_EQ(summary.final_loss, losses[19]);
+  EXPECT_NEAR(summary.compute_share + summary.communication_share + summary.input_share, 1, 1e-12);
+  EXPECT_GT(summary.peak_memory_bytes, 1 << 20);
+  const std::string checkpoint = config.output + "/checkpoints/step_000020";
+  EXPECT_EQ(summary.last_checkpoint, checkpoint);
+  for (const char* name :
+       {"config.json", "generation_config.json", "model.safetensors", "manifest.json",
+        "trainer_state/state.json", "trainer_state/optimizer.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::exists(checkpoint + "/" + name)) << name;
+  }
+  EXPECT_EQ(ReadBytes(config.output + "/checkpoints/latest"), "step_000020\n");
+  EXPECT_EQ(Metrics(config, "end").size(), 1u);
+  EXPECT_EQ(CheckpointsOf(config.output).at("step_000020"), checkpoint);
+}
+
+TEST_F(TrainingRunTest, TwiceTheSameIsBitEqual) {
+  for (const int world_size : {1, 2}) {
+    std::vector<std::string> bytes;
+    for (const char* output : {"a", "b"}) {
+      TrainConfig config = Config(output + std::to_string(world_size));
+      bytes.push_back(Bytes(Train(config, world_size).last_checkpoint));
+    }
+    EXPECT_TRUE(bytes[0] == bytes[1]) << world_size << " ranks";
+  }
+}
+
+// 1 rank × about 4 micro-batches, 2 × 2, 4 × 1 and 3 ranks with uneven shares: the same batches,
+// equal to rounding.
+TEST_F(TrainingRunTest, RanksAndMicroBatchesChangeNothing) {
+  for (const std::string& model : {TinyLlamaJson(true), TinyLlamaJson(false), TinyGpt2Json()}) {
+    WriteBytes(folder_ / "config.json", model);
+    TrainConfig one = Config("one");
+    std::filesystem::remove_all(one.output);
+    one.batching.micro_batch_examples = 3;
+    Train(one, 1);
+    const std::vector<nlohmann::json> expected = Metrics(one, "step");
+    ASSERT_EQ(expected.size(), 20u);
+    struct Shape {
+      int ranks;
+      int64_t examples;
+      int64_t bucket_bytes;
+    };
+    for (const Shape& shape : {Shape{2, 3, 4096}, Shape{4, 3, 1 << 20}, Shape{3, 0, 16384}}) {
+      TrainConfig many = Config("many");
+      std::filesystem::remove_all(many.output);
+      many.batching.micro_batch_examples = shape.examples;
+      many.batching.micro_batch_tokens = 200;
+      many.bucket_bytes = shape.bucket_bytes;
+      Train(many, shape.ranks);
+      const std::vector<nlohmann::json> found = Metrics(many, "step");
+      ASSERT_EQ(found.size(), 20u);
+      for (size_t step = 0; step < found.size(); ++step) {
+        const double a = expected[step]["loss"];
+        const double b = found[step]["loss"];
+        EXPECT_LE(std::abs(a - b), 1e-5 * std::max(1.0, a))
+            << shape.ranks << " ranks, step " << step;
+        EXPECT_EQ(expected[step]["target_tokens"], found[step]["target_tokens"]);
+        EXPECT_EQ(expected[step]["tokens"], found[step]["tokens"]);
+      }
+    }
+  }
+}
+
+TEST_F(TrainingRunTest, ResumeIsBitEqual) {
+  for (const int world_size : {1, 2}) {
+    TrainConfig whole = Config("whole" + std::to_string(world_size));
+    whole.validation.data = folder_ / "dev.h5";
+    whole.validation.every_steps = 4;
+    const TrainSummary expected = Train(whole, world_size);
+    for (const int64_t stop_at : {1, 9, 12}) {
+      TrainConfig config = whole;
+      config.output = folder_ / ("stopped" + std::to_string(stop_at));
+      std::filesystem::remove_all(config.output);
+      SetFaults("train.stop_signal@" + std::to_string(stop_at - 1) + ":" +
+                std::to_string(world_size - 1) + "=errno:4");
+      const std::string message =
+          MessageOf(ErrorKind::kSavedRequeue, [&] { Train(config, world_size); });
+      EXPECT_THAT(message, HasSubstr("after step " + std::to_string(stop_at) + " of 20"));
+      SetFaults("");
+      const TrainSummary resumed = Train(config, world_size);
+      EXPECT_TRUE(Bytes(expected.last_checkpoint) == Bytes(resumed.last_checkpoint));
+      EXPECT_EQ(Losses(whole), Losses(config));
+      EXPECT_EQ(expected.best_validation_loss, resumed.best_validation_loss);
+      EXPECT_EQ(Metrics(whole, "validation").size(), Metrics(config, "validation").size());
+      EXPECT_EQ(resumed.tokens, expected.tokens);
+    }
+  }
+}
+
+TEST_F(TrainingRunTest, ResumeOnOtherRanksContinuesWithTheSameBatches) {
+  TrainConfig whole = Config("whole");
+  Train(whole, 2);
+  TrainConfig config = Config("moved");
+  SetFaults("train.stop_signal@9=errno:4");
+  MessageOf(ErrorKind::kSavedRequeue, [&] { Train(config, 2); });
+  SetFaults("");
+  Train(config, 3);
+  const std::vector<double> expected = Losses(whole);
+  const std::vector<double> found = Losses(config);
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t step = 0; step < found.size(); ++step) {
+    EXPECT_NEAR(found[step], expected[step], 1e-5 * std::max(1.0, expected[step])) << step;
+  }
+}
+
+TEST_F(TrainingRunTest, FinishedRunHasNothingToDo) {
+  const TrainConfig config = Config();
+  const TrainSummary first = Train(config);
+  const std::string metrics = ReadBytes(config.output + "/metrics.jsonl");
+  const TrainSummary second = Train(config);
+  EXPECT_EQ(second.steps, 20);
+  EXPECT_EQ(second.last_checkpoint, first.last_checkpoint);
+  EXPECT_EQ(ReadBytes(config.output + "/metrics.jsonl"), metrics);
+}
+
+TEST_F(TrainingRunTest, MoreStepsGoOnFromTheEnd) {
+  TrainConfig config = Config();
+  config.max_steps = 8;
+  config.schedule.kind = "constant";
+  Train(config);
+  config.max_steps = 20;
+  Train(config);
+  TrainConfig whole = Config("whole");
+  whole.schedule.kind = "constant";
+  Train(whole);
+  EXPECT_EQ(Losses(config), Losses(whole));
+}
+
+TEST_F(TrainingRunTest, OtherDataTemplateSeedOrBatchIsRefusedOnResume) {
+  TrainConfig config = Config();
+  SetFaults("train.stop_signal@4=errno:4");
+  MessageOf(ErrorKind::kSavedRequeue, [&] { Train(config); });
+  SetFaults("");
+  WriteDataset("other_template.h5", 120, 7, "00000000000000cc");
+  WriteDataset("other_data.h5", 120, 9);
+  TrainConfig other = config;
+  other.data = folder_ / "other_template.h5";
+  const std::string message = MessageOf(ErrorKind::kBadData, [&] { Train(other, 2); });
+  EXPECT_THAT(message, HasSubstr("00000000000000cc"));
+  EXPECT_THAT(message, HasSubstr("fedcba9876543210"));
+  other.data = folder_ / "other_data.h5";
+  EXPECT_THAT(MessageOf(ErrorKind::kBadData, [&] { Train(other); }), HasSubstr("dataset"));
+  other = config;
+  other.seed = 4;
+  EXPECT_THAT(MessageOf(ErrorKind::kUsage, [&] { Train(other); }),
+              HasSubstr("seed 3, now it is 4"));
+  other = config;
+  other.batching.global_batch.examples = 6;
+  EXPECT_THAT(MessageOf(ErrorKind::kUsage, [&] { Train(other); }), HasSubstr("global_batch"));
+  other = config;
+  other.resume = "none";
+  EXPECT_THAT(MessageOf(ErrorKind::kCannotCreate, [&] { Train(other); }), HasSubstr("step_000005"));
+}
+
+TEST_F(TrainingRunTest, ResumeFromANamedFolderIntoAnotherRun) {
+  TrainConfig config = Config();
+  config.checkpoint.every_steps = 5;
+  config.checkpoint.keep_last = 9;
+  Train(config);
+  TrainConfig branch = Config("branch");
+  branch.resume = config.output + "/checkpoints/step_000010";
+  const TrainSummary summary = Train(branch);
+  EXPECT_TRUE(Bytes(summary.last_checkpoint) == Bytes(config.output + "/checkpoints/step_000020"));
+  TrainConfig back =
+      config;  // into the same folder it would leave newer checkpoints of another history
+  back.resume = branch.resume;
+  EXPECT_THAT(MessageOf(ErrorKind::kCannotCreate, [&] { Train(back); }), HasSubstr("step_000020"));
+}
+
+TEST_F(TrainingRunTest, DamagedNewestFallsBackAndIsSetAside) {
+  TrainConfig config = Config();
+  config.checkpoint.every_steps = 5;
+  config.checkpoint.keep_last = 3;
+  const TrainSummary whole = Train(config);
+  const std::string expected = Bytes(whole.last_checkpoint);
+  std::string weights = ReadBytes(whole.last_checkpoint + "/model.safetensors");
+  weights[weights.size() / 2] = static_cast<char>(weights[weights.size() / 2] ^ 1);
+  WriteBytes(whole.last_checkpoint + "/model.safetensors", weights);
+  EXPECT_TRUE(Bytes(Train(config).last_checkpoint) == expected);
+  EXPECT_TRUE(std::filesystem::exists(whole.last_checkpoint + ".damaged"));
+  EXPECT_EQ(Losses(config).size(), 20u);
+}
+
+TEST_F(TrainingRunTest, NonFiniteOnOneRankIsSkippedByAllAlike) {
+  for (const int bad_rank : {0, 1}) {
+    TrainConfig config = Config("run" + std::to_string(bad_rank));
+    SetFaults("train.gradient@6:" + std::to_string(bad_rank) + "=nan");
+    const TrainSummary summary =
+        Train(config, 2);  // the weights are compared over ranks when it saves
+    EXPECT_EQ(summary.skipped_steps, 1);
+    const std::vector<nlohmann::json> steps = Metrics(config, "step");
+    ASSERT_EQ(steps.size(), 20u);
+    EXPECT_TRUE(steps[6].value("skipped", false));
+    EXPECT_TRUE(steps[6]["grad_norm"].is_null());
+    EXPECT_TRUE(std::isfinite(summary.final_loss));
+    const nlohmann::json state =
+        nlohmann::json::parse(ReadBytes(summary.last_checkpoint + "/trainer_state/state.json"));
+    EXPECT_EQ(state["step"], 20) << "the schedule's count goes on";
+    EXPECT_EQ(state["num_updates"], 19) << "Adam's stays";
+  }
+}
+
+TEST_F(TrainingRunTest, TooManyNonFiniteInARowEndTheRun) {
+  TrainConfig config = Config();
+  config.max_nonfinite_steps = 3;
+  config.checkpoint.every_steps = 4;
+  SetFaults("train.gradient@5+:1=nan");
+  const std::string message = MessageOf(ErrorKind::kInternal, [&] { Train(config, 2); });
+  EXPECT_THAT(message, HasSubstr("3 steps in a row"));
+  EXPECT_THAT(message, HasSubstr("the checkpoint of step 4 is kept"));
+  SetFaults("train.gradient@5=nan,train.gradient@6=nan,train.gradient@8=nan,train.gradient@9=nan");
+  std::filesystem::remove_all(config.output);
+  EXPECT_EQ(Train(config, 2).skipped_steps, 4) << "a good step in between starts the count anew";
+}
+
+TEST_F(TrainingRunTest, ValidationIsBitEqualOverRanksAndBestIsKept) {
+  std::vector<double> first;
+  for (const int world_size : {1, 2, 3}) {
+    TrainConfig config = Config("run" + std::to_string(world_size));
+    config.validation.data = folder_ / "dev.h5";
+    config.max_steps = 1;  // before the first update training is the same to the bit as well
+    config.schedule.warmup_steps = 5;
+    first.push_back(Train(config, world_size).best_validation_loss);
+  }
+  EXPECT_EQ(first[0], first[1]);
+  EXPECT_EQ(first[0], first[2]);
+
+  TrainConfig config = Config("best");
+  config.validation.data = folder_ / "dev.h5";
+  config.validation.every_steps = 2;
+  config.checkpoint.keep_last = 1;
+  config.optimizer.learning_rate = 0.05;  // overfits: the best is not the last
+  config.max_steps = 40;
+  const TrainSummary summary = Train(config);
+  std::vector<double> losses;
+  for (const nlohmann::json& line : Metrics(config, "validation")) losses.push_back(line["loss"]);
+  ASSERT_EQ(losses.size(), 20u);
+  const auto best = std::min_element(losses.begin(), losses.end());
+  EXPECT_EQ(summary.best_validation_loss, *best);
+  const int64_t best_step = 2 * (best - losses.begin() + 1);
+  EXPECT_EQ(summary.best_checkpoint,
+            CheckpointsFolder(config.output) + "/" + CheckpointName(best_step));
+  EXPECT_NO_THROW(VerifyCheckpoint(summary.best_checkpoint));
+}
+
+TEST_F(TrainingRunTest, EarlyStoppingEndsAndStaysEnded) {
+  TrainConfig config = Config();
+  config.validation.data = folder_ / "dev.h5";
+  config.validation.every_steps = 2;
+  config.validation.early_stopping_patience = 2;
+  config.optimizer.learning_rate = 0.2;
+  config.max_steps = 100;
+  const TrainSummary summary = Train(config, 2);
+  EXPECT_LT(summary.steps, 100);
+  EXPECT_EQ(Train(config, 2).steps, summary.steps);
+}
+
+TEST_F(TrainingRunTest, EpochsAndFractionsBecomeSteps) {
+  TrainConfig config = Config();
+  config.max_steps = 0;
+  config.epochs = 1.25;  // 10 steps an epoch
+  config.validation.data = folder_ / "dev.h5";
+  EXPECT_EQ(Train(config).steps, 13);
+  std::vector<int64_t> validated;
+  for (const nlohmann::json& line : Metrics(config, "validation"))
+    validated.push_back(line["step"]);
+  EXPECT_THAT(validated, ElementsAre(10, 13)) << "at the end of the epoch and of the run";
+}
+
+TEST_F(TrainingRunTest, ARankWithoutExamplesJoins) {
+  TrainConfig config = Config("few");
+  config.batching.global_batch.examples = 2;  // three ranks: one has none in every step
+  config.max_steps = 6;
+  TrainConfig one = config;
+  one.output = folder_ / "one";
+  Train(config, 3);
+  Train(one, 1);
+  const std::vector<double> a = Losses(config);
+  const std::vector<double> b = Losses(one);
+  ASSERT_EQ(a.size(), 6u);
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-5 * std::max(1.0, b[i]));
+}
+
+TEST_F(TrainingRunTest, TimeBasedCheckpointsFollowRankZero) {
+  TrainConfig config = Config();
+  config.checkpoint.every_minutes = 1e-9;  // due at every step
+  config.checkpoint.keep_last = 100;
+  config.max_steps = 5;
+  Train(config, 2);
+  EXPECT_EQ(ListCheckpoints(config.output).size(), 5u);
+}
+
+}  // namespace
+}  // namespace breakeven
