@@ -178,11 +178,12 @@ void TableRows(const FieldSchema& schema, const ConfigNode* defaults, const std:
   for (const FieldSchema& field : schema.fields) {
     const ConfigNode* value =
         defaults != nullptr && defaults->is_map() ? defaults->Find(field.name) : nullptr;
+    if (value == nullptr && field.is_scalar()) value = &field.initial;  // inside lists and maps
     const std::string name = path + field.name;
     const bool section = !field.is_scalar() &&
                          (field.type == FieldSchema::Type::kStruct || !field.element().is_scalar());
-    std::string shown =
-        value == nullptr || !IsInline(*value) ? "" : "`" + InlineToken(*value) + "`";
+    std::string shown;
+    if (value != nullptr && IsInline(*value)) shown = "`" + InlineToken(*value) + "`";
     if (field.limits.required) shown = "required";
     if (section && field.type == FieldSchema::Type::kStruct && !field.optional) shown = "";
     rows += "| `" + name + "` | " + Escaped(field.Allowed()) + " | " + Escaped(shown) + " | " +

@@ -11,17 +11,28 @@
 namespace breakeven {
 namespace {
 
+ConfigNode NodeOf(bool value) { return ScalarNode(value ? "true" : "false", false); }
+ConfigNode NodeOf(int64_t value) { return ScalarNode(std::to_string(value), false); }
+ConfigNode NodeOf(double value) { return ScalarNode(FormatNumber(value), false); }
+ConfigNode NodeOf(const std::string& value) { return ScalarNode(value, true); }
+
 class SchemaVisitor : public FieldVisitor {
  public:
   SchemaVisitor() { stack_.emplace_back(); }
   FieldSchema Take() { return std::move(stack_.front()); }
 
  protected:
-  void Scalar(const FieldInfo& info, bool&) override { Leaf(info, FieldSchema::Type::kBool); }
-  void Scalar(const FieldInfo& info, int64_t&) override { Leaf(info, FieldSchema::Type::kInteger); }
-  void Scalar(const FieldInfo& info, double&) override { Leaf(info, FieldSchema::Type::kNumber); }
-  void Scalar(const FieldInfo& info, std::string&) override {
-    Leaf(info, FieldSchema::Type::kText);
+  void Scalar(const FieldInfo& info, bool& value) override {
+    Leaf(info, FieldSchema::Type::kBool, NodeOf(value));
+  }
+  void Scalar(const FieldInfo& info, int64_t& value) override {
+    Leaf(info, FieldSchema::Type::kInteger, NodeOf(value));
+  }
+  void Scalar(const FieldInfo& info, double& value) override {
+    Leaf(info, FieldSchema::Type::kNumber, NodeOf(value));
+  }
+  void Scalar(const FieldInfo& info, std::string& value) override {
+    Leaf(info, FieldSchema::Type::kText, NodeOf(value));
   }
 
   bool BeginStruct(const FieldInfo& info) override {
@@ -61,8 +72,9 @@ class SchemaVisitor : public FieldVisitor {
     stack_.pop_back();
     stack_.back().fields.push_back(std::move(schema));
   }
-  void Leaf(const FieldInfo& info, FieldSchema::Type type) {
+  void Leaf(const FieldInfo& info, FieldSchema::Type type, ConfigNode initial) {
     Open(info, type);
+    stack_.back().initial = std::move(initial);
     Close();
   }
 
@@ -76,18 +88,10 @@ class TreeVisitor : public FieldVisitor {
   ConfigNode Take() { return std::move(stack_.front()); }
 
  protected:
-  void Scalar(const FieldInfo& info, bool& value) override {
-    Put(info, ScalarNode(value ? "true" : "false", false));
-  }
-  void Scalar(const FieldInfo& info, int64_t& value) override {
-    Put(info, ScalarNode(std::to_string(value), false));
-  }
-  void Scalar(const FieldInfo& info, double& value) override {
-    Put(info, ScalarNode(FormatNumber(value), false));
-  }
-  void Scalar(const FieldInfo& info, std::string& value) override {
-    Put(info, ScalarNode(value, true));
-  }
+  void Scalar(const FieldInfo& info, bool& value) override { Put(info, NodeOf(value)); }
+  void Scalar(const FieldInfo& info, int64_t& value) override { Put(info, NodeOf(value)); }
+  void Scalar(const FieldInfo& info, double& value) override { Put(info, NodeOf(value)); }
+  void Scalar(const FieldInfo& info, std::string& value) override { Put(info, NodeOf(value)); }
 
   bool BeginStruct(const FieldInfo&) override {
     Open(ConfigNode::Kind::kMap);

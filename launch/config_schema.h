@@ -21,6 +21,7 @@ struct FieldSchema {
   FieldLimits limits;
   bool optional = false;  // null means absent
   bool hashed = true;
+  ConfigNode initial;               // of a scalar: the value that a fresh struct has
   std::vector<FieldSchema> fields;  // of a struct; of a list or map: one, its element
 
   bool is_scalar() const {

@@ -132,7 +132,7 @@ int EndParse(const CLI::App& app, const CLI::ParseError& error, int argc, char**
         "says more";
   } else if (argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
     message = "unknown command '" + std::string(argv[1]) + "'" + DidYouMean(argv[1], names) +
-              ". Commands: prepare, train, eval, generate, inspect";
+              " Commands: prepare, train, eval, generate, inspect";
   }
   return Job().Fail(Error(ErrorKind::kUsage, message));
 }
