@@ -21,9 +21,9 @@ inline void CheckParts(const Buffer& whole, const Buffer& part, int world_size) 
   CheckHostBuffer(whole);
   CheckHostBuffer(part);
   BE_CHECK(whole.dtype == part.dtype, "the two buffers differ in dtype");
-  BE_CHECK(whole.count == part.count * world_size,
-           std::to_string(whole.count) + " elements for " + std::to_string(world_size) +
-               " ranks of " + std::to_string(part.count));
+  BE_CHECK(whole.count == part.count * world_size, std::to_string(whole.count) + " elements for " +
+                                                       std::to_string(world_size) + " ranks of " +
+                                                       std::to_string(part.count));
 }
 
 // The address of element `index`.

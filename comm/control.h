@@ -24,9 +24,9 @@ class Control {
 
   virtual int rank() const = 0;
   virtual int world_size() const = 0;
-  virtual int local_rank() const = 0;   // among the ranks of this node, in order of rank
+  virtual int local_rank() const = 0;  // among the ranks of this node, in order of rank
   virtual int local_size() const = 0;
-  virtual int node_rank() const = 0;    // nodes numbered by their lowest rank
+  virtual int node_rank() const = 0;  // nodes numbered by their lowest rank
   virtual int num_nodes() const = 0;
 
   // COLLECTIVE. Element-wise, in place.
@@ -58,7 +58,8 @@ void RunTogether(Control& control, bool root_only, const std::function<void()>& 
 
 // COLLECTIVE. Throws Error(kind) on every rank when `value` is not the same on all, naming the first two ranks that
 // differ, `what` it is and both values.
-void CheckSameOnAllRanks(Control& control, ErrorKind kind, std::string_view what, std::string_view value);
+void CheckSameOnAllRanks(Control& control, ErrorKind kind, std::string_view what,
+                         std::string_view value);
 
 }  // namespace breakeven
 

@@ -12,8 +12,8 @@
 namespace breakeven {
 
 struct Document {
-  Dict fields;       // text files: {"text": the line}
-  uint64_t line = 0; // 1-based first line of the record in its file
+  Dict fields;        // text files: {"text": the line}
+  uint64_t line = 0;  // 1-based first line of the record in its file
 };
 
 // All records of a file, in order; a leading byte order mark is skipped. JSONL: one object a line, blank lines skipped. CSV,

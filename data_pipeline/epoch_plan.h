@@ -21,8 +21,8 @@ struct GlobalBatchConfig {
 
 struct BatchingConfig {
   GlobalBatchConfig global_batch;
-  int64_t micro_batch_tokens = 4096;   // upper bound; a longer example stands alone
-  int64_t micro_batch_examples = 0;    // upper bound; 0 = none
+  int64_t micro_batch_tokens = 4096;  // upper bound; a longer example stands alone
+  int64_t micro_batch_examples = 0;   // upper bound; 0 = none
   bool shuffle = true;
   void VisitFields(FieldVisitor& v);
   void Validate() const;
@@ -37,7 +37,7 @@ struct ExampleSizes {
 
 struct StepPlan {
   int64_t epoch = 0;
-  int64_t step = 0;                  // within the epoch
+  int64_t step = 0;  // within the epoch
   int64_t global_tokens = 0;
   int64_t global_target_tokens = 0;  // divides the loss on every rank
   std::vector<int64_t> examples;     // all of the step, in plan order
@@ -52,7 +52,8 @@ class EpochPlanner {
 
   // The last step of an epoch may be smaller; no example is dropped or repeated within an epoch.
   int64_t num_steps(int64_t epoch) const;
-  StepPlan Plan(int64_t epoch, int64_t step) const;  // O(block) memory; sequential calls are O(step)
+  StepPlan Plan(int64_t epoch,
+                int64_t step) const;  // O(block) memory; sequential calls are O(step)
 
  private:
   struct Impl;
@@ -61,7 +62,8 @@ class EpochPlanner {
 
 // Evaluation order (validation loss): all examples once, unshuffled, whole micro-batches dealt to ranks, so that the
 // micro-batches themselves do not depend on the number of ranks. Returns the list of all micro-batches.
-std::vector<std::vector<int64_t>> PlanOnePass(const ExampleSizes& sizes, int64_t micro_batch_tokens);
+std::vector<std::vector<int64_t>> PlanOnePass(const ExampleSizes& sizes,
+                                              int64_t micro_batch_tokens);
 
 }  // namespace breakeven
 

@@ -27,7 +27,7 @@ struct TokenDatasetInfo {
   std::string tokenizer_fingerprint;
   std::string template_fingerprint;
   int64_t vocab_size = 0;
-  std::string config;                                // the prepare config, without thread counts and paths
+  std::string config;  // the prepare config, without thread counts and paths
   std::map<std::string, std::string> source_hashes;  // file name → hash
   std::map<std::string, int64_t> counts;             // dropped_too_long, removed_duplicates, …
   std::string content_hash;                          // over every other dataset and attribute

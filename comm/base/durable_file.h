@@ -21,7 +21,7 @@ class DurableFile {
 
   void Write(const void* data, size_t num_bytes);
   void Write(std::string_view text) { Write(text.data(), text.size()); }
-  void Commit();  // flush, fsync, close, rename, fsync the directory
+  void Commit();          // flush, fsync, close, rename, fsync the directory
   uint64_t hash() const;  // XXH3-64 of all that was written
   int64_t num_bytes() const { return num_bytes_; }
 

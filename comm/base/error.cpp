@@ -26,9 +26,9 @@ std::string_view ErrorKindName(ErrorKind kind) {
 }
 
 void FailCheck(const char* condition, const char* file, int line, const std::string& detail) {
-  throw Error(ErrorKind::kInternal, std::string(file) + ":" + std::to_string(line) +
-                                        ": this must hold and does not: " + condition + " (" +
-                                        detail + "). This is a bug in breakeven; please report it.");
+  throw Error(ErrorKind::kInternal,
+              std::string(file) + ":" + std::to_string(line) + ": this must hold and does not: " +
+                  condition + " (" + detail + "). This is a bug in breakeven; please report it.");
 }
 
 }  // namespace breakeven

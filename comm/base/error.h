@@ -47,11 +47,11 @@ std::string_view ErrorKindName(ErrorKind kind);
 }  // namespace breakeven
 
 // Ends the operation with ErrorKind::kInternal when an invariant of this program is broken. Never for user input.
-#define BE_CHECK(condition, detail)                                        \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      ::breakeven::FailCheck(#condition, __FILE__, __LINE__, (detail));    \
-    }                                                                      \
+#define BE_CHECK(condition, detail)                                     \
+  do {                                                                  \
+    if (!(condition)) {                                                 \
+      ::breakeven::FailCheck(#condition, __FILE__, __LINE__, (detail)); \
+    }                                                                   \
   } while (false)
 
 #endif  // BREAKEVEN_COMM_BASE_ERROR_H_

@@ -70,13 +70,16 @@ struct FieldInfo {
   std::string_view name;
   std::string_view help;  // one line, with the unit
   FieldLimits limits = {};
-  bool hashed = true;  // false: thread counts, paths, names: what must not change a config's fingerprint
+  bool hashed =
+      true;  // false: thread counts, paths, names: what must not change a config's fingerprint
 };
 
 class FieldVisitor;
 
 template <typename T>
-concept FieldStruct = requires(T& value, FieldVisitor& visitor) { value.VisitFields(visitor); };
+concept FieldStruct = requires(T& value, FieldVisitor& visitor) {
+  value.VisitFields(visitor);
+};
 
 // Scalars and string lists are virtual; structs, optionals, lists and maps of structs are taken apart here, so that a
 // visitor sees only scalars between Begin/End calls. A writing visitor answers how many elements it has for a list.
@@ -161,8 +164,8 @@ class FieldVisitor {
   // Returns the number of elements to visit; nullopt: leave the list as it is.
   virtual std::optional<size_t> BeginList(const FieldInfo& info, size_t size, bool scalars) = 0;
   virtual void EndList(const FieldInfo& info) = 0;
-  virtual std::optional<std::vector<std::string>> BeginMap(const FieldInfo& info,
-                                                           const std::vector<std::string>& keys) = 0;
+  virtual std::optional<std::vector<std::string>> BeginMap(
+      const FieldInfo& info, const std::vector<std::string>& keys) = 0;
   virtual void EndMap(const FieldInfo& info) = 0;
 };
 
