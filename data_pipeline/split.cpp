@@ -58,9 +58,19 @@ std::vector<Document> ReadSplit(const TaskConfig& task, const std::string& split
   }
   std::vector<char> chosen(documents.size());
   ParallelFor(documents.size(), num_threads, [&](size_t i) {
+    const Dict& fields = documents[i].fields;
     std::string key;
     try {
-      key = group ? group->Render(documents[i].fields) : ToJson(Value(documents[i].fields));
+      // As ExampleRenderer::Group reads it: the name of a field, or a template.
+      const Value* field = fields.Find(task.group_key);
+      const std::string* text = field == nullptr ? nullptr : field->get_if<std::string>();
+      if (text != nullptr) {
+        key = *text;
+      } else if (field != nullptr) {
+        key = ToJson(*field);
+      } else {
+        key = group ? group->Render(fields) : ToJson(Value(fields));
+      }
     } catch (const Error& e) {
       throw Error(e.kind(),
                   file.path + " line " + std::to_string(documents[i].line) + ": " + e.what());
