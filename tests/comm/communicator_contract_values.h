@@ -14,6 +14,7 @@
 
 namespace breakeven::contract {
 
+// In loops over elements, build the message only where it is needed.
 inline void Expect(bool condition, const std::string& message) {
   if (!condition) throw std::runtime_error(message);
 }
@@ -162,11 +163,10 @@ inline void ExpectSameBytes(const void* seen, const std::vector<char>& expected,
                             const std::string& what) {
   const char* bytes = static_cast<const char*>(seen);
   if (expected.empty() || std::memcmp(bytes, expected.data(), expected.size()) == 0) return;
-  for (size_t i = 0; i < expected.size(); ++i) {
-    Expect(bytes[i] == expected[i], what + ": element " +
-                                        std::to_string(static_cast<int64_t>(i) / SizeOf(dtype)) +
-                                        " differs from the fold in order of rank");
-  }
+  size_t i = 0;
+  while (bytes[i] == expected[i]) ++i;
+  Expect(false, what + ": element " + std::to_string(static_cast<int64_t>(i) / SizeOf(dtype)) +
+                    " differs from the fold in order of rank");
 }
 
 }  // namespace breakeven::contract

@@ -43,9 +43,9 @@ void CompareWithMpi(World& world, DType dtype, MPI_Datatype type, ReduceOp op, M
         largest = std::max(largest, std::abs(contract::RealValue(r, i)));
       }
       const double bound = exact ? 0 : epsilon * largest * world.world_size() * world.world_size();
-      Expect(std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= bound,
-             contract::Name(dtype, op, count) + ": element " + std::to_string(i) + " is " +
-                 std::to_string(a[i]) + ", MPI_Allreduce says " + std::to_string(b[i]));
+      if (std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])) <= bound) continue;
+      Expect(false, contract::Name(dtype, op, count) + ": element " + std::to_string(i) + " is " +
+                        std::to_string(a[i]) + ", MPI_Allreduce says " + std::to_string(b[i]));
     }
   }
 }

@@ -18,7 +18,7 @@ function(mpi_test name exit_code ranks argument)
   add_test(NAME mpi.${name} COMMAND sh -c
     "\"$0\" \"$@\"; code=$?; echo \"exit code $code\"; test $code -eq ${exit_code}"
     ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:mpi_contract> ${argument})
-  set_tests_properties(mpi.${name} PROPERTIES TIMEOUT 120 PROCESSORS 2 ENVIRONMENT "${mpi_test_environment}")
+  set_tests_properties(mpi.${name} PROPERTIES TIMEOUT 300 PROCESSORS 2 ENVIRONMENT "${mpi_test_environment}")
 endfunction()
 
 foreach(ranks 1 2 3 5)
