@@ -55,6 +55,10 @@ class Evaluation {
     data_ = ReadSameData(config_, world_, num_threads);
     summary_.task = config_.task.name;
     summary_.choose_by = ChoiceMetric(config_);
+    // A folder that cannot be used is known before hours of scoring others.
+    for (const auto& [name, path] : config_.models) {
+      LoadEvalModel(name, path, /*with_weights=*/false, world_);
+    }
     for (const auto& [name, path] : config_.models) {
       LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/true, world_);
       for (const PromptConfig& variant : variants_) ScoreOne(variant, config_.split, model);
@@ -115,9 +119,10 @@ class Evaluation {
     // Only rank 0 knows.
     summary_.look = world_.control->AllReduce(opened.look, ReduceOp::kMax);
     summary_.num_looks = world_.control->AllReduce(opened.num_looks, ReduceOp::kMax);
+    const bool is_new = world_.control->AllReduce(int64_t{opened.is_new}, ReduceOp::kMax) != 0;
     LogInfo("look " + std::to_string(summary_.look) + " of " + std::to_string(summary_.num_looks) +
             " at the sealed split '" + summary_.sealed_split + "'" +
-            (opened.is_new ? "" : " (the same arms as before)"));
+            (is_new ? "" : " (the same arms as before)"));
   }
 
   void Report(const ArmSummary& arm) {
