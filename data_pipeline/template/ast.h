@@ -63,8 +63,9 @@ using Body = std::vector<std::unique_ptr<Statement>>;
 struct MacroSignature {
   std::vector<std::string> parameters;
   std::vector<ExpressionPtr> defaults;  // of the last parameters
-  bool takes_varargs = false;           // the body uses `varargs`, `kwargs`
+  bool takes_varargs = false;           // the body uses `varargs`, `kwargs`, `caller`
   bool takes_kwargs = false;
+  bool takes_caller = false;
 };
 
 enum class StatementKind {

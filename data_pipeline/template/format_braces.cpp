@@ -145,7 +145,8 @@ class BraceFormatter {
     std::string spec;
     char conversion = 0;
     const size_t mark = field.find_first_of("!:");
-    std::string_view name = field.substr(0, mark);
+    Object value =
+        Value(field.substr(0, mark));  // before the spec: automatic numbers run left to right
     if (mark != std::string_view::npos) {
       std::string_view rest = field.substr(mark);
       if (rest[0] == '!') {
@@ -156,7 +157,6 @@ class BraceFormatter {
       }
       if (!rest.empty()) spec = Run(rest.substr(1), depth + 1);
     }
-    Object value = Value(name);
     if (conversion == 'r')
       value = Object(Repr(value));
     else if (conversion == 's')

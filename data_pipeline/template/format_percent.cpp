@@ -67,8 +67,9 @@ class PercentFormatter {
       CheckBytes(result_.size());
     }
     const size_t given = tuple_ != nullptr ? tuple_->items.size() : 1;
-    const bool mapping =
-        arguments_.get<DictObject>() != nullptr || arguments_.get<ListObject>() != nullptr;
+    // What Python takes for a mapping may hold more than is used.
+    const bool mapping = arguments_.get<DictObject>() != nullptr ||
+                         arguments_.get<ListObject>() != nullptr || arguments_.is_undefined();
     if (used_ < given && !mapping)
       throw EvalError("a format string uses fewer values than it is given");
     return result_;

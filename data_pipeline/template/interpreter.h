@@ -1,4 +1,4 @@
-// Pure. Runs a parsed template.
+// Pure. Runs a parsed template over one document.
 #ifndef BREAKEVEN_DATA_PIPELINE_TEMPLATE_INTERPRETER_H_
 #define BREAKEVEN_DATA_PIPELINE_TEMPLATE_INTERPRETER_H_
 
@@ -6,60 +6,82 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "data_pipeline/template/ast.h"
 #include "data_pipeline/template/runtime.h"
 
 namespace breakeven::jinja {
 
-// Variables of one block. `if` opens none; for, with, macro and call do.
+// The names of one block. A block sees its parents' names and sets only its own: Jinja2's scoping.
 struct Scope {
-  std::unordered_map<std::string, Object> variables;
-  std::shared_ptr<Scope> parent;
+  std::shared_ptr<const Scope> parent;
+  std::vector<std::pair<std::string_view, Object>>
+      names;  // the views point into the parsed template
+
+  const Object* Find(std::string_view name) const;
+  void Set(std::string_view name, Object value);
 };
 
-// One rendering. Throws Error(kBadData) with the template's name, line and column.
+// One Render. All that is handed in must outlive it.
 class Interpreter {
  public:
-  Interpreter(std::string_view name, const TemplateOptions& options, const Dict& variables);
-  std::string Run(const Body& body);
+  Interpreter(const Body& body, std::string_view name, const TemplateOptions& options,
+              const Dict& variables);
+  ~Interpreter();
+  std::string Run();  // Error(kBadData) with line and column
 
  private:
   enum class Flow { kNext, kBreak, kContinue };
+  class DepthGuard;
+  class ScopeGuard;
 
-  // --- statements (interpreter.cpp) ---
-  Flow Execute(const Body& body);
-  Flow ExecuteOne(const Statement& statement);
-  Flow ExecuteIf(const Statement& statement);
-  Flow ExecuteFor(const Statement& statement);
-  void ExecuteCall(const Statement& statement);
-  Object MakeMacro(const Statement& statement, const std::string& name);
-  Object CallMacro(const Statement& statement, const std::string& name,
-                   const std::shared_ptr<Scope>& closure, Arguments arguments);
-  void Assign(const Expression& target, Object value);
+  // Statements (interpreter.cpp).
+  Flow RunBody(const Body& body);
+  Flow RunStatement(const Statement& statement);
+  Flow RunIf(const Statement& statement);
+  void RunFor(const Statement& statement);
+  std::function<bool()> FilteredItems(const Statement& statement, LoopObject* loop);
+  void RunSetBlock(const Statement& statement);
+  void RunWith(const Statement& statement);
+  void RunCall(const Statement& statement);
   std::string Capture(const Body& body);  // in a scope of its own
-  void Write(const Object& value);
+  void Assign(const Expression& target, Object value);
+  Object MakeMacro(const Statement& statement, std::string_view name);
+  Object CallMacro(const Statement& statement, const std::shared_ptr<const Scope>& closure,
+                   std::string_view name, Arguments arguments);
+  void BindMacro(const Statement& statement, std::string_view name, Arguments& arguments);
+  void Print(const std::string& text);
 
-  // --- expressions (interpreter_expression.cpp) ---
-  Object Evaluate(const Expression& expression);
-  Object EvaluateUnlocated(const Expression& expression);
-  Object EvaluateBinary(const Expression& expression);
-  Object EvaluateUnary(const Expression& expression);
-  bool EvaluateCompare(const Expression& expression);
-  Object EvaluateSlice(const Expression& expression);
-  Object EvaluateCall(const Expression& expression, const Object* caller);
-  Object Lookup(const std::string& name);
-  Arguments EvaluateArguments(const CallArguments& arguments);
-  Objects EvaluateAll(const std::vector<ExpressionPtr>& expressions);
+  // Expressions (interpreter_expression.cpp).
+  Object Eval(const Expression& expression);
+  Object EvalUnguarded(const Expression& expression);
+  Object EvalName(const Expression& expression);
+  Object EvalUnary(const Expression& expression);
+  Object EvalBinary(const Expression& expression);
+  Object EvalCompare(const Expression& expression);
+  Object EvalDict(const Expression& expression);
+  Object EvalCall(const Expression& expression, const Object* caller);
+  Object EvalFilter(const Expression& expression);
+  Objects EvalAll(const std::vector<ExpressionPtr>& expressions);
+  Object EvalOrNone(const ExpressionPtr& expression);
+  Arguments EvalArguments(const CallArguments& arguments);
+  std::string UndefinedName(std::string_view name) const;
+  void Charge(const Object& result);
 
+  [[noreturn]] void Fail(Position at, const std::string& message) const;
+
+  const Body& body_;
   std::string_view name_;
+  const Dict& variables_;
   Runtime runtime_;
-  const Dict& globals_;
   std::shared_ptr<Scope> scope_;
+  std::unordered_map<std::string_view, Object> fields_;  // of the document, once converted
   std::string* output_ = nullptr;
-  Object block_text_;  // what a filter block or set block filters
-  int macro_depth_ = 0;
-  int loop_depth_ = 0;
+  std::vector<std::weak_ptr<Scope>> macro_scopes_;
+  Object block_text_;  // what a filter over a block starts from
+  int depth_ = 0;
 };
 
 }  // namespace breakeven::jinja

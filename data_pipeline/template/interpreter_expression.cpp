@@ -1,218 +1,246 @@
 // Pure. Expressions.
-#include <utility>
-
-#include "comm/base/error.h"
 #include "comm/base/suggest.h"
 #include "data_pipeline/template/interpreter.h"
+#include "data_pipeline/template/interpreter_guards.h"
 
 namespace breakeven::jinja {
 
-Object Interpreter::Evaluate(const Expression& expression) {
+Object Interpreter::Eval(const Expression& expression) {
+  const DepthGuard guard(*this, expression.at);
   try {
     runtime_.ChargeStep();
-    return EvaluateUnlocated(expression);
+    return EvalUnguarded(expression);
   } catch (const EvalError& error) {
-    throw Error(ErrorKind::kBadData,
-                std::string(name_) + ": " + PositionText(expression.at) + ": " + error.what());
+    Fail(expression.at, error.what());
   }
 }
 
-Object Interpreter::EvaluateUnlocated(const Expression& expression) {
+Object Interpreter::EvalUnguarded(const Expression& expression) {
   const auto& children = expression.children;
   switch (expression.kind) {
     case ExpressionKind::kConstant:
       return expression.constant;
     case ExpressionKind::kName:
-      return Lookup(expression.text);
+      return EvalName(expression);
     case ExpressionKind::kList:
-      return Object::List(EvaluateAll(children));
+      return Object::List(EvalAll(children));
     case ExpressionKind::kTuple:
-      return Object::Tuple(EvaluateAll(children));
-    case ExpressionKind::kDict: {
-      auto dict = std::make_shared<DictObject>();
-      for (size_t i = 0; i + 1 < children.size(); i += 2) {
-        const Object key = Evaluate(*children[i]);
-        dict->Set(key, Evaluate(*children[i + 1]));
-      }
-      return Object(std::move(dict));
-    }
+      return Object::Tuple(EvalAll(children));
+    case ExpressionKind::kDict:
+      return EvalDict(expression);
     case ExpressionKind::kUnary:
-      return EvaluateUnary(expression);
+      return EvalUnary(expression);
     case ExpressionKind::kBinary:
-      return EvaluateBinary(expression);
+      return EvalBinary(expression);
     case ExpressionKind::kConcat: {
       std::string text;
-      for (const ExpressionPtr& child : children) text += Str(Evaluate(*child));
-      CheckBytes(text.size());
+      for (const Object& part : EvalAll(children)) {
+        text += Str(part);
+        CheckBytes(text.size());
+      }
       runtime_.ChargeBytes(text.size());
       return Object(std::move(text));
     }
     case ExpressionKind::kCompare:
-      return Object(EvaluateCompare(expression));
+      return EvalCompare(expression);
     case ExpressionKind::kAnd: {
-      Object left = Evaluate(*children[0]);
-      return Truthy(left) ? Evaluate(*children[1]) : left;
+      Object left = Eval(*children[0]);
+      return Truthy(left) ? Eval(*children[1]) : left;
     }
     case ExpressionKind::kOr: {
-      Object left = Evaluate(*children[0]);
-      return Truthy(left) ? left : Evaluate(*children[1]);
+      Object left = Eval(*children[0]);
+      return Truthy(left) ? left : Eval(*children[1]);
     }
     case ExpressionKind::kCondition:
-      if (Truthy(Evaluate(*children[0]))) return Evaluate(*children[1]);
-      if (children.size() > 2 && children[2] != nullptr) return Evaluate(*children[2]);
-      return runtime_.Undefined(
-          [] { return std::string("the inline if has no else and its test is false"); });
+      if (Truthy(Eval(*children[0]))) return Eval(*children[1]);
+      if (children[2] != nullptr) return Eval(*children[2]);
+      // Jinja2: never the strict kind, so that it prints as nothing.
+      return Object(std::make_shared<UndefinedObject>(
+          UndefinedObject{[] { return "the inline if is false and has no else"; }, false}));
     case ExpressionKind::kAttribute:
-      return runtime_.GetAttribute(Evaluate(*children[0]), expression.text);
+      return runtime_.GetAttribute(Eval(*children[0]), expression.text);
     case ExpressionKind::kItem: {
-      const Object object = Evaluate(*children[0]);
-      return runtime_.GetItem(object, Evaluate(*children[1]));
+      const Object object = Eval(*children[0]);
+      return runtime_.GetItem(object, Eval(*children[1]));
     }
-    case ExpressionKind::kSlice:
-      return EvaluateSlice(expression);
+    case ExpressionKind::kSlice: {
+      const Object object = Eval(*children[0]);
+      const Object start = EvalOrNone(children[1]);
+      const Object stop = EvalOrNone(children[2]);
+      Object result = Slice(object, start, stop, EvalOrNone(children[3]));
+      Charge(result);
+      return result;
+    }
     case ExpressionKind::kCall:
-      return EvaluateCall(expression, nullptr);
-    case ExpressionKind::kFilter: {
-      Object value = children[0] != nullptr ? Evaluate(*children[0]) : block_text_;
-      return runtime_.ApplyFilter(expression.text, std::move(value),
-                                  EvaluateArguments(expression.arguments));
-    }
+      return EvalCall(expression, nullptr);
+    case ExpressionKind::kFilter:
+      return EvalFilter(expression);
     case ExpressionKind::kTest: {
-      const Object value = Evaluate(*children[0]);
+      const Object value = Eval(*children[0]);
       return Object(
-          runtime_.ApplyTest(expression.text, value, EvaluateArguments(expression.arguments)));
+          runtime_.ApplyTest(expression.text, value, EvalArguments(expression.arguments)));
     }
     case ExpressionKind::kNamespace:
-      break;
+      break;  // a target, never evaluated
   }
-  throw EvalError("this can only be assigned to");
+  return Object();
 }
 
-Object Interpreter::EvaluateUnary(const Expression& expression) {
-  const Object value = Evaluate(*expression.children[0]);
+Object Interpreter::EvalName(const Expression& expression) {
+  const std::string& name = expression.text;
+  if (const Object* value = scope_->Find(name)) return *value;
+  const auto known = fields_.find(name);
+  if (known != fields_.end()) return known->second;
+  Object value;
+  if (const Value* field = variables_.Find(name)) {
+    value = FromValue(*field);
+  } else if (!FindFunction(name, runtime_.options(), value)) {
+    return runtime_.Undefined([this, &name] { return UndefinedName(name); });
+  }
+  return fields_.emplace(name, std::move(value)).first->second;
+}
+
+std::string Interpreter::UndefinedName(std::string_view name) const {
+  std::vector<std::string> known;
+  std::string fields;
+  for (const auto& [field, value] : variables_.items()) {
+    fields += (fields.empty() ? "" : ", ") + field;
+    known.push_back(field);
+  }
+  for (std::string& function : FunctionNames(runtime_.options()))
+    known.push_back(std::move(function));
+  return "'" + std::string(name) +
+         "' is undefined; the fields are: " + (fields.empty() ? "none" : fields) +
+         DidYouMean(name, known);
+}
+
+Object Interpreter::EvalUnary(const Expression& expression) {
+  const Object value = Eval(*expression.children[0]);
   if (expression.text == "not") return Object(!Truthy(value));
   return expression.text == "-" ? Negate(value) : Positive(value);
 }
 
-Object Interpreter::EvaluateBinary(const Expression& expression) {
-  const Object left = Evaluate(*expression.children[0]);
-  const Object right = Evaluate(*expression.children[1]);
+Object Interpreter::EvalBinary(const Expression& expression) {
+  const Object left = Eval(*expression.children[0]);
+  const Object right = Eval(*expression.children[1]);
   const std::string& operation = expression.text;
-  if (operation == "+") return Add(left, right);
-  if (operation == "-") return Subtract(left, right);
-  if (operation == "*") return Multiply(left, right);
-  if (operation == "/") return Divide(left, right);
-  if (operation == "//") return FloorDivide(left, right);
-  if (operation == "%") return Modulo(left, right);
-  return Power(left, right);
+  Object result;
+  if (operation == "+") {
+    result = Add(left, right);
+  } else if (operation == "-") {
+    result = Subtract(left, right);
+  } else if (operation == "*") {
+    result = Multiply(left, right);
+  } else if (operation == "/") {
+    result = Divide(left, right);
+  } else if (operation == "//") {
+    result = FloorDivide(left, right);
+  } else if (operation == "%") {
+    result = Modulo(left, right);
+  } else {
+    result = Power(left, right);
+  }
+  Charge(result);
+  return result;
 }
 
-bool Interpreter::EvaluateCompare(const Expression& expression) {
-  Object left = Evaluate(*expression.children[0]);
+// a < b < c is a < b and b < c, each side evaluated once.
+Object Interpreter::EvalCompare(const Expression& expression) {
+  Object left = Eval(*expression.children[0]);
   for (size_t i = 0; i < expression.operators.size(); ++i) {
-    Object right = Evaluate(*expression.children[i + 1]);
+    Object right = Eval(*expression.children[i + 1]);
     const std::string& operation = expression.operators[i];
     bool holds = false;
     if (operation == "==") {
       holds = Equal(left, right);
     } else if (operation == "!=") {
       holds = !Equal(left, right);
-    } else if (operation == "<") {
-      holds = Less(left, right, operation);
-    } else if (operation == ">") {
-      holds = Less(right, left, operation);
-    } else if (operation == "<=") {
-      holds = Less(left, right, operation) || Equal(left, right);
-    } else if (operation == ">=") {
-      holds = Less(right, left, operation) || Equal(left, right);
+    } else if (operation == "in") {
+      holds = Contains(right, left);
+    } else if (operation == "not in") {
+      holds = !Contains(right, left);
     } else {
-      holds = Contains(right, left) == (operation == "in");
+      holds = Less(left, right, operation);
     }
-    if (!holds) return false;
+    if (!holds) return Object(false);
     left = std::move(right);
   }
-  return true;
+  return Object(true);
 }
 
-Object Interpreter::EvaluateSlice(const Expression& expression) {
-  const Object object = Evaluate(*expression.children[0]);
-  Objects bounds(3);
-  for (size_t i = 0; i < 3; ++i) {
-    const size_t child = i + 1;
-    if (child < expression.children.size() && expression.children[child] != nullptr) {
-      bounds[i] = Evaluate(*expression.children[child]);
-    }
+Object Interpreter::EvalDict(const Expression& expression) {
+  auto dict = std::make_shared<DictObject>();
+  for (size_t i = 0; i + 1 < expression.children.size(); i += 2) {
+    const Object key = Eval(*expression.children[i]);
+    dict->Set(key, Eval(*expression.children[i + 1]));
   }
-  return Slice(object, bounds[0], bounds[1], bounds[2]);
+  return Object(std::move(dict));
 }
 
-Object Interpreter::EvaluateCall(const Expression& expression, const Object* caller) {
-  const Object callee = Evaluate(*expression.children[0]);
-  const auto* callable = callee.get<CallableObject>();
-  if (callable == nullptr) {
-    if (const auto* undefined = callee.get<UndefinedObject>()) {
-      throw EvalError(undefined->message());
-    }
-    throw EvalError("a " + std::string(TypeName(callee)) + " cannot be called");
-  }
-  Arguments arguments = EvaluateArguments(expression.arguments);
-  if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
-  return callable->call(runtime_, std::move(arguments));
-}
-
-Object Interpreter::Lookup(const std::string& name) {
-  for (const Scope* scope = scope_.get(); scope != nullptr; scope = scope->parent.get()) {
-    const auto found = scope->variables.find(name);
-    if (found != scope->variables.end()) return found->second;
-  }
-  if (const Value* value = globals_.Find(name)) {
-    Object object = FromValue(*value);
-    // Kept: a list that a template appends to must be the same at the next look.
-    Scope* root = scope_.get();
-    while (root->parent != nullptr) root = root->parent.get();
-    root->variables[name] = object;
-    return object;
-  }
-  Object function;
-  if (FindFunction(name, runtime_.options(), function)) return function;
-  return runtime_.Undefined([this, name] {
-    std::vector<std::string> known;
-    std::string all;
-    for (const auto& [key, value] : globals_.items()) {
-      known.push_back(key);
-      all += (all.empty() ? "" : ", ") + key;
-    }
-    const std::string near = NearestName(name, known);
-    return "'" + name + "' is undefined" + (near.empty() ? "" : "; did you mean '" + near + "'?") +
-           " There are: " + all;
-  });
-}
-
-Arguments Interpreter::EvaluateArguments(const CallArguments& source) {
-  Arguments arguments;
-  arguments.positional = EvaluateAll(source.positional);
-  if (source.star != nullptr) {
-    for (Object& item : Items(Evaluate(*source.star))) {
-      arguments.positional.push_back(std::move(item));
-    }
-  }
-  for (const auto& [name, value] : source.named) {
-    arguments.named.emplace_back(name, Evaluate(*value));
-  }
-  if (source.star_star != nullptr) {
-    const Object mapping = Evaluate(*source.star_star);
-    const auto* dict = mapping.get<DictObject>();
-    if (dict == nullptr) throw EvalError("** needs a dict");
-    for (const auto& [key, value] : dict->items()) arguments.named.emplace_back(Str(key), value);
-  }
-  return arguments;
-}
-
-Objects Interpreter::EvaluateAll(const std::vector<ExpressionPtr>& expressions) {
+Objects Interpreter::EvalAll(const std::vector<ExpressionPtr>& expressions) {
   Objects values;
   values.reserve(expressions.size());
-  for (const ExpressionPtr& expression : expressions) values.push_back(Evaluate(*expression));
+  for (const ExpressionPtr& expression : expressions) values.push_back(Eval(*expression));
   return values;
+}
+
+Object Interpreter::EvalOrNone(const ExpressionPtr& expression) {
+  return expression == nullptr ? Object() : Eval(*expression);
+}
+
+Arguments Interpreter::EvalArguments(const CallArguments& arguments) {
+  Arguments values;
+  values.positional = EvalAll(arguments.positional);
+  for (const auto& [name, value] : arguments.named) values.named.emplace_back(name, Eval(*value));
+  if (arguments.star != nullptr) {
+    for (Object& item : Items(Eval(*arguments.star))) values.positional.push_back(std::move(item));
+  }
+  if (arguments.star_star != nullptr) {
+    const Object more = Eval(*arguments.star_star);
+    const auto* dict = more.get<DictObject>();
+    if (dict == nullptr) throw EvalError("** needs a dict, found " + std::string(TypeName(more)));
+    for (const auto& [key, value] : dict->items()) {
+      if (!key.is_string()) throw EvalError("** needs a dict whose keys are strings");
+      values.named.emplace_back(*key.string(), value);
+    }
+  }
+  return values;
+}
+
+Object Interpreter::EvalCall(const Expression& expression, const Object* caller) {
+  const Object function = Eval(*expression.children[0]);
+  if (const auto* undefined = function.get<UndefinedObject>())
+    throw EvalError(undefined->message());
+  const auto* callable = function.get<CallableObject>();
+  if (callable == nullptr)
+    throw EvalError("a " + std::string(TypeName(function)) + " cannot be called");
+  Arguments arguments = EvalArguments(expression.arguments);
+  if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
+  Object result = callable->call(runtime_, std::move(arguments));
+  Charge(result);
+  return result;
+}
+
+Object Interpreter::EvalFilter(const Expression& expression) {
+  Object value = expression.children[0] == nullptr ? block_text_ : Eval(*expression.children[0]);
+  Object result =
+      runtime_.ApplyFilter(expression.text, std::move(value), EvalArguments(expression.arguments));
+  Charge(result);
+  return result;
+}
+
+void Interpreter::Charge(const Object& result) {
+  size_t bytes = 0;
+  if (const std::string* text = result.string()) {
+    bytes = text->size();
+  } else if (const auto* list = result.get<ListObject>()) {
+    bytes = list->items.size() * sizeof(Object);
+  } else if (const auto* tuple = result.get<TupleObject>()) {
+    bytes = tuple->items.size() * sizeof(Object);
+  } else if (const auto* iterator = result.get<IteratorObject>()) {
+    bytes = iterator->items.size() * sizeof(Object);
+  }
+  runtime_.ChargeBytes(bytes);
 }
 
 }  // namespace breakeven::jinja

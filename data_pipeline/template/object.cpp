@@ -18,6 +18,19 @@ int64_t RangeObject::size() const {
                       : 0;
 }
 
+bool LoopObject::Has(int64_t index) {
+  while (index >= static_cast<int64_t>(items.size())) {
+    if (!pull || !pull()) return false;
+  }
+  return index >= 0;
+}
+
+size_t LoopObject::size() {
+  while (pull && pull()) {
+  }
+  return items.size();
+}
+
 const Object* DictObject::Find(const Object& key) const {
   if (const std::string* text = key.string()) return FindString(*text);
   const auto place = index_.find(HashKey(key));

@@ -76,12 +76,17 @@ struct IteratorObject {
 struct NamespaceObject {
   DictObject attributes;
 };
-// The variable `loop`.
+// The variable `loop`. With a filtered for, items are found on demand: `pull` adds the next one,
+// false when there is none.
 struct LoopObject {
-  std::shared_ptr<const Objects> items;
+  Objects items;
+  std::function<bool()> pull;
   int64_t index0 = 0;
   int64_t depth0 = 0;
   std::shared_ptr<Objects> changed;  // arguments of the last loop.changed()
+
+  bool Has(int64_t index);  // pulls as far as needed
+  size_t size();            // pulls all
 };
 
 struct Arguments {

@@ -9,6 +9,7 @@ namespace breakeven::jinja {
 namespace {
 
 Objects Characters(const std::string& text) {
+  CheckItems(unicode::Length(text));
   Objects items;
   for (size_t position = 0; position < text.size();) {
     const size_t begin = position;
@@ -123,7 +124,7 @@ size_t Length(const Object& object) {
   if (const auto* dict = object.get<DictObject>()) return dict->size();
   if (const RangeObject* range = object.range()) return static_cast<size_t>(range->size());
   if (const auto* view = object.get<ViewObject>()) return view->dict->size();
-  if (const auto* loop = object.get<LoopObject>()) return loop->items->size();
+  if (auto* loop = object.get<LoopObject>()) return loop->size();
   if (const auto* undefined = object.get<UndefinedObject>()) {
     if (undefined->strict) throw EvalError(undefined->message());
     return 0;

@@ -72,9 +72,9 @@ void AppendRepr(std::string& text, const Object& object, int depth) {
     text += "<Namespace ";
     AppendDict(text, names->attributes, depth);
     text += '>';
-  } else if (const auto* loop = object.get<LoopObject>()) {
+  } else if (auto* loop = object.get<LoopObject>()) {
     text += "<LoopContext " + std::to_string(loop->index0 + 1) + "/" +
-            std::to_string(loop->items->size()) + ">";
+            std::to_string(loop->size()) + ">";
   } else if (object.is_undefined()) {
     text += "Undefined";
   } else if (const auto* function = object.get<CallableObject>()) {

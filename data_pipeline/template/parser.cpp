@@ -223,6 +223,7 @@ class StatementParser {
     statement->body = OutsideLoops({"endmacro"}, "macro", tag.at);
     signature->takes_varargs = Uses(statement->body, "varargs");
     signature->takes_kwargs = Uses(statement->body, "kwargs");
+    signature->takes_caller = Uses(statement->body, "caller");
     statement->signature = std::move(signature);
     return statement;
   }

@@ -20,8 +20,8 @@ std::vector<std::string> SplitSpaces(std::string_view text, int64_t max_splits) 
   std::vector<std::string> parts;
   text = unicode::StripLeft(text);
   while (!text.empty()) {
-    if (static_cast<int64_t>(parts.size()) == max_splits) {  // Python strips the rest on both sides
-      parts.emplace_back(unicode::StripRight(text));
+    if (static_cast<int64_t>(parts.size()) == max_splits) {
+      parts.emplace_back(text);
       break;
     }
     size_t end = 0;
@@ -31,6 +31,7 @@ std::vector<std::string> SplitSpaces(std::string_view text, int64_t max_splits) 
       end = behind;
     }
     parts.emplace_back(text.substr(0, end));
+    CheckItems(parts.size());
     text = unicode::StripLeft(text.substr(end));
   }
   return parts;
@@ -41,7 +42,7 @@ std::vector<std::string> SplitSpacesRight(std::string_view text, int64_t max_spl
   text = unicode::StripRight(text);
   while (!text.empty()) {
     if (static_cast<int64_t>(parts.size()) == max_splits) {
-      parts.emplace_back(unicode::StripLeft(text));
+      parts.emplace_back(text);
       break;
     }
     size_t begin = text.size();
@@ -51,6 +52,7 @@ std::vector<std::string> SplitSpacesRight(std::string_view text, int64_t max_spl
       begin = before;
     }
     parts.emplace_back(text.substr(begin));
+    CheckItems(parts.size());
     text = unicode::StripRight(text.substr(0, begin));
   }
   std::reverse(parts.begin(), parts.end());
@@ -161,6 +163,7 @@ std::vector<std::string> SplitText(std::string_view text, const std::string* sep
     const size_t found = text.find(*separator);
     if (found == std::string_view::npos) break;
     parts.emplace_back(text.substr(0, found));
+    CheckItems(parts.size());
     text.remove_prefix(found + separator->size());
   }
   parts.emplace_back(text);
@@ -177,6 +180,7 @@ std::vector<std::string> SplitTextRight(std::string_view text, const std::string
     const size_t found = text.rfind(*separator);
     if (found == std::string_view::npos) break;
     parts.emplace_back(text.substr(found + separator->size()));
+    CheckItems(parts.size());
     text = text.substr(0, found);
   }
   parts.emplace_back(text);
@@ -193,6 +197,7 @@ std::vector<std::string> SplitLines(std::string_view text, bool keep_ends) {
     if (!unicode::IsLineBreak(c)) continue;
     if (c == '\r' && position < text.size() && text[position] == '\n') ++position;
     lines.emplace_back(text.substr(begin, (keep_ends ? position : end) - begin));
+    CheckItems(lines.size());
     begin = position;
   }
   if (begin < text.size()) lines.emplace_back(text.substr(begin));

@@ -41,37 +41,37 @@ std::string MissingMessage(const Object& object, const Object& key) {
 }
 
 // loop.index and the like; false when it has no such field.
-bool LoopField(Runtime& runtime, const LoopObject& loop, std::string_view name, Object& field) {
-  const auto length = static_cast<int64_t>(loop.items->size());
+bool LoopField(Runtime& runtime, LoopObject& loop, std::string_view name, Object& field) {
   const auto at = [&](int64_t index, const char* missing) {
-    if (index < 0 || index >= length)
-      return runtime.Undefined([missing] { return std::string(missing); });
-    return (*loop.items)[static_cast<size_t>(index)];
+    if (!loop.Has(index)) return runtime.Undefined([missing] { return std::string(missing); });
+    return loop.items[static_cast<size_t>(index)];
   };
-  if (name == "index")
+  const auto length = [&] { return static_cast<int64_t>(loop.size()); };
+  if (name == "index") {
     field = Object(loop.index0 + 1);
-  else if (name == "index0")
+  } else if (name == "index0") {
     field = Object(loop.index0);
-  else if (name == "revindex")
-    field = Object(length - loop.index0);
-  else if (name == "revindex0")
-    field = Object(length - loop.index0 - 1);
-  else if (name == "first")
+  } else if (name == "revindex") {
+    field = Object(length() - loop.index0);
+  } else if (name == "revindex0") {
+    field = Object(length() - loop.index0 - 1);
+  } else if (name == "first") {
     field = Object(loop.index0 == 0);
-  else if (name == "last")
-    field = Object(loop.index0 == length - 1);
-  else if (name == "length")
-    field = Object(length);
-  else if (name == "depth")
+  } else if (name == "last") {
+    field = Object(!loop.Has(loop.index0 + 1));
+  } else if (name == "length") {
+    field = Object(length());
+  } else if (name == "depth") {
     field = Object(loop.depth0 + 1);
-  else if (name == "depth0")
+  } else if (name == "depth0") {
     field = Object(loop.depth0);
-  else if (name == "previtem")
+  } else if (name == "previtem") {
     field = at(loop.index0 - 1, "loop.previtem: there is no previous item");
-  else if (name == "nextitem")
+  } else if (name == "nextitem") {
     field = at(loop.index0 + 1, "loop.nextitem: there is no next item");
-  else
+  } else {
     return false;
+  }
   return true;
 }
 
@@ -161,7 +161,7 @@ Object Runtime::GetAttribute(const Object& object, std::string_view name) {
     const Object* value = names->attributes.FindString(name);
     if (value != nullptr) return *value;
   }
-  if (const auto* loop = object.get<LoopObject>();
+  if (auto* loop = object.get<LoopObject>();
       loop != nullptr && LoopField(*this, *loop, name, found))
     return found;
   if (const auto* tuple = object.get<TupleObject>(); tuple != nullptr && tuple->group) {
@@ -192,8 +192,9 @@ Object Runtime::GetItem(const Object& object, const Object& key) {
   if (FindItem(object, key, found)) return found;
   if (const std::string* name = key.string()) {
     bool unsupported = false;
+    const auto* tuple = object.get<TupleObject>();
     if (object.get<NamespaceObject>() != nullptr || object.get<LoopObject>() != nullptr ||
-        FindMethod(object, *name, found, unsupported)) {
+        (tuple != nullptr && tuple->group) || FindMethod(object, *name, found, unsupported)) {
       return GetAttribute(object, *name);
     }
   }
