@@ -40,7 +40,8 @@ class Communicator {
   virtual void Broadcast(Buffer inout, int root, Stream stream) = 0;
   // COLLECTIVE.
   virtual void Barrier() = 0;
-  // Ends the whole job, other ranks included, from any thread; does not return in mpi_ back ends.
+  // Logs `reason` (unless empty) and ends the whole job, other ranks included, from any thread; does not return in mpi_
+  // back ends.
   virtual void Abort(std::string_view reason) noexcept = 0;
   // COLLECTIVE. Frees windows and communicators. After it only the destructor may be called.
   virtual void Close() = 0;

@@ -39,7 +39,8 @@ class Control {
   virtual std::vector<std::string> AllGather(std::string_view text) = 0;
   // COLLECTIVE.
   virtual void Barrier() = 0;
-  // Ends the job with this exit code; from any thread, any state.
+  // Logs `reason` as an error (unless empty) and ends the whole job with this exit code (1 … 255; a shell sees 8 bits);
+  // from any thread, any state.
   [[noreturn]] virtual void Abort(int exit_code, std::string_view reason) noexcept = 0;
   // COLLECTIVE.
   virtual void Close() = 0;
@@ -52,7 +53,7 @@ class Control {
 
 // COLLECTIVE. Runs `work` on every rank (or, with `root_only`, on rank 0) and makes a failure of any rank a failure of all:
 // every rank throws the Error of the lowest failing rank, its message prefixed with that rank when others succeeded.
-// So one rank that cannot open a file ends the job instead of hanging it. The error has on_all_ranks() set, and so has
+// So one rank that cannot open a file ends the job instead of hanging it. `work` itself calls no collectives. The error has on_all_ranks() set, and so has
 // CheckSameOnAllRanks': main then prints it once.
 void RunTogether(Control& control, bool root_only, const std::function<void()>& work);
 

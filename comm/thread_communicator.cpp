@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/base/fault_point.h"
+#include "comm/base/log.h"
 #include "comm/buffer_check.h"
 #include "comm/host_memory.h"
 #include "comm/reduce.h"
@@ -83,6 +84,7 @@ class ThreadCommunicator final : public Communicator {
 
   void Abort(std::string_view reason) noexcept override {
     try {
+      if (!reason.empty()) LogError(reason);
       hub_->Poison("rank " + std::to_string(rank_) + " aborted: " + std::string(reason));
     } catch (...) {
       std::terminate();

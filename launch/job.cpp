@@ -7,6 +7,7 @@
 
 #include "comm/base/fault_point.h"
 #include "comm/base/log.h"
+#include "comm/launcher_promise.h"
 
 namespace breakeven {
 namespace {
@@ -68,6 +69,11 @@ void Job::Finish() {
 
 int Job::Fail(const Error& error) {
   if (!world_.has_value() || world_->world_size() == 1) {
+    // Processes that a launcher started and MPI left alone: one of them speaks.
+    const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
+    if (!world_.has_value() && error.on_all_ranks() && promise.has_value() && promise->rank != 0) {
+      return error.exit_code();
+    }
     LetRootSpeakFirst(DescribeLaunch().rank);
     LogError(Sentence(error));
     return error.exit_code();
@@ -82,7 +88,6 @@ int Job::Fail(const Error& error) {
     return error.exit_code();
   }
   LetRootSpeakFirst(world_->rank());
-  LogError(Sentence(error));
   world_->control->Abort(error.exit_code(), Sentence(error));
   return error.exit_code();  // not reached
 }

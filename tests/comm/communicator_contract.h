@@ -14,8 +14,18 @@ struct Check {
   void (*run)(World&);
 };
 
-// In the order in which they are to be run; none closes the world.
-const std::vector<Check>& Checks();
+std::vector<Check> DataChecks();
+std::vector<Check> ControlChecks();
+
+// All of them; none closes the world.
+inline const std::vector<Check>& Checks() {
+  static const std::vector<Check> all = [] {
+    std::vector<Check> checks = ControlChecks();
+    for (const Check& check : DataChecks()) checks.push_back(check);
+    return checks;
+  }();
+  return all;
+}
 
 }  // namespace breakeven::contract
 

@@ -1,11 +1,16 @@
+# The contract's checks, run by comm_tests on threads and by mpi_contract under mpirun.
+add_library(communicator_contract STATIC comm/communicator_contract.cpp comm/control_contract.cpp)
+target_link_libraries(communicator_contract PUBLIC comm)
+target_link_libraries(comm_tests PRIVATE communicator_contract)
+
 # The contract under mpirun. Everything that Open MPI must be told stands in the environment, so that the command line is
 # the one of any MPI. ThreadSanitizer knows nothing of the synchronisation inside MPI: not there.
 if(BREAKEVEN_SANITIZE MATCHES "thread")
   return()
 endif()
 
-add_executable(mpi_contract comm/mpi_contract_main.cpp comm/communicator_contract.cpp)
-target_link_libraries(mpi_contract PRIVATE comm fault_point_injected)
+add_executable(mpi_contract comm/mpi_contract_main.cpp)
+target_link_libraries(mpi_contract PRIVATE communicator_contract fault_point_injected)
 target_compile_definitions(mpi_contract PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
 
 set(mpi_test_environment
