@@ -10,14 +10,18 @@ import subprocess
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     GPT2Config,
     LlamaConfig,
     MistralConfig,
     Qwen2Config,
 )
+
+transformers.utils.logging.disable_progress_bar()
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BREAKEVEN_BUILD", "build/release"))
@@ -82,15 +86,30 @@ def randomised(model):
     return model
 
 
-def random_segments(vocabulary, lengths, seed=5):
+def random_tokens(vocabulary, lengths, seed=5):
     generator = torch.Generator().manual_seed(seed)
-    segments = [torch.randint(0, vocabulary, (n,), generator=generator).tolist() for n in lengths]
+    return [torch.randint(0, vocabulary, (n,), generator=generator).tolist() for n in lengths]
+
+
+def text_tokens(lengths):
+    """English for the trained model: random tokens drive it to activations where float32 itself, transformers' run
+    against its float64 run, is off by 1.1e-4."""
+    ids = AutoTokenizer.from_pretrained(SMOLLM2)((ROOT / "LICENSE").read_text())["input_ids"]
+    segments, begin = [], 0
+    for n in lengths:
+        segments.append(ids[begin : begin + n])
+        begin += n
+    return segments
+
+
+def targets_and_weights(segments, seed=7):
+    generator = torch.Generator().manual_seed(seed)
     targets, weights = [], []
     for segment in segments:
         targets += segment[1:] + [0]
         mask = torch.randint(0, 2, (len(segment),), generator=generator).tolist()
         weights += [float(w) for w in mask[:-1]] + [0.0]
-    return segments, targets, weights
+    return targets, weights
 
 
 def run_tool(tmp_path, job):
@@ -113,8 +132,8 @@ def reference(model, segments, targets, weights, normalizer):
     return logits.detach(), loss.item(), gradients
 
 
-def check(tmp_path, folder, model, lengths):
-    segments, targets, weights = random_segments(model.config.vocab_size, lengths)
+def check(tmp_path, folder, model, segments):
+    targets, weights = targets_and_weights(segments)
     normalizer = sum(weights)
     assert normalizer > 0
     ours = run_tool(
@@ -153,7 +172,8 @@ def test_random_weights_equal_transformers(tmp_path, name, attention):
     config = CONFIGS[name]()
     model = randomised(AutoModelForCausalLM.from_config(config, attn_implementation=attention)).eval()
     model.save_pretrained(tmp_path / "model")
-    check(tmp_path, tmp_path / "model", model, lengths=[7, 7, 1, 40, 23, 2, 60, 60])
+    segments = random_tokens(config.vocab_size, [7, 7, 1, 40, 23, 2, 60, 60])
+    check(tmp_path, tmp_path / "model", model, segments)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -164,7 +184,7 @@ def test_half_precision_shards(tmp_path, dtype):
     model.save_pretrained(tmp_path / "model", max_shard_size="60KB")
     assert len(list((tmp_path / "model").glob("model-*.safetensors"))) > 1
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32).eval()
-    check(tmp_path, tmp_path / "model", model, lengths=[9, 30])
+    check(tmp_path, tmp_path / "model", model, random_tokens(model.config.vocab_size, [9, 30]))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama3_rope", "qwen2"])
@@ -183,7 +203,7 @@ def test_old_layouts(tmp_path, name):
         config["rope_theta"] = rope.pop("rope_theta")
         config["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     path.write_text(json.dumps(config))
-    check(tmp_path, tmp_path / "model", model, lengths=[33, 12])
+    check(tmp_path, tmp_path / "model", model, random_tokens(model.config.vocab_size, [33, 12]))
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +215,7 @@ def smollm2():
 
 def test_smollm2_equals_transformers(tmp_path, smollm2):
     smollm2.zero_grad()
-    check(tmp_path, SMOLLM2, smollm2, lengths=[40, 40, 3, 97, 200])
+    check(tmp_path, SMOLLM2, smollm2, text_tokens([40, 40, 3, 97, 120]))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama_gqa_untied", "mistral"])
@@ -203,12 +223,12 @@ def test_greedy_generation_random_weights(tmp_path, name):
     torch.manual_seed(8)
     model = randomised(AutoModelForCausalLM.from_config(CONFIGS[name]())).eval()
     model.save_pretrained(tmp_path / "model")
-    prompts, _, _ = random_segments(model.config.vocab_size, [5, 5, 1, 17])
+    prompts = random_tokens(model.config.vocab_size, [5, 5, 1, 17])
     check_generation(tmp_path, tmp_path / "model", model, prompts, 32)
 
 
 def test_greedy_generation_smollm2(tmp_path, smollm2):
-    prompts, _, _ = random_segments(smollm2.config.vocab_size, [12, 30, 30, 7])
+    prompts = text_tokens([12, 30, 30, 7])
     check_generation(tmp_path, SMOLLM2, smollm2, prompts, 24)
 
 
