@@ -34,6 +34,11 @@ mpi_test(abort 70 3 abort)
 mpi_test(abort_from_thread 70 2 abort_from_thread)
 mpi_test(throw 76 2 throw)
 mpi_test(leave 3 2 leave)
+# A rank that is killed inside a collective, by the fault seam; and a fault that does not parse is never passed over.
+mpi_test(kill 137 3 check)
+set_property(TEST mpi.kill APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=comm.all_reduce@5:1=kill)
+mpi_test(mistyped_fault 64 1 check)
+set_property(TEST mpi.mistyped_fault APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=comm.all_reduce@5:1=kil)
 # Started by a launcher of another family: every process is alone.
 add_test(NAME mpi.singletons COMMAND sh -c "\"$0\"; code=$?; echo \"exit code $code\"; test $code -eq 64"
   $<TARGET_FILE:mpi_contract>)
