@@ -24,7 +24,13 @@ herr_t CollectReason(unsigned /*n*/, const H5E_error2_t* entry, void* data) {
 
 }  // namespace
 
-Hdf5Lock::Hdf5Lock() : lock_(Hdf5Mutex()) { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+Hdf5Lock::Hdf5Lock() : lock_(Hdf5Mutex()) {
+  // After a write that failed (disk full) HDF5 keeps an id whose file is gone, and its clean-up at exit crashes on it: the
+  // process would end with SIGSEGV instead of its exit code. We close all that we open, so nothing is left to clean up.
+  static const bool no_cleanup_at_exit = H5dont_atexit() >= 0;
+  static_cast<void>(no_cleanup_at_exit);
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 std::string Hdf5Reason() {
   std::vector<std::string> reasons;  // innermost first

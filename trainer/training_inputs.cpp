@@ -32,9 +32,6 @@ void OpenFiles(const TrainConfig& config, TrainingInputs& inputs) {
 
 void CheckDataset(const TokenDataset& dataset, const TrainingInputs& inputs) {
   const TokenDatasetInfo& info = dataset.info();
-  if (dataset.num_examples() == 0) {
-    throw Error(ErrorKind::kBadData, dataset.path() + ": has no example; prepare it again");
-  }
   if (!inputs.tokenizer_fingerprint.empty() &&
       info.tokenizer_fingerprint != inputs.tokenizer_fingerprint) {
     throw Error(ErrorKind::kBadData,

@@ -71,9 +71,9 @@ TrainSummary TrainingRun::Run() {
   options.num_steps = session_.inputs.total_steps - state_.step;
   Loader loader(*session_.inputs.train, *session_.inputs.planner, options);
 
-  finished_ = AtLastStep();
-  if (ValidationDue())
-    Validate();  // a run that was stopped between a step and its validation owes it
+  finished_ = AtLastStep() || PatienceIsOver();
+  // A run that was stopped between a step and its validation owes it.
+  if (ValidationDue()) Validate();
   while (!finished_) {
     FaultPoint("train.step", state_.step);
     Step(loader);

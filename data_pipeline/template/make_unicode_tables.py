@@ -93,6 +93,11 @@ def main():
     emit_rows("Range", "kOtherDigit", other(str.isdigit, "Nd"))
     emit_rows("Range", "kOtherNumeric", ranges(
         lambda c: c.isnumeric() and unicodedata.category(c) not in ("Nd", "Nl", "No")))
+    letters = ("Lu", "Ll", "Lt", "Lm", "Lo", "Nl")
+    start = lambda c: c == "_" or unicodedata.category(c) in letters
+    part = lambda c: start(c) or unicodedata.category(c) in ("Mn", "Mc", "Nd", "Pc")
+    emit_rows("Range", "kIdentifierStartFlips", ranges(lambda c: c.isidentifier() != start(c)))
+    emit_rows("Range", "kIdentifierPartFlips", ranges(lambda c: ("a" + c).isidentifier() != part(c)))
     emit_rows("Range", "kSpace", ranges(str.isspace))
     print("// clang-format on\n\n}  // namespace breakeven::unicode")
 

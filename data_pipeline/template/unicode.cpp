@@ -146,12 +146,14 @@ bool IsPrintable(uint32_t c) {
 
 bool IsIdentifierStart(uint32_t c) {
   const Category category = CategoryOf(c);
-  return c == '_' || (category >= kLu && category <= kLo) || category == kNl;
+  const bool usual = c == '_' || (category >= kLu && category <= kLo) || category == kNl;
+  return usual != InRanges(kIdentifierStartFlips, kIdentifierStartFlipsSize, c);
 }
 bool IsIdentifierPart(uint32_t c) {
   const Category category = CategoryOf(c);
-  return IsIdentifierStart(c) || category == kMn || category == kMc || category == kNd ||
-         category == kPc;
+  const bool usual = c == '_' || (category >= kLu && category <= kMc) || category == kNd ||
+                     category == kNl || category == kPc;
+  return usual != InRanges(kIdentifierPartFlips, kIdentifierPartFlipsSize, c);
 }
 
 std::string Lower(std::string_view text) {

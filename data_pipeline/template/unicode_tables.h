@@ -64,6 +64,9 @@ extern const size_t kLowerExpansionsSize, kUpperExpansionsSize, kTitleExpansions
 // What the property has beyond its category (Ll, Lu, Nd, N*).
 extern const Range kOtherLowercase[], kOtherUppercase[], kOtherDigit[], kOtherNumeric[];
 extern const size_t kOtherLowercaseSize, kOtherUppercaseSize, kOtherDigitSize, kOtherNumericSize;
+// Where identifiers differ from what their categories say.
+extern const Range kIdentifierStartFlips[], kIdentifierPartFlips[];
+extern const size_t kIdentifierStartFlipsSize, kIdentifierPartFlipsSize;
 extern const Range kSpace[];
 extern const size_t kSpaceSize;
 

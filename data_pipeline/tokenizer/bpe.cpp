@@ -83,18 +83,8 @@ const Bpe::PairSlot* Bpe::FindPair(int32_t left, int32_t right) const {
   return &pairs_[i];
 }
 
+// Not among the short words: the long table has long words and short ones with many ids.
 void Bpe::EncodeMissed(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const {
-  const size_t before = ids->size();
-  const auto added = [&] { return std::span<const int32_t>(*ids).subspan(before); };
-  if (word.size() <= WordCache::Short::kMaxBytes) {
-    EncodeUncached(word, scratch, ids);
-    const auto key = WordCache::Short::MakeKey(word);
-    if (added().size() <= WordCache::Short::Slot{}.ids.size()) {
-      WordCache::Short::Fill(&scratch->cache.short_words.At(key), key, added());
-      return;
-    }
-    ids->resize(before);
-  }
   if (word.size() > WordCache::Long::kMaxBytes) {
     EncodeUncached(word, scratch, ids);
     return;
@@ -105,8 +95,15 @@ void Bpe::EncodeMissed(std::string_view word, Scratch* scratch, std::vector<int3
     ids->insert(ids->end(), slot.ids.data(), slot.ids.data() + slot.num_ids);
     return;
   }
+  const size_t before = ids->size();
   EncodeUncached(word, scratch, ids);
-  WordCache::Long::Fill(&slot, key, added());
+  const auto added = std::span<const int32_t>(*ids).subspan(before);
+  if (word.size() <= WordCache::Short::kMaxBytes && added.size() <= WordCache::Short::kMaxNumIds) {
+    const auto short_key = WordCache::Short::MakeKey(word);
+    WordCache::Short::Fill(&scratch->cache.short_words.At(short_key), short_key, added);
+  } else if (added.size() <= WordCache::Long::kMaxNumIds) {
+    WordCache::Long::Fill(&slot, key, added);
+  }
 }
 
 void Bpe::EncodeUncached(std::string_view word, Scratch* scratch, std::vector<int32_t>* ids) const {

@@ -78,6 +78,16 @@ void ReadPreTokenizerStep(const JsonValue& step, PreTokenizer* pre_tokenizer) {
   }
 }
 
+// An id that the vocabulary has: the model has no embedding for any other.
+int32_t KnownId(const JsonValue& value, const TokenizerFile& file) {
+  const int32_t id = value.Id();
+  const auto index = static_cast<size_t>(id);
+  if (index >= file.tokens.size() || !file.tokens[index].has_value()) {
+    value.Fail("the id of a token of the vocabulary");
+  }
+  return id;
+}
+
 // {"SpecialToken": {"id": name}} or {"Sequence": {"id": "A"}}.
 void ReadTemplatePiece(const JsonValue& piece, const JsonValue& specials, bool* seen_text,
                        TokenizerFile* file) {
@@ -92,7 +102,7 @@ void ReadTemplatePiece(const JsonValue& piece, const JsonValue& specials, bool* 
   const JsonValue special = specials.Get(name.String());
   if (special.IsNull()) name.Fail("a name that special_tokens of the post-processor lists");
   for (const JsonValue& id : special.Get("ids").Elements()) {
-    (*seen_text ? file->after : file->before).push_back(id.Id());
+    (*seen_text ? file->after : file->before).push_back(KnownId(id, *file));
   }
 }
 
@@ -101,7 +111,7 @@ void ReadClsAndSep(const JsonValue& step, TokenizerFile* file) {
   for (const auto& [key, ids] : {std::pair{"cls", &file->before}, std::pair{"sep", &file->after}}) {
     const std::vector<JsonValue> pair = step.Get(key).Elements();
     if (pair.size() != 2) step.Get(key).Fail("[token, id]");
-    ids->push_back(pair[1].Id());
+    ids->push_back(KnownId(pair[1], *file));
   }
 }
 

@@ -20,6 +20,7 @@ template <size_t kKeyWords, size_t kMaxIds>
 class WordTable {
  public:
   static constexpr size_t kMaxBytes = kKeyWords * 8 - 1;
+  static constexpr size_t kMaxNumIds = kMaxIds;
   using Key = std::array<uint64_t, kKeyWords>;
   struct Slot {
     Key key{};  // all zero: empty (a word has a length)
@@ -51,8 +52,8 @@ class WordTable {
     return slots_[(hash ^ hash >> 32) & (slots_.size() - 1)];
   }
 
+  // `ids`: at most kMaxNumIds.
   static void Fill(Slot* slot, const Key& key, std::span<const int32_t> ids) {
-    if (ids.size() > kMaxIds) return;
     slot->key = key;
     slot->num_ids = static_cast<uint32_t>(ids.size());
     for (size_t i = 0; i < ids.size(); ++i) slot->ids[i] = ids[i];

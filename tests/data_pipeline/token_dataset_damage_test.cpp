@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <fstream>
 #include <functional>
 
 #include "data_pipeline/hdf5_layout.h"
@@ -17,6 +18,27 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+
+// Changes one bit of a file in place, and back.
+class BitFlip {
+ public:
+  BitFlip(const std::string& path, size_t at, int bit) : path_(path), at_(at), bit_(bit) { Flip(); }
+  ~BitFlip() { Flip(); }
+  BitFlip(const BitFlip&) = delete;
+  BitFlip& operator=(const BitFlip&) = delete;
+
+ private:
+  void Flip() const {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(at_));
+    const int byte = file.get();
+    file.seekp(static_cast<std::streamoff>(at_));
+    file.put(static_cast<char>(byte ^ (1 << bit_)));
+  }
+  const std::string& path_;
+  size_t at_;
+  int bit_;
+};
 
 class DamagedDataset : public testing::Test {
  protected:
@@ -60,7 +82,7 @@ class DamagedDataset : public testing::Test {
 
   const TempFolder folder_;
   const std::string path_ = folder_ / "train.h5";
-  const std::vector<TokenExample> examples_ = MakeExamples(12, 30, 1000);
+  const std::vector<TokenExample> examples_ = MakeExamples(12, 15, 1000);
   TokenDatasetInfo info_ = MakeInfo(1000);
   std::string bytes_;
   hsize_t num_tokens() const {
@@ -81,10 +103,7 @@ TEST_F(DamagedDataset, EveryBitFlipInTheTokensIsFound) {
   const size_t begin = bytes_.find(tokens);
   ASSERT_NE(begin, std::string::npos);
   for (size_t bit = 0; bit < tokens.size() * 8; ++bit) {
-    std::string changed = bytes_;
-    char& byte = changed[begin + bit / 8];
-    byte = static_cast<char>(byte ^ (1 << bit % 8));
-    WriteBytes(path_, changed);
+    const BitFlip flip(path_, begin + bit / 8, static_cast<int>(bit % 8));
     const auto dataset = TokenDataset::Open(path_);  // tokens are checked when they are touched
     const std::string message = MessageOf(ErrorKind::kBadData, [&] { ReadExample(*dataset, 0); });
     ASSERT_THAT(message, AllOf(HasSubstr("train.h5"), HasSubstr("block 0"))) << "bit " << bit;
@@ -102,9 +121,7 @@ TEST_F(DamagedDataset, BitFlipsElsewhereAreFoundOrHarmless) {
   for (size_t at = 0; at < bytes_.size(); ++at) {
     const bool in_use = bytes_[at] != '\0';
     if (!in_use && at % 97 != 0) continue;
-    std::string changed = bytes_;
-    changed[at] = static_cast<char>(changed[at] ^ (1 << at % 8));
-    WriteBytes(path_, changed);
+    const BitFlip flip(path_, at, static_cast<int>(at % 8));
     std::unique_ptr<TokenDataset> dataset;
     try {
       dataset = TokenDataset::Open(path_);
@@ -298,6 +315,24 @@ TEST_F(DamagedDataset, AFullDiskLeavesTheOldFile) {
   TokenDatasetInfo info = info_;
   WriteTokenDataset(path_, info, larger);  // HDF5 is still in order
   TokenDataset::Open(path_)->Verify();
+}
+
+// HDF5's own clean-up at exit crashes on what a failed write left behind.
+TEST_F(DamagedDataset, AProcessThatRanOutOfSpaceEndsWithItsOwnExitCode) {
+  const auto larger = MakeExamples(4000, 500, 1000);
+  const auto write = [&] {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit = {2'150'000, 2'150'000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    TokenDatasetInfo info = info_;
+    try {
+      WriteTokenDataset(path_, info, larger);
+    } catch (const Error& e) {
+      std::exit(e.exit_code());
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(write(), testing::ExitedWithCode(74), "");
 }
 
 TEST_F(DamagedDataset, AnOutputThatCannotBeCreatedSaysWhy) {

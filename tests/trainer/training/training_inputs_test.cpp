@@ -67,13 +67,6 @@ TEST_F(TrainingInputsTest, FewerExamplesThanRanks) {
               HasSubstr("2 examples for 3 ranks"));
 }
 
-TEST_F(TrainingInputsTest, EmptyDataset) {
-  WriteDataset("empty.h5", 0, 7);
-  TrainConfig config = Config();
-  config.data = folder_ / "empty.h5";
-  EXPECT_THAT(Refusal(ErrorKind::kBadData, 1, 0, config, config), HasSubstr("empty.h5"));
-}
-
 TEST_F(TrainingInputsTest, TokensBeyondTheVocabulary) {
   nlohmann::json json = nlohmann::json::parse(TinyLlamaJson());
   json["vocab_size"] = kTinyVocab - 1;

@@ -1,0 +1,105 @@
+"""Raw text to a table, on a tiny model: the quickstart's path in seconds; and the installed program."""
+
+import json
+import os
+import subprocess
+
+from conftest import BUILD, ROOT, run
+
+
+def test_train_scores_its_checkpoints_beside_the_base_model(own):
+    extra = """
+validation: {{data: {0}/tokens/dev.h5, every_steps: 3}}
+checkpoint: {{every_steps: 3, keep_last: 2}}
+prompt_eval:
+  task: task.yaml
+  prompts: variants.yaml
+  split: dev
+  sealed_split: test
+""".format(own.folder)
+    text = own.train.read_text().replace(
+        f"model: {{config: {own.folder}/scratch/config.json, tokenizer: {own.folder}/scratch}}",
+        f"model: {{path: {own.folder}/model}}",
+    )
+    path = own.write("whole.yaml", text + extra)
+    result = run("train", path, "--json", ranks=2)
+    assert result.code == 0, result.err
+    summary = result.json()
+    assert summary["steps"] == 6 and summary["best_validation_loss"] > 0
+    arms = summary["prompt_eval"]["arms"]
+    dev = [arm for arm in arms if arm["split"] == "dev"]
+    test = [arm for arm in arms if arm["split"] == "test"]
+    assert {arm["variant"] for arm in dev} == {"plain", "asked", "shots"}
+    assert len({arm["model"] for arm in dev}) >= 2
+    assert 0 < len(test) < len(dev), "test is scored with the chosen arms only"
+    assert all(arm["n"] == 13 for arm in test) and all(arm["n"] == 17 for arm in dev)
+    table = (own / "run" / "eval" / "table.md").read_text()
+    assert "plain" in table and "±" in table
+    assert (own / "run" / "config.yaml").read_text() == run("train", path, "--print-config").out
+    for line in (own / "run" / "eval" / "records.jsonl").read_text().splitlines():
+        assert json.loads(line)["format"] == 1
+
+
+def test_stdout_is_results_only(prepared, tmp_path):
+    result = run("train", prepared.train, "--json", "--set", f"output={tmp_path}/r", ranks=2)
+    assert result.code == 0, result.err
+    assert set(result.json()) >= {"steps", "seconds", "tokens_per_second", "peak_memory_bytes", "last_checkpoint"}
+
+
+def test_a_full_stdout_is_an_error(prepared):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [BUILD / "breakeven", "inspect", prepared / "model"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 74 and "standard output" in done.stderr
+
+
+def test_installed_program_works_without_python_or_environment(prepared, tmp_path):
+    installed = subprocess.run(
+        ["cmake", "--install", BUILD, "--prefix", tmp_path / "opt"], capture_output=True, text=True
+    )
+    assert installed.returncode == 0, installed.stderr
+    program = tmp_path / "opt" / "bin" / "breakeven"
+    libraries = subprocess.run(["ldd", program], capture_output=True, text=True, env={}).stdout
+    assert "libtorch_cpu" in libraries and "not found" not in libraries
+    assert "python" not in libraries
+    done = subprocess.run(
+        [program, "generate", "--set", f"model={prepared.folder}/model", "--set", "prompts=Thing: sky", "--json"],
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["prompt"] == "Thing: sky"
+
+
+def test_quickstart_explains_itself():
+    script = ROOT / "launch" / "quickstart.sh"
+    shown = subprocess.run([script, "--help"], capture_output=True, text=True)
+    assert shown.returncode == 0 and "--ranks" in shown.stdout
+    wrong = subprocess.run([script, "--rank", "2"], capture_output=True, text=True)
+    assert wrong.returncode == 64 and "--rank" in wrong.stderr
+
+
+def test_a_failing_step_of_the_quickstart_says_which_and_how_to_go_on(tmp_path):
+    """A copy of the scripts in which cmake fails."""
+    tree = tmp_path / "tree"
+    (tree / "launch").mkdir(parents=True)
+    for name in ("quickstart.sh", "lib.sh"):
+        (tree / "launch" / name).write_text((ROOT / "launch" / name).read_text())
+        (tree / "launch" / name).chmod(0o755)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "cmake").write_text("#!/bin/sh\necho 'no compiler here' >&2\nexit 7\n")
+    (tools / "cmake").chmod(0o755)
+    done = subprocess.run(
+        [tree / "launch" / "quickstart.sh", "--only", "build"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 7
+    for part in ("no compiler here", "step 'configure-release' failed", ".cache/logs/configure-release.log", "--only build"):
+        assert part in done.stderr, done.stderr

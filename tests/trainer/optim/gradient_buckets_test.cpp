@@ -1,0 +1,245 @@
+#include "trainer/optim/gradient_buckets.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/base/error.h"
+#include "comm/base/fault_injection.h"
+#include "comm/world.h"
+#include "tests/trainer/training/training_fixture.h"
+#include "trainer/autograd/fused_head_loss.h"
+#include "trainer/optim/gradient_norm.h"
+
+namespace breakeven {
+namespace {
+
+// Notes what is reduced, and passes it on.
+class RecordingCommunicator : public Communicator {
+ public:
+  explicit RecordingCommunicator(Communicator& real) : real_(real) {}
+  int rank() const override { return real_.rank(); }
+  int world_size() const override { return real_.world_size(); }
+  std::string_view name() const override { return real_.name(); }
+  Memory Allocate(int64_t num_bytes) override { return real_.Allocate(num_bytes); }
+  void AllReduce(Buffer inout, ReduceOp op, Stream stream) override {
+    reduced.push_back(inout);
+    during_backward.push_back(in_backward);
+    real_.AllReduce(inout, op, stream);
+  }
+  void ReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream s) override {
+    real_.ReduceScatter(in, out, op, s);
+  }
+  void AllGather(Buffer in, Buffer out, Stream s) override { real_.AllGather(in, out, s); }
+  void Broadcast(Buffer b, int root, Stream s) override { real_.Broadcast(b, root, s); }
+  void Barrier() override { real_.Barrier(); }
+  void Abort(std::string_view reason) noexcept override { real_.Abort(reason); }
+  void Close() override {}
+
+  std::vector<Buffer> reduced;
+  std::vector<bool> during_backward;
+  bool in_backward = false;
+
+ private:
+  Communicator& real_;
+};
+
+// A model with its buckets and one packed batch.
+struct Rig {
+  Rig(World& world, const std::string& config, int64_t bucket_bytes)
+      : recorder(*world.data),
+        storage(recorder),
+        model(BuildModel(ParseModelConfig(config, "test"), storage)) {
+    at::set_num_threads(1);
+    InitializeWeights(*model, 5);
+    buckets = std::make_unique<GradientBuckets>(*model, storage, recorder, bucket_bytes);
+  }
+
+  at::Tensor Loss(uint64_t seed) {
+    const int64_t size = 12;
+    std::vector<int64_t> tokens, targets, positions;
+    for (int64_t i = 0; i < size; ++i) {
+      tokens.push_back(
+          static_cast<int64_t>(RandomBits(seed, 1, static_cast<uint64_t>(i)) % kTinyVocab));
+      targets.push_back(
+          static_cast<int64_t>(RandomBits(seed, 2, static_cast<uint64_t>(i)) % kTinyVocab));
+      positions.push_back(i % 6);
+    }
+    const PackedInput input{at::tensor(tokens), at::tensor(positions), {0, 6, 12}};
+    return FusedHeadLoss(model->HiddenStates(input), model->HeadWeight(), at::tensor(targets),
+                         at::ones({size}), 24.0);
+  }
+
+  void Backward(const at::Tensor& loss) {
+    recorder.in_backward = true;
+    loss.backward();
+    recorder.in_backward = false;
+  }
+
+  RecordingCommunicator recorder;
+  ModelStorage storage;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<GradientBuckets> buckets;
+};
+
+class GradientBucketsTest : public testing::TestWithParam<std::string> {
+ protected:
+  ~GradientBucketsTest() override { SetFaults(""); }
+};
+
+TEST_P(GradientBucketsTest, OrderIsTheSameWhetherBackwardOrTheEndReduces) {
+  RunThreadWorld(2, [](World& world) {
+    Rig rig(world, GetParam(), 8192);
+    rig.buckets->BeginStep();
+    if (world.rank() == 0) {
+      const at::Tensor loss = rig.Loss(1);
+      rig.buckets->Arm({}, 0);
+      rig.Backward(loss);
+      EXPECT_TRUE(rig.recorder.during_backward.front()) << "nothing was reduced while backward ran";
+    } else {
+      rig.buckets->Arm({}, 0);  // a rank without an example
+    }
+    rig.buckets->Finish();
+    const std::vector<FlatRange>& plan = rig.buckets->buckets();
+    EXPECT_GT(plan.size(), 3u);
+    ASSERT_EQ(rig.recorder.reduced.size(), plan.size());
+    const float* begin = rig.buckets->gradient_P().data_ptr<float>() - kNormBlock;
+    for (size_t i = 0; i < plan.size(); ++i) {
+      EXPECT_EQ(static_cast<float*>(rig.recorder.reduced[i].data) - begin, plan[i].begin);
+      EXPECT_EQ(rig.recorder.reduced[i].count, plan[i].size());
+      EXPECT_LE(plan[i].size() * 4, 8192);
+    }
+  });
+}
+
+// The reduced gradient is what one rank gets that sees all the examples; every hook has fired when
+// its bucket left.
+TEST_P(GradientBucketsTest, SumOverRanksIsTheGradientOfAll) {
+  at::Tensor expected;
+  double expected_norm = 0;
+  {
+    World world = MakeSingleWorld();
+    Rig rig(world, GetParam(), 1 << 20);
+    rig.buckets->BeginStep();
+    rig.Backward(rig.Loss(1));
+    rig.Backward(rig.Loss(2));
+    const at::Tensor loss = rig.Loss(3);
+    rig.buckets->Arm({}, 0);
+    rig.Backward(loss);
+    expected_norm = rig.buckets->Finish().grad_norm;
+    expected = rig.buckets->gradient_P().clone();
+  }
+  EXPECT_NEAR(expected_norm, expected.to(at::kDouble).norm().item<double>(), 1e-6 * expected_norm);
+  RunThreadWorld(2, [&](World& world) {
+    Rig rig(world, GetParam(), 4096);
+    rig.buckets->BeginStep();
+    if (world.rank() == 0) rig.Backward(rig.Loss(1));
+    const at::Tensor loss = rig.Loss(world.rank() == 0 ? 2 : 3);
+    rig.buckets->Arm({}, 0);
+    rig.Backward(loss);
+    const StepOutcome outcome = rig.buckets->Finish();
+    const at::Tensor& found = rig.buckets->gradient_P();
+    EXPECT_LE((found - expected).abs().max().item<float>(), 1e-6f);
+    EXPECT_NEAR(outcome.grad_norm, expected_norm, 1e-6 * expected_norm);
+    EXPECT_TRUE(outcome.finite);
+  });
+}
+
+std::string FamilyName(const testing::TestParamInfo<std::string>& family) {
+  return std::vector<std::string>{"TiedLlama", "UntiedLlama", "Gpt2"}[family.index];
+}
+INSTANTIATE_TEST_SUITE_P(Families, GradientBucketsTest,
+                         testing::Values(TinyLlamaJson(true), TinyLlamaJson(false), TinyGpt2Json()),
+                         FamilyName);
+
+TEST(GradientBuckets, ReportsAreAgreed) {
+  RunThreadWorld(3, [](World& world) {
+    Rig rig(world, TinyLlamaJson(), 1 << 16);
+    const auto step = [&](StepReport report) {
+      rig.buckets->BeginStep();
+      rig.buckets->Arm(report, 0);
+      return rig.buckets->Finish();
+    };
+    StepOutcome outcome = step({.loss = 0.25});
+    EXPECT_FALSE(outcome.stop || outcome.checkpoint_due || !outcome.finite);
+    EXPECT_EQ(outcome.loss, 0.75);
+    outcome = step({.stop = world.rank() == 2});
+    EXPECT_TRUE(outcome.stop);
+    EXPECT_FALSE(outcome.checkpoint_due);
+    outcome = step({.nonfinite = world.rank() == 1, .checkpoint_due = world.rank() == 0});
+    EXPECT_FALSE(outcome.finite);
+    EXPECT_TRUE(outcome.checkpoint_due);
+    outcome = step({});
+    EXPECT_TRUE(outcome.finite) << "a report lasts one step";
+    EXPECT_FALSE(outcome.stop);
+  });
+}
+
+TEST(GradientBuckets, InjectedNanReachesEveryRank) {
+  SetFaults("train.gradient@7:1=nan");
+  RunThreadWorld(2, [](World& world) {
+    Rig rig(world, TinyLlamaJson(), 1 << 16);
+    for (const int64_t number : {6, 7, 8}) {
+      rig.buckets->BeginStep();
+      const at::Tensor loss = rig.Loss(1);
+      rig.buckets->Arm({}, number);
+      rig.Backward(loss);
+      EXPECT_EQ(rig.buckets->Finish().finite, number != 7) << "rank " << world.rank();
+    }
+  });
+  SetFaults("");
+}
+
+TEST(GradientBuckets, AFailureInsideBackwardKeepsItsKind) {
+  SetFaults("train.bucket@0:1=throw");
+  EXPECT_THROW(RunThreadWorld(2,
+                              [](World& world) {
+                                Rig rig(world, TinyLlamaJson(), 1 << 16);
+                                rig.buckets->BeginStep();
+                                const at::Tensor loss = rig.Loss(1);
+                                rig.buckets->Arm({}, 0);
+                                try {
+                                  loss.backward();
+                                  rig.buckets->Finish();
+                                } catch (const Error& error) {
+                                  EXPECT_EQ(error.kind(), world.rank() == 1
+                                                              ? ErrorKind::kInternal
+                                                              : ErrorKind::kCommunication);
+                                  throw;
+                                }
+                              }),
+               Error);
+  SetFaults("");
+}
+
+TEST(GradientNorm, SameBitsForAnyThreadsAndAnyCut) {
+  const int64_t size = 5 * kNormBlock + 77;
+  std::vector<float> values(static_cast<size_t>(size));
+  double exact = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(RandomNormal(3, 1, i));
+    exact += static_cast<double>(values[i]) * values[i];
+  }
+  GradientNorm norm(size);
+  at::set_num_threads(1);
+  norm.AddRange(values.data(), {0, size});
+  const double whole = norm.Take();
+  EXPECT_NEAR(whole, std::sqrt(exact), 1e-12 * whole);
+  at::set_num_threads(2);
+  norm.AddRange(values.data(), {3 * kNormBlock, size});
+  norm.AddRange(values.data(), {0, 3 * kNormBlock});
+  EXPECT_EQ(norm.Take(), whole);
+  EXPECT_EQ(norm.Take(), 0) << "Take starts anew";
+  at::set_num_threads(1);
+  values[2 * kNormBlock] = std::nanf("");
+  norm.AddRange(values.data(), {0, size});
+  EXPECT_TRUE(std::isnan(norm.Take()));
+}
+
+}  // namespace
+}  // namespace breakeven
