@@ -117,7 +117,7 @@ Interpreter::Flow Interpreter::RunStatement(const Statement& statement) {
 
 Interpreter::Flow Interpreter::RunIf(const Statement& statement) {
   for (const auto& [test, body] : statement.branches) {
-    if (Truthy(Eval(*test))) return RunBody(body);
+    if (Holds(*test)) return RunBody(body);
   }
   return RunBody(statement.else_body);
 }
@@ -132,7 +132,7 @@ std::function<bool()> Interpreter::FilteredItems(const Statement& statement, Loo
       const Object candidate = (*candidates)[(*next)++];
       const ScopeGuard guard(*this, outer);
       Assign(*statement.target, candidate);
-      if (!Truthy(Eval(*statement.condition))) continue;
+      if (!Holds(*statement.condition)) continue;
       loop->items.push_back(candidate);
       return true;
     }

@@ -56,6 +56,7 @@ class Interpreter {
 
   // Expressions (interpreter_expression.cpp).
   Object Eval(const Expression& expression);
+  bool Holds(const Expression& expression);  // its truth; errors are placed at the expression
   Object EvalUnguarded(const Expression& expression);
   Object EvalName(const Expression& expression);
   Object EvalUnary(const Expression& expression);

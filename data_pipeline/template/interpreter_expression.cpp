@@ -15,6 +15,15 @@ Object Interpreter::Eval(const Expression& expression) {
   }
 }
 
+bool Interpreter::Holds(const Expression& expression) {
+  const Object value = Eval(expression);
+  try {
+    return Truthy(value);
+  } catch (const EvalError& error) {
+    Fail(expression.at, error.what());
+  }
+}
+
 Object Interpreter::EvalUnguarded(const Expression& expression) {
   const auto& children = expression.children;
   switch (expression.kind) {
@@ -52,7 +61,7 @@ Object Interpreter::EvalUnguarded(const Expression& expression) {
       return Truthy(left) ? left : Eval(*children[1]);
     }
     case ExpressionKind::kCondition:
-      if (Truthy(Eval(*children[0]))) return Eval(*children[1]);
+      if (Holds(*children[0])) return Eval(*children[1]);
       if (children[2] != nullptr) return Eval(*children[2]);
       // Jinja2: never the strict kind, so that it prints as nothing.
       return Object(std::make_shared<UndefinedObject>(

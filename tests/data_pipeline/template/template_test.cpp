@@ -66,7 +66,7 @@ TEST(Template, WhiteSpaceControl) {
 
 TEST(Template, SyntaxErrorsNameLineAndColumn) {
   EXPECT_EQ(ErrorOf("한글 {{ x|trimm }}"),
-            "64: t: line 1, column 8: unknown filter 'trimm'; did you mean 'trim'?");
+            "64: t: line 1, column 9: unknown filter 'trimm'; did you mean 'trim'?");
   EXPECT_EQ(ErrorOf("a\n b {{ x is defned }}"),
             "64: t: line 2, column 12: unknown test 'defned'; did you mean 'defined'?");
   EXPECT_EQ(ErrorOf("\n\n{% fro x in y %}"),
@@ -133,8 +133,8 @@ TEST(Template, NothingIsEndless) {
   EXPECT_NE(ErrorOf("{% set l = [] %}{{ l.append(l) }}{{ l }}").find("nested too deeply"),
             std::string::npos);
   EXPECT_NE(ErrorOf("{{ '%999999999d' % 1 }}").find("too large"), std::string::npos);
-  std::string nested(5000, '(');
-  EXPECT_NE(ErrorOf("{{ " + nested).find("nested too deeply"), std::string::npos);
+  const std::string nested = std::string(5000, '(') + "1" + std::string(5000, ')');
+  EXPECT_NE(ErrorOf("{{ " + nested + " }}").find("nested too deeply"), std::string::npos);
   std::string chain = "{{ 1";
   for (int i = 0; i < 5000; ++i) chain += " + 1";
   EXPECT_NE(ErrorOf(chain + " }}").find("chain is too long"), std::string::npos);

@@ -112,7 +112,9 @@ TEST(Bpe, DisplacedWordsComeOutTheSame) {
           std::to_string(i * 12'347LL % 1'000'000'007) + (i % 3 == 0 ? "1234512345512" : "");
       Ids ids;
       bpe.EncodeWord(word, &scratch, &ids);
-      if (i % 50 == 0) ASSERT_EQ(ids, ByDefinition(spec, word)) << word;
+      if (i % 50 == 0) {
+        ASSERT_EQ(ids, ByDefinition(spec, word)) << word;
+      }
     }
   }
 }

@@ -109,7 +109,8 @@ TEST(Regex, AMillionCharactersAreNoTrouble) {
 }
 
 TEST(Regex, CatastrophicBacktrackingEndsWithAnError) {
-  EXPECT_THROW(Matches("(?:a+)+b", std::string(60, 'a') + "c"), Error);
+  // Two endings, so that no single character is missing from the text and gives the search away.
+  EXPECT_THROW(Matches("(?:a+)+[bx]", std::string(60, 'a') + "c"), Error);
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ inline std::string ByteCharacter(int byte) {
     code = 256;
     for (int b = 0; b < byte; ++b) code += printable(b) ? 0 : 1;
   }
-  char text[8];
+  char text[16];
   std::snprintf(text, sizeof text, "\\u%04x", code);
   return text;
 }
