@@ -35,6 +35,8 @@ PreparedExample ExampleBuilder::Build(const Document& document, const std::strin
 
 void ExampleBuilder::Encode(const Document& document, PreparedExample& prepared) const {
   const std::string context = renderer_.Context(document, {});
+  // A choice task is scored among its choices: training on another answer would be an error of the data.
+  if (config_.task.output_type == "multiple_choice") renderer_.GoldIndex(document);
   const std::string continuation = renderer_.TrainingContinuation(document);
   const std::string group = renderer_.Group(document);
   prepared.example.group = group.empty() ? 0 : Hash64(group);

@@ -1,5 +1,6 @@
 // breakeven: the command line. What a subcommand does is in command_<name>.cpp.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <exception>
 #include <new>
 #include <string>
@@ -187,4 +188,8 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace breakeven
 
-int main(int argc, char** argv) { return breakeven::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // A write beyond RLIMIT_FSIZE then fails with EFBIG and ends as a full disk does, nothing lost.
+  std::signal(SIGXFSZ, SIG_IGN);
+  return breakeven::Main(argc, argv);
+}

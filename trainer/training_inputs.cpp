@@ -35,9 +35,10 @@ void CheckDataset(const TokenDataset& dataset, const TrainingInputs& inputs) {
   if (!inputs.tokenizer_fingerprint.empty() &&
       info.tokenizer_fingerprint != inputs.tokenizer_fingerprint) {
     throw Error(ErrorKind::kBadData,
-                dataset.path() + ": was made with tokenizer " + info.tokenizer_fingerprint +
-                    ", the model's tokenizer in " + inputs.tokenizer_folder + " is " +
-                    inputs.tokenizer_fingerprint + ". Prepare the data with this tokenizer.");
+                dataset.path() + ": was made with the tokenizer of fingerprint " +
+                    info.tokenizer_fingerprint + ", the model's tokenizer in " +
+                    inputs.tokenizer_folder + " has fingerprint " + inputs.tokenizer_fingerprint +
+                    ". Prepare the data with this tokenizer.");
   }
   if (info.vocab_size > inputs.model_config.vocab_size) {
     throw Error(ErrorKind::kBadData, dataset.path() + ": token ids go up to " +

@@ -62,7 +62,7 @@ def test_installed_program_works_without_python_or_environment(prepared, tmp_pat
     program = tmp_path / "opt" / "bin" / "breakeven"
     libraries = subprocess.run(["ldd", program], capture_output=True, text=True, env={}).stdout
     assert "libtorch_cpu" in libraries and "not found" not in libraries
-    assert "python" not in libraries
+    assert "libpython" not in libraries and "libtorch_python" not in libraries
     done = subprocess.run(
         [program, "generate", "--set", f"model={prepared.folder}/model", "--set", "prompts=Thing: sky", "--json"],
         capture_output=True,
