@@ -46,7 +46,7 @@ PROMPTS = [
 @pytest.fixture(scope="module")
 def reference():
     if not SMOLLM2.exists():
-        pytest.skip(f"{SMOLLM2} is missing: ./launch/quickstart.sh --only model makes it")
+        pytest.skip(f"{SMOLLM2} is missing: ./launch/quickstart.sh --only data makes it")
     model = AutoModelForCausalLM.from_pretrained(SMOLLM2, dtype=torch.float32).eval()
     return model, AutoTokenizer.from_pretrained(SMOLLM2)
 

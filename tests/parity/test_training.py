@@ -16,6 +16,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, get_scheduler
 
 transformers.utils.logging.disable_progress_bar()
@@ -28,10 +29,10 @@ STEPS, BATCH, LEARNING_RATE, WARMUP, DECAY, CLIP = 20, 6, 2e-3, 3, 0.1, 0.5
 
 CONFIGS = {
     "llama": lambda: LlamaConfig(
-        vocab_size=211, hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=300, hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True, initializer_range=0.1),
     "gpt2": lambda: GPT2Config(
-        vocab_size=211, n_embd=48, n_layer=2, n_head=4, n_positions=64, initializer_range=0.1, resid_pdrop=0.0,
+        vocab_size=300, n_embd=48, n_layer=2, n_head=4, n_positions=64, initializer_range=0.1, resid_pdrop=0.0,
         embd_pdrop=0.0, attn_pdrop=0.0),
 }
 
@@ -131,6 +132,10 @@ def compare_checkpoint(checkpoint, trained, examples, tmp_path):
     loaded = AutoModelForCausalLM.from_pretrained(checkpoint)
     assert loaded.dtype == torch.float32
     for (name, ours), (_, theirs) in zip(loaded.named_parameters(), trained.named_parameters(), strict=True):
+        if name.endswith("attn.c_attn.bias"):
+            # A bias of all keys shifts every score of a row alike: its true gradient is zero, and AdamW makes steps of full
+            # size out of the rounding that is left.
+            ours, theirs = (torch.cat([bias.chunk(3)[0], bias.chunk(3)[2]]) for bias in (ours, theirs))
         change = (ours - theirs).norm() / theirs.norm().clamp_min(1e-6)
         assert change < 2e-3, (name, change.item())
     tokens = max((tokens for tokens, _ in examples), key=len)
@@ -153,9 +158,10 @@ def test_twenty_steps_equal_a_plain_loop(family, tmp_path):
     model = AutoModelForCausalLM.from_config(config)
     model.save_pretrained(tmp_path / "model")
     examples = make_examples(60, 30, config.vocab_size)
-    # A model folder without a tokenizer: the data's fingerprint is then not compared.
-    (tmp_path / "tokenizer").mkdir()
-    checkpoint = compare(model, {"path": str(tmp_path / "model")}, examples, config.vocab_size, tmp_path)
+    write_tokenizer(tmp_path / "model", config.vocab_size)
+    fingerprint = tokenizer_fingerprint(tmp_path / "model")
+    source = {"path": str(tmp_path / "model")}
+    checkpoint = compare(model, source, examples, config.vocab_size, tmp_path, fingerprint)
     compare_checkpoint(checkpoint, model, examples, tmp_path)
 
 
@@ -165,7 +171,7 @@ def test_twenty_steps_of_smollm2(tmp_path):
         pytest.skip("models/SmolLM2-135M-Instruct is not there")
     global LEARNING_RATE, CLIP
     torch.set_num_threads(os.cpu_count())
-    fingerprint = tokenizer_fingerprint()
+    fingerprint = tokenizer_fingerprint(SMOLLM2)
     LEARNING_RATE, CLIP = 5e-5, 1.0
     model = AutoModelForCausalLM.from_pretrained(SMOLLM2, dtype=torch.float32)
     examples = make_examples(60, 24, 49152)
@@ -173,8 +179,16 @@ def test_twenty_steps_of_smollm2(tmp_path):
     compare_checkpoint(checkpoint, model, examples, tmp_path)
 
 
-def tokenizer_fingerprint():
-    shown = json.loads(run(BUILD / "breakeven", "inspect", SMOLLM2, "--json").stdout)
+def write_tokenizer(folder, vocab_size):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator([pathlib.Path(__file__).read_text()], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def tokenizer_fingerprint(folder):
+    shown = json.loads(run(BUILD / "breakeven", "inspect", folder, "--json").stdout)
     return shown["tokenizer"]["fingerprint"]
 
 
