@@ -31,6 +31,7 @@ struct Split {
   std::string path;  // of the documents
   bool written = false;
   std::vector<PreparedExample> examples;
+  std::unordered_set<uint64_t> groups;  // of all documents: `eval` asks those dropped here too
   std::map<std::string, int64_t> counts;
 };
 
@@ -64,6 +65,9 @@ Split BuildSplit(const PrepareConfig& config, const Tools& tools, const std::str
       documents.size(), threads,
       [&](size_t i) { split.examples[i] = tools.builder.Build(documents[i], split.path); },
       [&](size_t n) { progress.Add(static_cast<int64_t>(n)); });
+  for (const PreparedExample& prepared : split.examples) {
+    if (prepared.example.group != 0) split.groups.insert(prepared.example.group);
+  }
   return split;
 }
 
@@ -119,6 +123,38 @@ void RemoveDuplicates(std::vector<Split>& splits, std::vector<std::string>& warn
       return seen.count(prepared.content_hash) != 0;
     });
     split.counts["removed_duplicates"] = static_cast<int64_t>(before - split.examples.size());
+  }
+}
+
+// Documents with one group key are near-duplicates of each other: the same leak by another door.
+// Split files may be cut without regard to the key; `split_fractions` never are.
+void RemoveSharedGroups(std::vector<Split>& splits, std::vector<std::string>& warnings) {
+  for (Split& split : splits) {
+    for (const Split& other : splits) {
+      if (other.name == split.name || other.name == "train") continue;
+      int64_t& count = split.counts["shared_groups_with_" + other.name];
+      for (const PreparedExample& prepared : split.examples) {
+        count += static_cast<int64_t>(other.groups.count(prepared.example.group));
+      }
+      if (count > 0 && split.name != "train" && split.name < other.name) {
+        warnings.push_back(std::to_string(count) + " examples of " + split.name +
+                           " have a group_key of " + other.name +
+                           " too: scores on the two are not independent");
+      }
+    }
+    if (split.name != "train") continue;
+    const auto removed =
+        static_cast<int64_t>(std::erase_if(split.examples, [&](const PreparedExample& prepared) {
+          return std::any_of(splits.begin(), splits.end(), [&](const Split& other) {
+            return other.name != "train" && other.groups.count(prepared.example.group) != 0;
+          });
+        }));
+    split.counts["removed_shared_groups"] = removed;
+    if (removed > 0) {
+      warnings.push_back(std::to_string(removed) +
+                         " examples of train were removed: their group_key stands in dev or test "
+                         "too, so a model would be scored on what is nearly its training data");
+    }
   }
 }
 
@@ -248,6 +284,7 @@ PrepareReport RunPrepare(const PrepareConfig& config) {
     DropUnfit(splits.back());
   }
   RemoveDuplicates(splits, report.warnings);
+  RemoveSharedGroups(splits, report.warnings);
   for (const Split& split : splits) {
     if (split.written) {
       CheckNotEmpty(split);

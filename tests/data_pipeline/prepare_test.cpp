@@ -158,6 +158,38 @@ TEST_F(PrepareTest, SplitsThatAreNotWrittenStillGuardTrain) {
   EXPECT_THAT(report.warnings[0], HasSubstr("was not compared with split test"));
 }
 
+// A dev document that is dropped here is asked by `eval` all the same, so its group guards too.
+TEST_F(PrepareTest, GroupsOfDevAndTestLeaveTrain) {
+  const auto rows = [&](const std::string& split,
+                        const std::vector<std::pair<std::string, std::string>>& groups) {
+    std::string lines;
+    for (const auto& [question, group] : groups) {
+      lines += Json{{"question", question}, {"answer", "y"}, {"source", group}}.dump() + "\n";
+    }
+    RawData(split, lines);
+  };
+  config_.task.group_key = "{{ source }}";
+  config_.max_tokens = 40;
+  rows("train", {{"a", "g1"}, {"b", "g2"}, {"c", "g3"}, {"d", ""}, {"e", "g4"}});
+  rows("dev", {{"f", "g1"}, {"g", "g5"}, {"h", ""}, {std::string(90, 'x'), "g4"}});
+  rows("test", {{"i", "g3"}, {"j", "g5"}});
+  const PrepareReport report = RunPrepare(config_);
+  const auto& counts = report.splits.at("train").counts;
+  EXPECT_EQ(counts.at("removed_shared_groups"), 3);
+  EXPECT_EQ(counts.at("shared_groups_with_dev"), 2);
+  EXPECT_EQ(counts.at("shared_groups_with_test"), 1);
+  EXPECT_EQ(counts.at("removed_duplicates"), 0);
+  EXPECT_EQ(report.splits.at("dev").counts.at("shared_groups_with_test"), 1);
+  const auto train = Open("train");
+  ASSERT_EQ(train->num_examples(), 2) << "a document without a group shares none";
+  EXPECT_EQ(Shown(*train, 0), "Q: b\nA:⟦ y</s>⟧");
+  EXPECT_EQ(train->info().counts, counts);
+  ASSERT_EQ(report.warnings.size(), 2u);
+  EXPECT_THAT(report.warnings, testing::UnorderedElementsAre(
+                                   HasSubstr("3 examples of train were removed: their group_key"),
+                                   HasSubstr("1 examples of dev have a group_key of test too")));
+}
+
 TEST_F(PrepareTest, FractionsDivideOneFile) {
   std::vector<std::pair<std::string, std::string>> rows;
   for (int i = 0; i < 300; ++i) rows.emplace_back("number " + std::to_string(i), std::to_string(i));
