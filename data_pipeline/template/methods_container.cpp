@@ -10,6 +10,7 @@ Objects& SelfItems(const MethodCall& call) { return call.self.get<ListObject>()-
 
 Object Append(MethodCall& call) {
   CheckItems(SelfItems(call).size() + 1);
+  CheckHoldsNot(call.arguments[0], call.self);
   SelfItems(call).push_back(call.arguments[0]);
   return Object();
 }
@@ -18,6 +19,7 @@ Object Extend(MethodCall& call) {
   const Objects more = Items(call.arguments[0]);
   Objects& items = SelfItems(call);
   CheckItems(items.size() + more.size());
+  for (const Object& item : more) CheckHoldsNot(item, call.self);
   items.insert(items.end(), more.begin(), more.end());
   return Object();
 }
@@ -25,6 +27,7 @@ Object Extend(MethodCall& call) {
 Object Insert(MethodCall& call) {
   Objects& items = SelfItems(call);
   CheckItems(items.size() + 1);
+  CheckHoldsNot(call.arguments[1], call.self);
   const auto size = static_cast<int64_t>(items.size());
   int64_t place = call.arguments.Integer(0, 0);
   if (place < 0) place += size;
@@ -86,6 +89,7 @@ Object CopyDict(MethodCall& call) { return Object(std::make_shared<DictObject>(S
 
 Object SetDefault(MethodCall& call) {
   if (const Object* found = SelfDict(call).Find(call.arguments[0])) return *found;
+  CheckHoldsNot(call.arguments.Get(1, Object()), call.self);
   SelfDict(call).Set(call.arguments[0], call.arguments.Get(1, Object()));
   return call.arguments.Get(1, Object());
 }
@@ -111,9 +115,15 @@ Object Update(Runtime&, const Object& self, Arguments arguments) {
       throw EvalError("update: expected a dict, found " +
                       std::string(TypeName(arguments.positional[0])));
     const DictObject copy = *more;
-    for (const auto& [key, value] : copy.items()) dict.Set(key, value);
+    for (const auto& [key, value] : copy.items()) {
+      CheckHoldsNot(value, self);
+      dict.Set(key, value);
+    }
   }
-  for (const auto& [name, value] : arguments.named) dict.Set(Object(name), value);
+  for (const auto& [name, value] : arguments.named) {
+    CheckHoldsNot(value, self);
+    dict.Set(Object(name), value);
+  }
   return Object();
 }
 

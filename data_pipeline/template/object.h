@@ -182,6 +182,9 @@ std::string HashKey(const Object& object);
 bool IsHashable(const Object& object);
 
 // --- items (object_items.cpp) ---
+// EvalError when `value` is or holds `container` (a list, dict or namespace): a ring is never freed,
+// and no prompt needs one.
+void CheckHoldsNot(const Object& value, const Object& container);
 // len(x); EvalError where Python has none.
 size_t Length(const Object& object);
 // All items, as a for loop sees them; takes what an iterator has left. EvalError when not iterable.

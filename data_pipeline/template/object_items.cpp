@@ -8,6 +8,35 @@
 namespace breakeven::jinja {
 namespace {
 
+const void* Identity(const Object& object) {
+  return std::visit(
+      [](const auto& value) -> const void* {
+        if constexpr (requires { value.get(); }) return value.get();
+        return nullptr;
+      },
+      object.storage());
+}
+
+void CheckHoldsNot(const Object& value, const void* container, int depth) {
+  if (depth > kMaxNesting) throw EvalError("lists or dicts are nested too deeply");
+  if (Identity(value) == container) throw EvalError("a list or dict cannot hold itself");
+  const auto check_all = [&](const Objects& items) {
+    for (const Object& item : items) CheckHoldsNot(item, container, depth + 1);
+  };
+  const auto check_dict = [&](const DictObject& dict) {
+    for (const auto& [key, item] : dict.items()) CheckHoldsNot(item, container, depth + 1);
+  };
+  if (const auto* list = value.get<ListObject>()) check_all(list->items);
+  if (const auto* tuple = value.get<TupleObject>()) check_all(tuple->items);
+  if (const auto* iterator = value.get<IteratorObject>()) check_all(iterator->items);
+  if (const auto* dict = value.get<DictObject>()) check_dict(*dict);
+  if (const auto* names = value.get<NamespaceObject>()) check_dict(names->attributes);
+  if (const auto* view = value.get<ViewObject>()) {
+    if (view->dict.get() == container) throw EvalError("a list or dict cannot hold itself");
+    check_dict(*view->dict);
+  }
+}
+
 Objects Characters(const std::string& text) {
   CheckItems(unicode::Length(text));
   Objects items;
@@ -116,6 +145,11 @@ std::string SliceText(const std::string& text, const SliceBounds& bounds) {
 }
 
 }  // namespace
+
+void CheckHoldsNot(const Object& value, const Object& container) {
+  if (Identity(value) == nullptr || value.is_string()) return;
+  CheckHoldsNot(value, Identity(container), 0);
+}
 
 size_t Length(const Object& object) {
   if (const std::string* text = object.string()) return unicode::Length(*text);

@@ -130,8 +130,13 @@ TEST(Template, NothingIsEndless) {
                     "ns.s %}{% endfor %}")
                 .find("at most"),
             std::string::npos);
-  EXPECT_NE(ErrorOf("{% set l = [] %}{{ l.append(l) }}{{ l }}").find("nested too deeply"),
-            std::string::npos);
+  for (const char* ring :
+       {"{% set l = [] %}{{ l.append(l) }}", "{% set l = [] %}{{ l.append({'a': [l]}) }}",
+        "{% set l = [] %}{{ l.extend([[l]]) }}", "{% set d = {} %}{{ d.update(a=[d]) }}",
+        "{% set d = {} %}{{ d.setdefault('a', d.items()) }}",
+        "{% set ns = namespace() %}{% set ns.a = [ns] %}"}) {
+    EXPECT_NE(ErrorOf(ring).find("cannot hold itself"), std::string::npos) << ring;
+  }
   EXPECT_NE(ErrorOf("{{ '%999999999d' % 1 }}").find("too large"), std::string::npos);
   const std::string nested = std::string(5000, '(') + "1" + std::string(5000, ')');
   EXPECT_NE(ErrorOf("{{ " + nested + " }}").find("nested too deeply"), std::string::npos);
