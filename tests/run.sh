@@ -12,7 +12,7 @@ usage: ./tests/run.sh [SUITE…] [--help]
   parity   beside transformers, tokenizers, jinja2 and lm-evaluation-harness, run live   (pytest tests/parity)
   asan     unit tests under the address and undefined-behaviour sanitizers, no libtorch  (ctest)
   tsan     the same under the thread sanitizer
-  bench    the measuring programs, small sizes; prints figures                           (pytest tests/bench)
+  bench    the measuring programs, one by one, small sizes; prints their figures         (tests/bench/*_bench.py --small)
   full     all but bench, with the long forms (200-document parity and the like)
 
 Without a suite: unit system parity asan. All suites run even when one fails; the exit code is 0 only when all passed.
@@ -76,13 +76,24 @@ sanitized() {
     ctest --test-dir "build/$preset" --parallel "$JOBS" --output-on-failure --no-tests=error
 }
 
+# Every program says its figures and ends with 0; what it measures is read, not judged.
+bench_programs() {
+  local program passed=0 failed=0
+  for program in tests/bench/*_bench.py; do
+    say "-- $program"
+    if "$PYTHON" "$program" --small; then passed=$((passed + 1)); else failed=$((failed + 1)) && say "FAILED: $program"; fi
+  done
+  say "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
 for suite in "${SUITES[@]}"; do
   case $suite in
     unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
     system) run_suite system "$PYTHON" -m pytest -q --tb=short tests/system ;;
     parity) run_suite parity "$PYTHON" -m pytest -q --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;
-    bench) run_suite bench "$PYTHON" -m pytest -q -s tests/bench ;;
+    bench) run_suite bench bench_programs ;;
   esac
 done
 

@@ -1,6 +1,6 @@
 """Encode speed of our tokenizer beside Hugging Face `tokenizers`, one thread each, in A B B A order.
 
-    .venv/bin/python tests/bench/tokenizer_bench.py [--text FILE] [--pairs 5] [--build build/release] [--json]
+    .venv/bin/python tests/bench/tokenizer_bench.py [--text FILE] [--pairs 5] [--build build/release] [--json] [--small]
 
 Text: FILE, else the descriptions in the package catalogue that the quickstart fetched, else generated text. A is our
 Encode, one call a line, in a process of its own; B is encode_batch_fast with one thread (no offsets: the fastest way
@@ -93,14 +93,17 @@ def main():
     parser.add_argument("--megabytes", type=float, default=8)
     parser.add_argument("--build", default=os.environ.get("BREAKEVEN_BUILD", "build/release"))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--small", action="store_true", help="seconds instead of minutes, rougher figures")
     options = parser.parse_args()
+    if options.small:
+        options.pairs, options.megabytes = 2, 1
     tool = str(ROOT / options.build / "tests" / "tokenize_tool")
     if options.text:
         lines = Path(options.text).read_text(encoding="utf-8").splitlines()
     else:
         lines = catalogue_lines() or generated_lines()
     lines = take([line for line in lines if line], options.megabytes * 1e6)
-    mixed = [text.replace("\n", " ").replace("\r", " ") for text in parity.strings(20000, "bench")]
+    mixed = [text.replace("\n", " ").replace("\r", " ") for text in parity.strings(3000 if options.small else 20000, "bench")]
     results = {}
     if (parity.SMOLLM2 / "tokenizer.json").exists():
         results["SmolLM2, text"] = measure(tool, str(parity.SMOLLM2), lines, options.pairs)

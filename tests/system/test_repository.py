@@ -1,9 +1,11 @@
 """Habits that a machine can check: format, file sizes, nothing of one machine in the tree, documents that are true."""
 
+import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -113,3 +115,26 @@ def test_every_dependency_has_its_reason():
         names += re.findall(r"^([\w-]+)==", read(ROOT / requirements), re.MULTILINE)
     missing = [name for name in names if f"`{name}`" not in text]
     assert not missing, missing
+
+
+@pytest.mark.parametrize("bad", [False, True])
+def test_the_bench_suite_runs_every_program_and_counts(tmp_path, bad):
+    """A copy of the scripts with two programs of its own."""
+    for name in ("launch/lib.sh", "tests/run.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    bench = tmp_path / "tests" / "bench"
+    bench.mkdir()
+    (bench / "one_bench.py").write_text("import sys; print('7 MB/s', sys.argv[1:])")
+    (bench / "two_bench.py").write_text(f"raise SystemExit({int(bad)})")
+    done = subprocess.run(["bash", tmp_path / "tests" / "run.sh", "bench"], capture_output=True, text=True,
+                          env={**os.environ, "SKIP_SETUP": "1"})
+    assert "7 MB/s ['--small']" in done.stdout, done.stdout + done.stderr
+    counts = "1 passed, 1 failed" if bad else "2 passed, 0 failed"
+    assert f"\n{counts}\n" in done.stdout, done.stdout
+    assert f"min  {counts}\n" in done.stderr, done.stderr
+    assert done.returncode == int(bad), done.stderr
