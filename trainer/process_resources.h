@@ -14,8 +14,8 @@ int64_t PeakMemoryBytes();
 int64_t AvailableMemoryBytes();
 
 // Makes glibc keep what a step frees instead of giving it back to the kernel and faulting it in
-// again at the next step (README.md has the measurement). A setting of the user's in the
-// environment (MALLOC_*, GLIBC_TUNABLES) stays.
+// again at the next step: the kernel would have to clear every page of the activations each time. A
+// setting of the user's in the environment (MALLOC_*, GLIBC_TUNABLES) stays.
 void KeepFreedMemory();
 
 // A rank's place, as in the start-up table.
