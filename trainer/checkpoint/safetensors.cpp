@@ -145,8 +145,9 @@ std::map<std::string, std::string> ReadIndex(const std::string& path) {
     const std::string& name = shard.get_ref<const std::string&>();
     if (name.empty() || name.find('/') != std::string::npos ||
         name.find('\0') != std::string::npos || name == "." || name == "..") {
-      fail("the shard of \"" + tensor + "\" is \"" + name +
-           "\", expected a plain file name of this folder");
+      fail("the shard of \"" + tensor + "\" is " +
+           shard.dump() +  // escaped: a NUL would end the text
+           ", expected a plain file name of this folder");
     }
     shard_of.emplace(tensor, name);
   }
