@@ -1,0 +1,132 @@
+#include "trainer/model/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "comm/base/error.h"
+#include "tests/trainer/model/model_fixture.h"
+
+namespace breakeven {
+namespace {
+
+using namespace model_fixture;
+
+// The same sums in another order: see packed_test.cpp.
+constexpr double kTolerance = 1e-5;
+
+class KvCacheTest : public testing::TestWithParam<std::string> {
+ protected:
+  KvCacheTest() : built_(BuildRandom(GetParam())) {}
+
+  at::Tensor Full(const std::vector<int64_t>& tokens) {
+    const c10::NoGradGuard no_gradients;
+    return built_.model->HiddenStates(Pack({tokens}));
+  }
+
+  // Tokens behind what each sequence holds; the rows of new tokens are compared with `texts`, the
+  // whole texts of the sequences after this call.
+  void Go(KvCache& cache, const std::vector<std::vector<int64_t>>& added,
+          const std::vector<std::vector<int64_t>>& texts, const std::string& what) {
+    std::vector<int64_t> first;
+    for (int64_t b = 0; b < cache.num_sequences(); ++b) first.push_back(cache.length(b));
+    const PackedInput input = Pack(added, first);
+    const at::Tensor hidden = built_.model->HiddenStates(input, cache);
+    EXPECT_FALSE(hidden.requires_grad());
+    for (size_t b = 0; b < texts.size(); ++b) {
+      EXPECT_EQ(cache.length(static_cast<int64_t>(b)), static_cast<int64_t>(texts[b].size()))
+          << what << ", sequence " << b;
+      if (added[b].empty()) continue;
+      const at::Tensor rows = hidden.slice(0, input.segment_starts[b], input.segment_starts[b + 1]);
+      EXPECT_LE(RelativeDistance(rows, Full(texts[b]).slice(0, first[b])), kTolerance)
+          << what << ", sequence " << b;
+    }
+  }
+
+  Built built_;
+};
+
+void Append(std::vector<int64_t>& text, const std::vector<int64_t>& added) {
+  text.insert(text.end(), added.begin(), added.end());
+}
+
+TEST_P(KvCacheTest, ContinuationEqualsTheFullForward) {
+  KvCache cache(built_.model->config(), 4, 20);
+  std::vector<std::vector<int64_t>> texts = {Text(4, 1), Text(1, 2), Text(4, 3), Text(9, 4)};
+  Go(cache, texts, texts, "prefill");
+  // One token each, sequence 1 finished; then several at once, unevenly.
+  const std::vector<std::vector<std::vector<int64_t>>> steps = {
+      {{7}, {}, {8}, {9}}, {{1}, {}, {60}, {}}, {{5, 6, 7}, {4, 4}, {3, 2, 1}, {0}}};
+  for (size_t step = 0; step < steps.size(); ++step) {
+    for (size_t b = 0; b < texts.size(); ++b) Append(texts[b], steps[step][b]);
+    Go(cache, steps[step], texts, "step " + std::to_string(step));
+  }
+}
+
+TEST_P(KvCacheTest, ForkedSequencesGoTheirOwnWays) {
+  const std::vector<int64_t> prompt = Text(6, 1);
+  KvCache cache(built_.model->config(), 3, 12);
+  Go(cache, {prompt, {}, Text(3, 9)}, {prompt, {}, Text(3, 9)}, "prompt");
+  cache.CopySequence(0, 1);
+  cache.CopySequence(0, 2);  // over another text
+  std::vector<std::vector<int64_t>> texts(3, prompt);
+  const std::vector<std::vector<int64_t>> first = {{1}, {2, 3}, {4}};
+  for (size_t b = 0; b < 3; ++b) Append(texts[b], first[b]);
+  Go(cache, first, texts, "fork");
+  const std::vector<std::vector<int64_t>> second = {{9}, {9}, {9}};
+  for (size_t b = 0; b < 3; ++b) Append(texts[b], second[b]);
+  Go(cache, second, texts, "after the fork");
+}
+
+TEST_P(KvCacheTest, CopiesFromAnotherCacheAndTruncates) {
+  const std::vector<int64_t> prompt = Text(5, 2);
+  KvCache prompts(built_.model->config(), 2, 5);
+  Go(prompts, {Text(2, 7), prompt}, {Text(2, 7), prompt}, "prompts");
+  KvCache choices(built_.model->config(), 1, 10);
+  for (const std::vector<int64_t>& choice :
+       std::vector<std::vector<int64_t>>{{1, 2, 3}, {4}, {5, 6, 7, 8, 9}}) {
+    choices.CopySequence(prompts, 1, 0);
+    std::vector<int64_t> text = prompt;
+    Append(text, choice);
+    Go(choices, {choice}, {text}, "choice");
+    choices.Truncate(0, 5);
+    EXPECT_EQ(choices.length(0), 5);
+    Go(choices, {choice}, {text}, "choice again");
+  }
+  EXPECT_EQ(prompts.length(1), 5);
+}
+
+TEST_P(KvCacheTest, RefusesWhatDoesNotFit) {
+  KvCache cache(built_.model->config(), 1, 4);
+  const auto kind_of = [](const std::function<void()>& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::kUsage;
+  };
+  EXPECT_EQ(kind_of([&] { built_.model->HiddenStates(Pack({Text(5, 1)}), cache); }),
+            ErrorKind::kInternal)
+      << "more tokens than room";
+  EXPECT_EQ(kind_of([&] { built_.model->HiddenStates(Pack({Text(2, 1)}, {1}), cache); }),
+            ErrorKind::kInternal)
+      << "a position behind a gap";
+  EXPECT_EQ(kind_of([&] {
+              built_.model->HiddenStates(Pack({{1}, {2}}), cache);
+            }),
+            ErrorKind::kInternal)
+      << "two segments for one sequence";
+  EXPECT_EQ(kind_of([&] { cache.Truncate(0, 1); }), ErrorKind::kInternal)
+      << "truncated to more than it holds";
+  EXPECT_EQ(cache.length(0), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, KvCacheTest,
+                         testing::Values(Gpt2Json(), LlamaJson(), Qwen2Json()),
+                         [](const auto& chosen) {
+                           return ParseModelConfig(chosen.param, "config.json").model_type;
+                         });
+
+}  // namespace
+}  // namespace breakeven
