@@ -21,8 +21,7 @@ constexpr char kFooter[] =
     "Config keys, with types, limits and defaults: breakeven COMMAND --help-config, or "
     "configs/REFERENCE.md.\n"
     "\n"
-    "Exit codes: 0 done; 64 command line or config; 65 bad data or model file; 70 internal error "
-    "or watchdog;\n"
+    "Exit codes: 0 done; 64 command line or config; 65 bad data or model file; 70 internal error;\n"
     "73 cannot create output; 74 reading or writing failed; 75 stopped by a signal with everything "
     "saved: run the\n"
     "same command again; 76 another rank or the network failed; 78 this machine is not fit for the "
@@ -163,7 +162,7 @@ int Main(int argc, char** argv) {
   CLI::App app(
       "Fine-tunes a language model over MPI ranks and scores it against prompts: does fine-tuning "
       "beat the best\n"
-      "prompt on your task, by how much, and when does it pay back?",
+      "prompt on your task, and by how much?",
       "breakeven");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);

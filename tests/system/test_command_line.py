@@ -51,6 +51,12 @@ def test_help_is_printed_once_under_mpirun():
     assert result.out.count("Exit codes") == 1
 
 
+def test_help_promises_only_what_there_is():
+    text = run("--help").out
+    assert "watchdog" not in text and "pay back" not in text
+    assert "70 internal error" in text
+
+
 def test_version():
     result = run("--version")
     assert (result.code, result.out.split()[0]) == (0, "breakeven")
