@@ -46,7 +46,7 @@ double OwnSeconds(int threads, const std::function<void()>& work) {
   at::set_num_threads(threads);
   work();  // pages and threads are there
   double least = 1e9;
-  for (int run = 0; run < 7; ++run) {
+  for (int run = 0; run < 5; ++run) {
     timespec begin = {}, end = {};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
     work();
@@ -58,18 +58,23 @@ double OwnSeconds(int threads, const std::function<void()>& work) {
   return least;
 }
 
-// A half would be perfect. Without -fopenmp for our files it is the whole.
+// A half would be perfect; without -fopenmp for our files it is the whole. The work must be long beside the
+// milliseconds that a thread may spin for the other at the end, and a busy machine gets another chance.
 void ExpectShared(const std::string& what, const std::function<void()>& work) {
-  const double alone = OwnSeconds(1, work);
-  const double shared = OwnSeconds(2, work);
-  EXPECT_LT(shared, 0.8 * alone) << what << ": the calling thread worked " << alone
-                                 << " s alone and " << shared << " s of two";
+  double alone = 0, shared = 0;
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    alone = OwnSeconds(1, work);
+    shared = OwnSeconds(2, work);
+    if (shared < 0.8 * alone) return;
+  }
+  ADD_FAILURE() << what << ": the calling thread worked " << alone << " s alone and " << shared
+                << " s of two";
 }
 
 TEST(ThreadsTest, InitialisationIsShared) {
   ModelStorage storage;
   const std::unique_ptr<Model> model = BuildModel(
-      ParseModelConfig(R"({"model_type": "gpt2", "vocab_size": 4096, "n_embd": 64, "n_layer": 1,
+      ParseModelConfig(R"({"model_type": "gpt2", "vocab_size": 16384, "n_embd": 64, "n_layer": 1,
                            "n_head": 2, "n_positions": 16})",
                        "config.json"),
       storage);
@@ -78,7 +83,7 @@ TEST(ThreadsTest, InitialisationIsShared) {
 
 TEST(ThreadsTest, RowPassesAreShared) {
   const c10::NoGradGuard no_gradients;
-  const at::Tensor gate_up = at::randn({1024, 1024});
+  const at::Tensor gate_up = at::randn({4096, 4096});
   ExpectShared("SwiGlu", [&] { SwiGlu(gate_up); });
 }
 
