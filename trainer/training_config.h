@@ -72,7 +72,8 @@ struct TrainConfig {
       "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
   int64_t bucket_bytes = 16 << 20;  // upper bound of a gradient bucket
   int64_t log_every_steps = 10;
-  int64_t max_nonfinite_steps = 10;  // in a row; then the run ends
+  int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
+  int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off
   int64_t threads =
       0;  // per rank; 0 = CPUs of the rank's mask divided among the ranks that share it
   std::optional<EvalConfig>

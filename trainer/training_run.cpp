@@ -1,6 +1,7 @@
 // The story of a training run, top to bottom: set up, steps, boundaries, end (design.md §4).
 #include "trainer/training_run.h"
 
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <optional>
@@ -41,7 +42,8 @@ class TrainingRun {
  private:
   void Step(Loader& loader);
   void CountNonfinite(bool finite);
-  void AtBoundary();  // validates, saves; ends the run by finished_ or by an exception
+  void CheckReplicas();  // ranks that drifted apart are noticed before they validate or save
+  void AtBoundary();     // validates, saves; ends the run by finished_ or by an exception
   void Validate();
   void Save();
   [[noreturn]] void EndAfterSignal();
@@ -122,6 +124,16 @@ void TrainingRun::Step(Loader& loader) {
   CountNonfinite(result.outcome.finite);
 }
 
+void TrainingRun::CheckReplicas() {
+  const int64_t every_steps = session_.config.check_replicas_every_steps;
+  if (InjectedErrno("train.weight_flip", state_.step) != 0) {  // a bit that memory lost
+    float& weight = *session_.storage.parameters_P.data_ptr<float>();
+    weight = std::bit_cast<float>(std::bit_cast<uint32_t>(weight) ^ 1u);
+  }
+  if (session_.world.world_size() == 1 || every_steps == 0) return;
+  if (state_.step % every_steps == 0) CheckWeightsOverRanks(session_);
+}
+
 void TrainingRun::CountNonfinite(bool finite) {
   if (finite) {
     state_.nonfinite_in_a_row = 0;
@@ -144,6 +156,7 @@ void TrainingRun::CountNonfinite(bool finite) {
 
 void TrainingRun::AtBoundary() {
   const CheckpointConfig& checkpoint = session_.config.checkpoint;
+  CheckReplicas();
   finished_ = AtLastStep();
   const int64_t best_before = state_.best_step;
   // With a signal pending there may be little time: save now, the resumed run owes the validation.

@@ -233,6 +233,21 @@ TEST_F(TrainingRunTest, NonFiniteOnOneRankIsSkippedByAllAlike) {
   }
 }
 
+TEST_F(TrainingRunTest, AWeightThatDiffersOnOneRankEndsTheRun) {
+  TrainConfig config = Config();
+  config.check_replicas_every_steps = 4;
+  SetFaults("train.weight_flip@6:2=errno:5");
+  const std::string message = MessageOf(ErrorKind::kInternal, [&] { Train(config, 3); });
+  EXPECT_THAT(message, HasSubstr("the hash of all weights at step 8"));
+  EXPECT_THAT(message, testing::AllOf(HasSubstr("rank 0 has"), HasSubstr("rank 2 has")));
+  EXPECT_THAT(ListCheckpoints(config.output), testing::IsEmpty()) << "nothing wrong is saved";
+  config.output = folder_ / "unchecked";
+  config.check_replicas_every_steps = 0;
+  SetFaults("train.weight_flip@6:2=errno:5");
+  EXPECT_THAT(MessageOf(ErrorKind::kInternal, [&] { Train(config, 3); }), HasSubstr("at step 20"))
+      << "off: noticed by the save";
+}
+
 TEST_F(TrainingRunTest, TooManyNonFiniteInARowEndTheRun) {
   TrainConfig config = Config();
   config.max_nonfinite_steps = 3;
