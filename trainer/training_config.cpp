@@ -65,6 +65,17 @@ void ScheduleConfig::VisitFields(FieldVisitor& v) {
           decay_ratio);
 }
 
+void ScheduleConfig::CheckSteps(int64_t total_steps) const {
+  if (kind != "warmup_stable_decay" || warmup_steps == 0) return;
+  const auto total = static_cast<double>(total_steps);
+  const double decay = decay_ratio * total;
+  if (static_cast<double>(warmup_steps) + decay <= total * (1 + 1e-9)) return;
+  Refuse("schedule.decay_ratio: " + std::to_string(decay_ratio) + " of " +
+         std::to_string(total_steps) +
+         " steps and schedule.warmup_steps: " + std::to_string(warmup_steps) +
+         " are together more than all steps. Make one of them smaller.");
+}
+
 void CheckpointConfig::VisitFields(FieldVisitor& v) {
   v.Visit(Unhashed("every_steps", "steps between checkpoints; 0 = only at the end", AtLeast(0)),
           every_steps);
@@ -151,6 +162,7 @@ void TrainConfig::Validate() const {
     Refuse("schedule.warmup_steps: " + std::to_string(schedule.warmup_steps) +
            " is more than max_steps: " + std::to_string(max_steps) + ".");
   }
+  if (max_steps > 0) schedule.CheckSteps(max_steps);
   if (schedule.kind == "warmup_stable_decay" && schedule.warmup_steps == 0 &&
       schedule.warmup_ratio + schedule.decay_ratio > 1) {
     Refuse("schedule.decay_ratio: " + std::to_string(schedule.decay_ratio) +

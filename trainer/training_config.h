@@ -38,6 +38,8 @@ struct ScheduleConfig {
   double min_ratio = 0;      // of the learning rate at the end
   double decay_ratio = 0.2;  // warmup_stable_decay: the share of steps that decays
   void VisitFields(FieldVisitor& v);
+  // Error(kUsage) where warm-up and decay do not fit into this many steps.
+  void CheckSteps(int64_t total_steps) const;
 };
 
 struct CheckpointConfig {

@@ -4,10 +4,12 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <set>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/log.h"
+#include "comm/device_cuda.h"
 #include "data_pipeline/tokenizer/tokenizer.h"
 #include "trainer/config_fingerprint.h"
 
@@ -106,6 +108,14 @@ void WarnAboutTemplates(const TrainingInputs& inputs) {
   }
 }
 
+std::string NamesOfCudaDevices() {
+  std::string names;
+  for (const CudaDevice& device : VisibleCudaDevices().devices) {
+    names += (names.empty() ? "" : ", ") + device.name;
+  }
+  return names;
+}
+
 std::string Mebibytes(int64_t bytes) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.0f MiB", static_cast<double>(bytes) / (1 << 20));
@@ -149,6 +159,8 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
       std::make_unique<EpochPlanner>(SizesOf(*inputs.train), config.batching,
                                      static_cast<uint64_t>(config.seed), world.world_size());
   inputs.total_steps = CountTotalSteps(config, *inputs.planner);
+  RunTogether(control, /*root_only=*/false,
+              [&] { config.schedule.CheckSteps(inputs.total_steps); });
   inputs.places = GatherPlaces(world);
   inputs.threads = config.threads > 0
                        ? config.threads
@@ -181,7 +193,20 @@ std::string RankTable(World& world, const TrainingInputs& inputs) {
       if (column + 1 < row.size()) table.append(width + 2 - row[column].size(), ' ');
     }
   }
-  return table;
+  if (world.device.is_cuda()) return table;
+  return table + UnusedDevicesNote(inputs.places, world.control->AllGather(NamesOfCudaDevices()));
+}
+
+std::string UnusedDevicesNote(const std::vector<RankPlace>& places,
+                              const std::vector<std::string>& devices) {
+  std::string note;
+  std::set<std::string> said;
+  for (size_t rank = 0; rank < devices.size(); ++rank) {
+    if (devices[rank].empty() || !said.insert(places[rank].host).second) continue;
+    note += "\nnot used: the GPUs of host " + places[rank].host + " (" + devices[rank] +
+            "); this version computes on CPUs only";
+  }
+  return note;
 }
 
 MemoryEstimate EstimateMemory(const ModelConfig& model, int64_t micro_batch_tokens) {

@@ -49,6 +49,11 @@ int64_t CountTotalSteps(const TrainConfig& config, const EpochPlanner& planner);
 // COLLECTIVE.
 std::string RankTable(World& world, const TrainingInputs& inputs);
 
+// What the table says below itself where ranks on CPUs see CUDA devices: a line for each host.
+// `devices` has each rank's names of them, "" for none.
+std::string UnusedDevicesNote(const std::vector<RankPlace>& places,
+                              const std::vector<std::string>& devices);
+
 // Estimated peak memory of one rank, with its terms; bytes. README.md compares it with what was
 // measured.
 struct MemoryEstimate {

@@ -52,6 +52,13 @@ TEST(TrainConfig, EveryRuleNamesItsKeys) {
          c.schedule.decay_ratio = 0.5;
        },
        "schedule.decay_ratio"},
+      {[](TrainConfig& c) {
+         c.schedule.kind = "warmup_stable_decay";
+         c.max_steps = 10;
+         c.schedule.warmup_steps = 6;
+         c.schedule.decay_ratio = 0.5;
+       },
+       "schedule.warmup_steps: 6 are together more"},
       {[](TrainConfig& c) { c.batching.global_batch.tokens = 100; }, "global_batch"},
   };
   for (const Case& c : cases) {
@@ -65,6 +72,18 @@ TEST(TrainConfig, EveryRuleNamesItsKeys) {
       EXPECT_THAT(error.what(), HasSubstr(c.says));
     }
   }
+}
+
+TEST(ScheduleConfig, WarmUpAndDecayMayFillAllSteps) {
+  ScheduleConfig schedule;
+  schedule.kind = "warmup_stable_decay";
+  schedule.decay_ratio = 0.1;
+  schedule.warmup_steps = 27;
+  EXPECT_NO_THROW(schedule.CheckSteps(30));
+  schedule.warmup_steps = 28;
+  EXPECT_THROW(schedule.CheckSteps(30), Error);
+  schedule.kind = "linear";
+  EXPECT_NO_THROW(schedule.CheckSteps(30)) << "decay_ratio means nothing here";
 }
 
 TEST(ConfigFingerprint, PathsAndThreadsDoNotCountWhatLearnsDoes) {

@@ -39,6 +39,25 @@ TEST_F(TrainingInputsTest, DryRunSaysWhatWouldRun) {
   EXPECT_FALSE(std::filesystem::exists(Config().output)) << "a dry run writes nothing";
 }
 
+TEST_F(TrainingInputsTest, StepsOfEpochsAreCheckedAgainstTheSchedule) {
+  TrainConfig config = Config();
+  config.max_steps = 0;  // one epoch has 10 steps
+  config.schedule.kind = "warmup_stable_decay";
+  config.schedule.warmup_steps = 6;
+  config.schedule.decay_ratio = 0.5;
+  EXPECT_THAT(Refusal(ErrorKind::kUsage, 2, 0, config, config),
+              AllOf(HasSubstr("of 10 steps"), HasSubstr("schedule.warmup_steps: 6")));
+}
+
+TEST(UnusedDevicesNote, OneLineForEachHostThatHasSome) {
+  const std::vector<RankPlace> places = {
+      {"a", "0", 1}, {"a", "1", 1}, {"b", "0", 1}, {"c", "0", 1}};
+  EXPECT_EQ(UnusedDevicesNote(places, {"", "", "", ""}), "");
+  EXPECT_EQ(UnusedDevicesNote(places, {"H100", "H100", "", "H200, H200"}),
+            "\nnot used: the GPUs of host a (H100); this version computes on CPUs only"
+            "\nnot used: the GPUs of host c (H200, H200); this version computes on CPUs only");
+}
+
 TEST_F(TrainingInputsTest, AFileThatOneRankCannotOpenEndsAll) {
   TrainConfig other = Config();
   other.data = folder_ / "missing.h5";
