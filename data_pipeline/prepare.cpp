@@ -17,6 +17,7 @@
 #include "data_pipeline/prepare_config.h"
 #include "data_pipeline/prepare_example.h"
 #include "data_pipeline/split.h"
+#include "data_pipeline/template/unicode.h"
 #include "data_pipeline/token_dataset.h"
 #include "data_pipeline/token_dataset_index.h"
 
@@ -185,6 +186,18 @@ void WarnAboutEnds(const PrepareConfig& config, const Tools& tools, const Split&
                      (eos.empty() ? "" : " (" + eos + ")"));
 }
 
+// The dataset names its sources in JSON, which has no other text than UTF-8.
+void CheckFileNames(const TaskConfig& task) {
+  for (const auto& [split, file] : task.splits) {
+    const size_t invalid = unicode::FindInvalidUtf8(file.path);
+    if (invalid == std::string::npos) continue;
+    throw Error(ErrorKind::kUsage, "task.splits." + split + ".path: '" + file.path + "': byte " +
+                                       std::to_string(invalid) +
+                                       " is not UTF-8; rename the file, its name goes into the "
+                                       "dataset");
+  }
+}
+
 // "split/file name", so that the folder the data lay in changes nothing.
 std::map<std::string, std::string> HashSources(const std::vector<Split>& splits) {
   std::map<std::string, std::string> hashes;
@@ -274,6 +287,7 @@ std::string Marked(const TokenExample& example, const Tokenizer& tokenizer) {
 
 PrepareReport RunPrepare(const PrepareConfig& config) {
   config.Validate();
+  CheckFileNames(config.task);
   const Tools tools(config);
   CreateFolders(config.output);
   PrepareReport report;
@@ -301,6 +315,7 @@ PrepareReport RunPrepare(const PrepareConfig& config) {
 
 std::string DryRunPrepare(const PrepareConfig& config) {
   config.Validate();
+  CheckFileNames(config.task);
   const Tools tools(config);
   std::string text = "tokenizer " + config.tokenizer + ": vocabulary " +
                      FormatCount(tools.tokenizer->vocab_size()) + ", fingerprint " +

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "comm/base/error.h"
+#include "data_pipeline/template/unicode.h"
 #include "launch/config_section.h"
 #include "launch/yaml_document.h"
 
@@ -134,6 +135,13 @@ class Setter {
 
 void ApplySet(const std::string& option, const FieldSchema& schema, const ConfigNode& defaults,
               ConfigNode& tree) {
+  const size_t invalid = unicode::FindInvalidUtf8(option);
+  if (invalid != std::string_view::npos) {
+    throw Error(ErrorKind::kUsage, "--set " + option.substr(0, option.find('=')) + ": byte " +
+                                       std::to_string(invalid) +
+                                       " is not UTF-8 text; rename the file, or type it in a UTF-8 "
+                                       "terminal");
+  }
   Setter setter(option);
   setter.Apply(schema, &defaults, tree, 0, "");
 }

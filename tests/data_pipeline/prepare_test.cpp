@@ -333,6 +333,15 @@ TEST_F(PrepareTest, InvalidUtf8IsFound) {
               AllOf(HasSubstr("train.jsonl"), HasSubstr("line 2"), HasSubstr("UTF-8")));
 }
 
+TEST_F(PrepareTest, AFileNameThatIsNotUtf8IsFoundBeforeAnythingIsDone) {
+  RawData("tr\xe4in", "{\"question\":\"x\",\"answer\":\"y\"}\n");
+  config_.task.splits = {{"train", config_.task.splits.begin()->second}};
+  const auto says = AllOf(HasSubstr("task.splits.train.path"), HasSubstr("is not UTF-8"));
+  EXPECT_THAT(Failure(ErrorKind::kUsage), says);
+  EXPECT_THAT(MessageOf(ErrorKind::kUsage, [&] { DryRunPrepare(config_); }), says);
+  EXPECT_FALSE(std::filesystem::exists(config_.output));
+}
+
 TEST_F(PrepareTest, EmptySplitsAreErrors) {
   Data("train", {{"a", "b"}});
   RawData("dev", "");

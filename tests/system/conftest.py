@@ -38,7 +38,7 @@ def environment():
 
 def execute(command, timeout, cwd, env=None):
     done = subprocess.run(
-        [str(part) for part in command],
+        [part if isinstance(part, bytes) else str(part) for part in command],
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -57,6 +57,11 @@ def test_help_promises_only_what_there_is():
     assert "70 internal error" in text
 
 
+def test_set_that_is_not_utf8(tmp_path):
+    result = run("prepare", b"--set", b"task.splits.train.path=tr\xe4in.jsonl")
+    expect_error(result, 64, "--set task.splits.train.path", "not UTF-8")
+
+
 def test_version():
     result = run("--version")
     assert (result.code, result.out.split()[0]) == (0, "breakeven")
