@@ -128,6 +128,11 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
           log_every_steps);
   v.Visit({"max_nonfinite_steps", "skipped steps in a row after which the run ends", AtLeast(1)},
           max_nonfinite_steps);
+  v.Visit(Unhashed("check_replicas_every_steps",
+                   "steps between comparisons of the weights' hash over ranks; 0 = only at the "
+                   "start and at every save",
+                   AtLeast(0)),
+          check_replicas_every_steps);
   v.Visit(
       Unhashed("threads", "threads per rank; 0 = its CPUs divided among the ranks that share them",
                AtLeast(0)),
@@ -139,11 +144,6 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
 void TrainConfig::Validate() const {
   model.Validate();
   batching.Validate();
-  v.Visit(Unhashed("check_replicas_every_steps",
-                   "steps between comparisons of the weights' hash over ranks; 0 = only at the "
-                   "start and at every save",
-                   AtLeast(0)),
-          check_replicas_every_steps);
   if (data.empty()) Refuse("data: empty. Give the train dataset that `breakeven prepare` wrote.");
   if (output.empty()) Refuse("output: empty. Give the folder that the run shall write.");
   if (resume.empty()) Refuse("resume: empty. Allowed: auto, none, or a checkpoint folder.");
