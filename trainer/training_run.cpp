@@ -249,16 +249,32 @@ EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
   return RunEvaluation(eval, world);
 }
 
+EvalSummary ScorePromptsAfter(const TrainSummary& summary, const TrainConfig& config,
+                              World& world) {
+  try {
+    return ScorePrompts(config, world);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kSavedRequeue) throw;
+    throw Error(
+        error.kind(),
+        "the training is done and saved in " + summary.last_checkpoint + "; " + error.what(),
+        error.on_all_ranks());
+  }
+}
+
 }  // namespace
 
 TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_view resolved_yaml) {
+  const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
   TrainSummary summary;
   {
     TrainingRun run(config, world, resolved_yaml);
     summary = run.Run();
   }  // weights, gradients and moments are gone before the models to score come
-  if (config.prompt_eval.has_value()) summary.prompt_eval = ScorePrompts(config, world);
+  if (config.prompt_eval.has_value()) {
+    summary.prompt_eval = ScorePromptsAfter(summary, config, world);
+  }
   return summary;
 }
 

@@ -83,11 +83,11 @@ def test_killed_and_resumed_is_bit_equal(prepared, whole, tmp_path, fault, newes
 
 
 class Job:
-    """A running job whose rank 0 has stopped itself (SIGSTOP) before step 5."""
+    """A running job whose rank 0 has stopped itself (SIGSTOP), a training before step 5."""
 
-    def __init__(self, tiny, output, ranks=2):
-        env = {**environment(), "BREAKEVEN_FAULT": "train.step@5:0=stop"}
-        command = [*mpirun(ranks), FAULTY, *arguments(tiny, output)]
+    def __init__(self, tiny, output, ranks=2, command=None, fault="train.step@5:0=stop"):
+        env = {**environment(), "BREAKEVEN_FAULT": fault}
+        command = [*mpirun(ranks), FAULTY, *(command or arguments(tiny, output))]
         self.process = subprocess.Popen(
             [str(part) for part in command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -115,7 +115,7 @@ class Job:
                     return pid
             assert self.process.poll() is None, self.process.communicate()[1]
             time.sleep(0.02)
-        raise AssertionError("rank 0 did not reach step 5")
+        raise AssertionError("rank 0 did not reach its fault point")
 
     def finish(self):
         os.kill(self.stopped, signal.SIGCONT)
@@ -150,6 +150,20 @@ def test_usr1_to_mpirun_reaches_the_ranks(prepared, whole, tmp_path):
     assert code == 75, err
     assert train(prepared, output).code == 0
     expect_the_same_end(output, whole)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_signal_while_prompts_are_scored(prepared, tmp_path, name):
+    """To one rank of two, behind its first batch; the other learns of it where the scores meet."""
+    command = ["eval", prepared.eval, "--set", f"output={tmp_path}/eval", "--set", "batch_tokens=100"]
+    job = Job(prepared, None, command=command, fault="eval.stop_signal@2:0=stop")
+    os.kill(job.stopped, getattr(signal, name))
+    code, err = job.finish()
+    assert code == 75, err
+    assert err.count("error:") == 1 and f"stopped by {name} while prompts were scored" in err, err
+    assert not (tmp_path / "eval" / "records.jsonl").exists()
+    assert run(*command, ranks=2).code == 0
+    assert (tmp_path / "eval" / "records.jsonl").exists()
 
 
 def test_a_second_run_in_the_folder_is_refused_by_name(prepared, tmp_path):

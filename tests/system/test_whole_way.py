@@ -40,6 +40,21 @@ prompt_eval:
         assert json.loads(line)["format"] == 1
 
 
+def test_a_signal_while_prompts_are_scored_asks_for_a_requeue(own):
+    extra = "prompt_eval: {task: task.yaml, prompts: variants.yaml, split: dev}\n"
+    path = own.write("whole.yaml", own.train.read_text() + extra)
+    fault = {"BREAKEVEN_FAULT": "eval.stop_signal@1:1=errno:4"}
+    result = run("train", path, ranks=2, env=fault, program=BUILD / "breakeven_faulty")
+    assert result.code == 75, result.err
+    assert len(result.messages()) == 1, result.err
+    for part in ("the training is done and saved in", "step_000006", "while prompts were scored"):
+        assert part in result.err, result.err
+    assert not (own / "run" / "eval" / "records.jsonl").exists()
+    again = run("train", path, ranks=2)
+    assert again.code == 0, again.err
+    assert (own / "run" / "eval" / "records.jsonl").exists()
+
+
 def test_stdout_is_results_only(prepared, tmp_path):
     result = run("train", prepared.train, "--json", "--set", f"output={tmp_path}/r", ranks=2)
     assert result.code == 0, result.err

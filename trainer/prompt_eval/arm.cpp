@@ -1,9 +1,11 @@
 #include "trainer/prompt_eval/arm.h"
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "comm/base/error.h"
+#include "comm/base/fault_point.h"
 #include "comm/base/hash.h"
 #include "comm/base/progress.h"
 #include "trainer/prompt_eval/generator.h"
@@ -11,6 +13,7 @@
 #include "trainer/prompt_eval/records.h"
 #include "trainer/prompt_eval/scorer.h"
 #include "trainer/prompt_eval/shots.h"
+#include "trainer/stop_signals.h"
 
 namespace breakeven {
 namespace {
@@ -35,9 +38,22 @@ std::vector<std::string> StopTexts(const EvalConfig& config, const PromptConfig&
   return {variant.fewshot_delimiter};
 }
 
+// Asked between batches by each rank for itself: no message, so the others learn of it when they
+// have done their own.
+void EndIfSignalled(const StopSignals& signals) {
+  if (!signals.requested() && InjectedErrno("eval.stop_signal", kCallNumber) == 0) return;
+  const std::string name = signals.name();
+  throw Error(ErrorKind::kSavedRequeue,
+              "stopped by " + (name.empty() ? std::string("a signal") : name) +
+                  " while prompts were scored; no score was written. Run the same command to score "
+                  "them from the beginning.");
+}
+
+using OnBatch = std::function<void(int64_t)>;
+
 std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConfig& variant,
                                       const ArmRequests& requests, LoadedModel& model, World& world,
-                                      Progress& progress, ArmSummary& summary) {
+                                      const OnBatch& on_batch, ArmSummary& summary) {
   GenerateOptions options;
   options.max_new_tokens = config.task.max_gen_toks;
   options.until = StopTexts(config, variant);
@@ -47,9 +63,8 @@ std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConf
   for (const DocumentRequests& document : requests.documents) {
     prompts.push_back(document.requests.front().tokens);
   }
-  const GenerateResult result =
-      GenerateTexts(*model.model, *model.tokenizer, *world.control, prompts, options,
-                    config.batch_tokens, [&](int64_t n) { progress.Add(n); });
+  const GenerateResult result = GenerateTexts(*model.model, *model.tokenizer, *world.control,
+                                              prompts, options, config.batch_tokens, on_batch);
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
   std::vector<DocumentOutcome> outcomes;
@@ -61,11 +76,10 @@ std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConf
 }
 
 std::vector<DocumentOutcome> Score(const EvalConfig& config, const ArmRequests& requests,
-                                   LoadedModel& model, World& world, Progress& progress,
+                                   LoadedModel& model, World& world, const OnBatch& on_batch,
                                    ArmSummary& summary) {
-  const ScoreResult result =
-      LogLikelihood(*model.model, *world.control, requests.documents, config.batch_tokens,
-                    [&](int64_t n) { progress.Add(n); });
+  const ScoreResult result = LogLikelihood(*model.model, *world.control, requests.documents,
+                                           config.batch_tokens, on_batch);
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
   const std::vector<std::string> metrics = EvalMetrics(config.task);
@@ -192,7 +206,9 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   ArmResult result;
   ArmRequests requests;
   const auto begin = std::chrono::steady_clock::now();
+  const StopSignals signals;
   RunTogether(*world.control, /*root_only=*/false, [&] {
+    EndIfSignalled(signals);
     requests = BuildArmRequests(config, variant, data, split, model);
     result.hash = ArmHash(config, variant, data, model, requests.template_hash);
   });
@@ -206,9 +222,13 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   // The bar shows this rank's part; ranks have about the same.
   Progress progress(model.name + "/" + variant.name, summary.num_documents / world.world_size(),
                     {.enabled = world.is_root()});
+  const OnBatch on_batch = [&](int64_t n) {
+    progress.Add(n);
+    EndIfSignalled(signals);
+  };
   std::vector<DocumentOutcome> outcomes =
-      IsGeneration(config) ? Generate(config, variant, requests, model, world, progress, summary)
-                           : Score(config, requests, model, world, progress, summary);
+      IsGeneration(config) ? Generate(config, variant, requests, model, world, on_batch, summary)
+                           : Score(config, requests, model, world, on_batch, summary);
   progress.Finish();
   summary.metrics = AggregateMetrics(EvalMetrics(config.task), requests.documents, outcomes);
   result.records = Records(config, data.at(split), model, summary, requests, outcomes);

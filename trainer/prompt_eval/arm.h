@@ -39,7 +39,8 @@ struct ArmResult {
   std::string records;  // lines, in order of the documents
   std::string hash;     // ArmHash
 };
-// COLLECTIVE. The same on every rank.
+// COLLECTIVE. The same on every rank. A rank that was signalled leaves its remaining batches out; all
+// throw Error(kSavedRequeue) where the scores are brought together.
 ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
                    const std::string& split, LoadedModel& model, World& world);
 

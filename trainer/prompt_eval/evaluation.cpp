@@ -14,6 +14,7 @@
 #include "trainer/prompt_eval/arm.h"
 #include "trainer/prompt_eval/choice.h"
 #include "trainer/prompt_eval/ledger.h"
+#include "trainer/stop_signals.h"
 
 namespace breakeven {
 namespace {
@@ -150,6 +151,7 @@ class Evaluation {
     });
   }
 
+  const StopSignals signals_;  // ScoreArm looks for them
   const EvalConfig& config_;
   World& world_;
   const std::vector<PromptConfig> variants_;

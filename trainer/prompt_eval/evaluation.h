@@ -49,7 +49,8 @@ struct EvalSummary {
 // COLLECTIVE. Writes records.jsonl, summary.json and table.md to config.output, each
 // appearing whole or not at all. Records and scores are bit-equal for any number of ranks with the
 // same threads per rank. With a sealed split, ledger.jsonl there and <data file>.ledger.jsonl are
-// written before it is scored.
+// written before it is scored. SIGTERM, SIGINT and SIGUSR1 end it between two batches with
+// Error(kSavedRequeue) on all ranks; nothing of it is kept.
 EvalSummary RunEvaluation(const EvalConfig& config, World& world);
 // COLLECTIVE. Reads data, models' configs and tokenizers, builds every request, writes nothing;
 // text for people.

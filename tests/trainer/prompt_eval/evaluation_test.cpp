@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,7 +12,9 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/fault_injection.h"
 #include "tests/support/tiny_model.h"
+#include "trainer/stop_signals.h"
 
 namespace breakeven {
 namespace {
@@ -218,6 +221,38 @@ TEST_F(EvaluationTest, BadInputEndsWithOneClearMessageAndNoRecords) {
   config_.models.clear();
   EXPECT_THAT(ErrorOfRun(), HasSubstr("models: none given"));
   EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
+}
+
+TEST_F(EvaluationTest, ASignalToOneRankEndsAllWithAskingForARequeue) {
+  for (const char* output_type : {"multiple_choice", "generate_until"}) {
+    for (const int world_size : {1, 3}) {
+      config_.task.output_type = output_type;
+      if (config_.task.output_type != "multiple_choice") config_.task.doc_to_choice.clear();
+      config_.task.max_gen_toks = 5;
+      // Each rank has asked once before the first batch, so this is behind one of the last rank's.
+      SetFaults("eval.stop_signal@" + std::to_string(world_size) +
+                "+:" + std::to_string(world_size - 1) + "=errno:4");
+      std::vector<ErrorKind> kinds(static_cast<size_t>(world_size), ErrorKind::kUsage);
+      RunThreadWorld(world_size, [&](World& world) {
+        try {
+          RunEvaluation(config_, world);
+        } catch (const Error& error) {
+          kinds[static_cast<size_t>(world.rank())] = error.kind();
+          EXPECT_TRUE(error.on_all_ranks());
+          EXPECT_THAT(error.what(), HasSubstr("while prompts were scored"));
+        }
+      });
+      SetFaults("");
+      EXPECT_THAT(kinds, ::testing::Each(ErrorKind::kSavedRequeue)) << world_size << " ranks";
+      EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
+    }
+  }
+}
+
+TEST_F(EvaluationTest, ARealSignalIsTheSame) {
+  const StopSignals signals;  // as in train: the evaluation's own are not the first
+  ::raise(SIGUSR1);
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("stopped by SIGUSR1 while prompts were scored"));
 }
 
 TEST_F(EvaluationTest, ADryRunWritesNothing) {
