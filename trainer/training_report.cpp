@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <list>
 #include <span>
+#include <vector>
 
 #include "comm/base/log.h"
 #include "trainer/checkpoint/run_folder.h"
@@ -148,6 +150,25 @@ TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved
                   {"skipped_steps", summary.skipped_steps},
                   {"best_validation_loss", summary.best_validation_loss}});
   return summary;
+}
+
+void LogPromptEval(const TrainConfig& config, int64_t step, const EvalSummary& summary) {
+  MetricsLog log(config.output + "/metrics.jsonl", step);
+  for (const ArmSummary& arm : summary.arms) {
+    std::vector<MetricsLog::Field> fields = {{"task", summary.task},
+                                             {"model", arm.model},
+                                             {"variant", arm.variant},
+                                             {"split", arm.split},
+                                             {"n", arm.num_documents}};
+    std::list<std::string> names;  // fields only point to their names
+    for (const auto& [name, metric] : arm.metrics) {
+      fields.emplace_back(name, metric.value);
+      fields.emplace_back(names.emplace_back(name + "_standard_error"), metric.standard_error);
+    }
+    fields.emplace_back("tokens", arm.tokens);
+    fields.emplace_back("seconds", arm.seconds);
+    log.Event("prompt_eval", step, fields);
+  }
 }
 
 }  // namespace breakeven

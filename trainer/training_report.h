@@ -54,6 +54,10 @@ class TrainingReport {
   double line_seconds_ = 0;
 };
 
+// Appends what was scored after training to metrics.jsonl, a "prompt_eval" event for each arm. On
+// rank 0 only, when the run's report is gone. An evaluation that is run again adds its lines again.
+void LogPromptEval(const TrainConfig& config, int64_t step, const EvalSummary& summary);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_TRAINING_REPORT_H_

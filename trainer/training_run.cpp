@@ -274,6 +274,8 @@ TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_vi
   }  // weights, gradients and moments are gone before the models to score come
   if (config.prompt_eval.has_value()) {
     summary.prompt_eval = ScorePromptsAfter(summary, config, world);
+    RunTogether(*world.control, /*root_only=*/true,
+                [&] { LogPromptEval(config, summary.steps, *summary.prompt_eval); });
   }
   return summary;
 }

@@ -36,6 +36,13 @@ prompt_eval:
     table = (own / "run" / "eval" / "table.md").read_text()
     assert "plain" in table and "±" in table
     assert (own / "run" / "config.yaml").read_text() == run("train", path, "--print-config").out
+    events = [json.loads(line) for line in (own / "run" / "metrics.jsonl").read_text().splitlines()]
+    scored = [event for event in events if event["event"] == "prompt_eval"]
+    assert [(e["model"], e["variant"], e["split"], e["n"], e["acc"], e["acc_standard_error"]) for e in scored] == [
+        (a["model"], a["variant"], a["split"], a["n"], a["metrics"]["acc"]["value"], a["metrics"]["acc"]["standard_error"])
+        for a in arms
+    ]
+    assert {event["step"] for event in scored} == {6} and events[-1]["event"] == "prompt_eval"
     for line in (own / "run" / "eval" / "records.jsonl").read_text().splitlines():
         assert json.loads(line)["format"] == 1
 
