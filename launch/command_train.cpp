@@ -74,11 +74,23 @@ std::string SummaryText(const TrainSummary& summary) {
   return text;
 }
 
+// Run folders and `latest` become the checkpoint that they stand for, so that config.yaml names it.
+void ResolvePaths(TrainConfig& config) {
+  config.model.path = ResolveModelPath(config.model.path);
+  config.model.tokenizer = ResolveModelPath(config.model.tokenizer);
+  if (config.resume != "auto" && config.resume != "none") {
+    config.resume = ResolveModelPath(config.resume);
+  }
+  if (!config.prompt_eval.has_value()) return;
+  for (auto& [name, path] : config.prompt_eval->models) path = ResolveModelPath(path);
+}
+
 }  // namespace
 
 void RunTrainCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<TrainConfig>(options, world)) return;
-  const TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
+  TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
+  RunTogether(*world.control, /*root_only=*/false, [&] { ResolvePaths(config); });
   if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
   const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));

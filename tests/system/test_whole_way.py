@@ -62,6 +62,23 @@ def test_a_signal_while_prompts_are_scored_asks_for_a_requeue(own):
     assert (own / "run" / "eval" / "records.jsonl").exists()
 
 
+def test_run_folders_and_latest_stand_for_their_checkpoint(own):
+    assert run("train", own.train).code == 0
+    first = own / "run"
+    base = own.train.read_text().replace(f"output: {first}", f"output: {own.folder}/second")
+    source = f"model: {{config: {own.folder}/scratch/config.json, tokenizer: {own.folder}/scratch}}"
+    extra = f"prompt_eval: {{task: task.yaml, prompts: variants.yaml, models: {{former: {first}}}}}\n"
+    path = own.write("second.yaml", base.replace(source, f"model: {{path: {first}, tokenizer: {first}/checkpoints/latest}}") + extra)
+    result = run("train", path, "--json")
+    assert result.code == 0, result.err
+    assert {"former", "base"} <= {arm["model"] for arm in result.json()["prompt_eval"]["arms"]}
+    assert f"path: {first}/checkpoints/step_000006" in (own / "second" / "config.yaml").read_text().replace("'", "").replace('"', "")
+    third = ["--set", f"output={own.folder}/third", "--set", f"resume={first}/checkpoints/latest", "--set", "max_steps=8"]
+    result = run("train", own.train, *third)
+    assert result.code == 0, result.err
+    assert f"going on from {first}/checkpoints/step_000006 at step 6 of 8" in result.err, result.err
+
+
 def test_stdout_is_results_only(prepared, tmp_path):
     result = run("train", prepared.train, "--json", "--set", f"output={tmp_path}/r", ranks=2)
     assert result.code == 0, result.err
