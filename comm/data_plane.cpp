@@ -31,7 +31,8 @@ SharedMemorySetup MakeSetup(const NodeMap& nodes, int rank, const CommConfig& co
   };
   if (nodes.num_nodes() > 1) {
     const int place = nodes.PlaceOf(rank);
-    setup.across = MakeMpiCommunicatorOf(place < nodes.SmallestNode() ? place : -1);
+    setup.across = MakeMpiCommunicatorOf(place < nodes.SmallestNode() ? place : -1,
+                                         nodes.node_of[static_cast<size_t>(rank)]);
     setup.flat = MakeMpiCommunicator();
   }
   return setup;
