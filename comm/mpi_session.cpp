@@ -76,11 +76,23 @@ MpiSession::~MpiSession() {
   if (!finalized && NumOpenMpiCommunicators() == 0) MPI_Finalize();
 }
 
-World MpiSession::MakeWorld() {
+World MpiSession::MakeWorld(const WorldOptions& options) {
   World world;
   world.control = MakeMpiControl();
-  world.data = MakeMpiCommunicator();
   world.local_rank = world.control->local_rank();
+  try {
+    if (options.device.choice != DeviceChoice::kCpu) PreferPciOrder();
+    world.device = BindDevice(*world.control, options.device);
+  } catch (const Error& error) {
+    if (error.on_all_ranks()) world.control->Close();  // so that the job can end in order
+    throw;
+  }
+  const auto end_job = [](std::string_view) {
+    AbortJob(static_cast<int>(ErrorKind::kCommunication), "");
+  };
+  world.data = world.device.is_cuda()
+                   ? MakeNcclCommunicator(MakeMpiControl(), world.device, options.nccl, end_job)
+                   : MakeMpiCommunicator();
   return world;
 }
 

@@ -9,8 +9,17 @@
 #include "comm/communicator.h"
 #include "comm/control.h"
 #include "comm/device.h"
+#include "comm/device_binding.h"
+#include "comm/nccl_communicator.h"
 
 namespace breakeven {
+
+// What MakeWorld may choose from.
+struct WorldOptions {
+  DeviceOptions
+      device;  // {.choice = DeviceChoice::kCpu}: the host's memory, whatever the machine has
+  NcclOptions nccl;
+};
 
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
@@ -34,7 +43,8 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
-  World MakeWorld();  // COLLECTIVE. Data plane: the mpi_ back end
+  // COLLECTIVE. Data plane: nccl_ where ranks are bound to GPUs, else mpi_. Errors: those of BindDevice.
+  World MakeWorld(const WorldOptions& options = {});
 };
 
 // World size 1 without MPI, for commands that do not start it and for tests.

@@ -1,0 +1,137 @@
+// Ranks as threads, each on a device of the double, with the nccl_ back end between them.
+#ifndef BREAKEVEN_TESTS_NCCL_NCCL_WORLD_H_
+#define BREAKEVEN_TESTS_NCCL_NCCL_WORLD_H_
+
+#include <cuda_runtime_api.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "comm/base/error.h"
+#include "comm/nccl_communicator.h"
+#include "comm/thread_control.h"
+#include "comm/thread_hub.h"
+#include "comm/world.h"
+#include "tests/support/cuda_double/cuda_double.h"
+
+namespace breakeven {
+
+// Patience that a healthy run never needs, and a watch that looks often.
+inline NcclOptions PatientOptions() {
+  return {.init_timeout_seconds = 60,
+          .collective_timeout_seconds = 60,
+          .close_timeout_seconds = 60,
+          .abort_timeout_seconds = 30,
+          .watch_interval_seconds = 0.002};
+}
+
+inline NcclOptions ShortOptions() {
+  NcclOptions options = PatientOptions();
+  options.init_timeout_seconds = 0.3;
+  options.collective_timeout_seconds = 0.3;
+  options.close_timeout_seconds = 0.3;
+  return options;
+}
+
+// As RunThreadWorld. Rank r is on device r unless `device_of` says otherwise. What ranks hand to end_job is kept in
+// `ended`, if given.
+inline void RunNcclWorld(
+    int size, const NcclOptions& options, const std::function<void(World&)>& body,
+    const std::function<int(int)>& device_of = [](int rank) { return rank; },
+    std::vector<std::string>* ended = nullptr) {
+  const auto hub = std::make_shared<ThreadHub>(size);
+  std::mutex mutex;
+  RunThreadWorld(size, [&](World& outer) {
+    World world;
+    world.control = std::move(outer.control);
+    world.local_rank = world.control->local_rank();
+    const int rank = world.rank();
+    world.device = Device{device_of(rank)};
+    try {
+      world.data = MakeNcclCommunicator(MakeThreadControl(hub, rank), world.device, options,
+                                        [&](std::string_view reason) {
+                                          const std::lock_guard lock(mutex);
+                                          if (ended != nullptr) ended->emplace_back(reason);
+                                        });
+      body(world);
+    } catch (const std::exception& error) {
+      hub->Poison("rank " + std::to_string(rank) + " failed: " + error.what());
+      throw;
+    }
+    hub->Poison("rank " + std::to_string(rank) + " has ended");
+  });
+}
+
+// How each rank ended: "" or "<exit code> <message>".
+inline std::vector<std::string> Endings(
+    int size, const NcclOptions& options, const std::function<void(World&)>& body,
+    const std::function<int(int)>& device_of = [](int rank) { return rank; }) {
+  std::vector<std::string> endings(static_cast<size_t>(size), "never began");
+  std::atomic<int> next{0};
+  try {
+    RunNcclWorld(
+        size, options,
+        [&](World& world) {
+          std::string& mine = endings[static_cast<size_t>(world.rank())];
+          try {
+            body(world);
+            mine = "";
+          } catch (const Error& error) {
+            mine = std::to_string(error.exit_code()) + ' ' + error.what();
+            throw;
+          }
+        },
+        device_of);
+  } catch (const std::exception& error) {
+    // Of a rank that had no world yet; that of others is in its place.
+    for (std::string& ending : endings) {
+      if (ending == "never began") ending = std::string("no world: ") + error.what();
+    }
+  }
+  return endings;
+}
+
+// Queues a function on a stream, as a kernel would be.
+inline void Launch(Stream stream, std::function<void()> work) {
+  UseCudaDevice(stream.device);
+  auto* function = new std::function<void()>(std::move(work));
+  CheckCuda(cudaLaunchHostFunc(
+                static_cast<cudaStream_t>(stream.handle),
+                [](void* data) {
+                  const std::unique_ptr<std::function<void()>> owned(
+                      static_cast<std::function<void()>*>(data));
+                  (*owned)();
+                },
+                function),
+            "cudaLaunchHostFunc");
+}
+
+// Waits until `condition` holds; false after ten seconds.
+inline bool Eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 10000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+class NcclTest : public testing::Test {
+ protected:
+  void SetUp() override { cuda_double::Reset(5); }
+  void TearDown() override {
+    cuda_double::ReleaseHung();
+    EXPECT_THAT(cuda_double::Complaints(), testing::IsEmpty());
+  }
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TESTS_NCCL_NCCL_WORLD_H_
