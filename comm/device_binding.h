@@ -4,56 +4,51 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "comm/control.h"
 #include "comm/device.h"
-#include "comm/device_cuda.h"
 
 namespace breakeven {
 
 // kAuto: GPUs where every rank sees one, CPUs where none does.
 enum class DeviceChoice { kAuto, kCpu, kCuda };
+inline constexpr std::string_view kDeviceChoices[] = {"auto", "cpu", "cuda"};  // as in a config
+DeviceChoice ParseDeviceChoice(std::string_view name);                         // one of these
 
 struct DeviceOptions {
   DeviceChoice choice = DeviceChoice::kAuto;
-  bool allow_shared_gpu =
-      false;  // several ranks on one GPU: for trying things out, never for speed
+  // Several ranks on one GPU: for trying things out, never for speed.
+  bool allow_shared_gpu = false;
 };
 
 // What one rank knows of itself.
 struct RankDevices {
   std::string host;
   int node_rank = 0;
-  int local_rank = 0;
-  int local_size = 1;
-  std::optional<std::string> mask;  // CUDA_VISIBLE_DEVICES, if set
-  CudaDevices visible;
+  std::optional<std::string> mask;       // CUDA_VISIBLE_DEVICES, if set
+  std::vector<std::string> pci_bus_ids;  // of the devices that it sees, in their order
+  std::string reason;                    // why it sees none
 };
 
-// The device of this rank, from what it sees alone. One visible device is taken whatever the local rank: the scheduler has
-// masked the others (whether two ranks were given the same one, SharesDevices sees). Else it is the one numbered
-// by the local rank. Error kMachine, naming host, CUDA_VISIBLE_DEVICES and local rank, when there are none or fewer than
-// local ranks (unless they may be shared: then they are dealt in turn).
-Device ChooseDevice(const RankDevices& rank, bool allow_shared_gpu);
-
-// Whether all ranks go to GPUs (true) or all to CPUs. `visible` by rank. Error kMachine when kCuda is asked for and a rank
-// sees none, or kAuto meets ranks with and ranks without, naming one of each.
-bool AllUseCuda(DeviceChoice choice, const std::vector<std::string>& hosts,
-                const std::vector<CudaDevices>& visible);
-
-// Where each rank went, by rank.
-struct BoundDevice {
-  std::string host;
-  int node_rank = 0;
-  std::string pci_bus_id;
+struct DeviceAssignment {
+  std::vector<Device> devices;  // by rank, numbered as that rank sees them; all CPU or all CUDA
+  bool shared = false;          // two ranks have one GPU: only where it is allowed
 };
-// Whether two ranks of one node have the same device: an Error kMachine naming both, unless it is allowed.
-bool SharesDevices(const std::vector<BoundDevice>& ranks, bool allow_shared_gpu);
 
-// COLLECTIVE. All of the above for this process: looks at its devices, agrees with the other ranks, makes the chosen device
-// the calling thread's, and returns it; Device{} means CPU. Where GPUs are shared, tells NCCL to accept that. The errors
-// are the same on all ranks.
+// The device of every rank, from what all ranks know (by rank): the same answer, or error, everywhere.
+//
+// A rank takes the device numbered by its place among the ranks of its node that see the same devices. So it is the local
+// rank where nothing is masked, 0 where the scheduler gave each rank a device of its own, and right where it gave each
+// several. Errors, all kMachine, with host, rank, CUDA_VISIBLE_DEVICES and remedy: kCuda is asked for and a rank
+// sees none; kAuto, and some see one and some don't; more ranks than devices, or two ranks with one device (by PCI bus id
+// on one node), unless they may share.
+DeviceAssignment AssignDevices(const std::vector<RankDevices>& ranks, const DeviceOptions& options);
+
+// COLLECTIVE. The same for this process: looks at its devices, agrees with the other ranks, makes the chosen device the
+// calling thread's, and returns it; Device{} means CPU. Where GPUs are shared, tells NCCL to accept that. Errors, on all
+// ranks: as AssignDevices, and kMachine where a device does not answer.
 Device BindDevice(Control& control, const DeviceOptions& options);
 
 }  // namespace breakeven

@@ -3,6 +3,8 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 #include "comm/base/error.h"
 
@@ -54,6 +56,11 @@ CudaDevices VisibleCudaDevices() {
   }
   if (count == 0) found.reason = "the driver shows no device (see CUDA_VISIBLE_DEVICES)";
   return found;
+}
+
+bool HasCudaDriver() {
+  std::error_code ignored;
+  return std::filesystem::exists("/proc/driver/nvidia/version", ignored);
 }
 
 void PreferPciOrder() { ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", /*overwrite=*/0); }

@@ -25,6 +25,9 @@ struct CudaDevices {
 };
 CudaDevices VisibleCudaDevices();
 
+// Whether this machine has an NVIDIA driver loaded, usable by this process or not.
+bool HasCudaDriver();
+
 // Numbers devices as nvidia-smi does, unless the user said otherwise (CUDA_DEVICE_ORDER). Before the first CUDA call of
 // the process, and before it has threads that read the environment.
 void PreferPciOrder();

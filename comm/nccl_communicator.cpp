@@ -100,9 +100,14 @@ class NcclCommunicator final : public Communicator {
         launches_(device),
         place_(PlaceOf(*control_, device)),
         link_(place_, options.abort_timeout_seconds) {
-    CompareVersions();
     std::string id;
-    RunTogether(*control_, /*root_only=*/true, [&] { id = NcclLink::MakeId(); });
+    try {
+      CompareVersions();
+      RunTogether(*control_, /*root_only=*/true, [&] { id = NcclLink::MakeId(); });
+    } catch (const Error& error) {
+      if (error.on_all_ranks()) control_->Close();  // so that the job can end in order
+      throw;
+    }
     control_->Broadcast(id, 0);
     // A rank that fails alone throws alone: the others may wait inside NCCL for it, and nobody would answer a question
     // whether all are well.

@@ -71,6 +71,18 @@ void World::Close() {
   control->Close();
 }
 
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl) {
+  world.device = BindDevice(*world.control, options);
+  if (!world.device.is_cuda()) return;
+  Control* const control = world.control.get();  // outlives world.data
+  std::unique_ptr<Communicator> gpus =
+      MakeNcclCommunicator(control->Duplicate(), world.device, nccl, [control](std::string_view) {
+        control->Abort(static_cast<int>(ErrorKind::kCommunication), "");
+      });
+  world.data->Close();
+  world.data = std::move(gpus);
+}
+
 World MakeSingleWorld() { return MakeThreadWorld(Hubs(1), 0); }
 
 void RunThreadWorld(int world_size, const std::function<void(World&)>& body) {

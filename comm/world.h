@@ -14,13 +14,6 @@
 
 namespace breakeven {
 
-// What MakeWorld may choose from.
-struct WorldOptions {
-  DeviceOptions
-      device;  // {.choice = DeviceChoice::kCpu}: the host's memory, whatever the machine has
-  NcclOptions nccl;
-};
-
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
   std::unique_ptr<Control> control;
@@ -34,6 +27,11 @@ struct World {
   void Close();  // COLLECTIVE
 };
 
+// COLLECTIVE. Binds the ranks to GPUs as `options` asks (device_binding.h) and, where they are, puts the nccl_ back end in
+// the place of `world.data`, from which nothing is allocated yet. On CPUs the world stays as it is. Errors: of BindDevice,
+// and of MakeNcclCommunicator.
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl = {});
+
 // MPI_Init_thread(MPI_THREAD_MULTIPLE), checked, and MPI_Finalize when it goes away after World::Close. One per process.
 // Errors: kMachine when MPI grants less; kUsage when the launcher promised another world size (SLURM_NTASKS,
 // OMPI_COMM_WORLD_SIZE, PMI_SIZE) than MPI reports: N singletons.
@@ -43,8 +41,7 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
-  // COLLECTIVE. Data plane: nccl_ where ranks are bound to GPUs, else mpi_. Errors: those of BindDevice.
-  World MakeWorld(const WorldOptions& options = {});
+  World MakeWorld();  // COLLECTIVE. Data plane: the mpi_ back end
 };
 
 // World size 1 without MPI, for commands that do not start it and for tests.

@@ -53,8 +53,7 @@ Job::~Job() {
 void Job::Start(int* argc, char*** argv, bool use_mpi) {
   if (use_mpi) {
     session_ = std::make_unique<MpiSession>(argc, argv);
-    // The trainer computes on CPUs: a data plane that moves device memory only would not carry its gradients.
-    world_.emplace(session_->MakeWorld({.device = {.choice = DeviceChoice::kCpu}}));
+    world_.emplace(session_->MakeWorld());
   } else {
     world_.emplace(MakeSingleWorld());
   }

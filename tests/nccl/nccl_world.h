@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,9 +17,8 @@
 #include <vector>
 
 #include "comm/base/error.h"
+#include "comm/device_cuda.h"
 #include "comm/nccl_communicator.h"
-#include "comm/thread_control.h"
-#include "comm/thread_hub.h"
 #include "comm/world.h"
 #include "tests/support/cuda_double/cuda_double.h"
 
@@ -47,26 +47,15 @@ inline void RunNcclWorld(
     int size, const NcclOptions& options, const std::function<void(World&)>& body,
     const std::function<int(int)>& device_of = [](int rank) { return rank; },
     std::vector<std::string>* ended = nullptr) {
-  const auto hub = std::make_shared<ThreadHub>(size);
   std::mutex mutex;
-  RunThreadWorld(size, [&](World& outer) {
-    World world;
-    world.control = std::move(outer.control);
-    world.local_rank = world.control->local_rank();
-    const int rank = world.rank();
-    world.device = Device{device_of(rank)};
-    try {
-      world.data = MakeNcclCommunicator(MakeThreadControl(hub, rank), world.device, options,
-                                        [&](std::string_view reason) {
-                                          const std::lock_guard lock(mutex);
-                                          if (ended != nullptr) ended->emplace_back(reason);
-                                        });
-      body(world);
-    } catch (const std::exception& error) {
-      hub->Poison("rank " + std::to_string(rank) + " failed: " + error.what());
-      throw;
-    }
-    hub->Poison("rank " + std::to_string(rank) + " has ended");
+  RunThreadWorld(size, [&](World& world) {
+    world.device = Device{device_of(world.rank())};
+    world.data = MakeNcclCommunicator(world.control->Duplicate(), world.device, options,
+                                      [&](std::string_view reason) {
+                                        const std::lock_guard lock(mutex);
+                                        if (ended != nullptr) ended->emplace_back(reason);
+                                      });
+    body(world);
   });
 }
 
@@ -113,6 +102,44 @@ inline void Launch(Stream stream, std::function<void()> work) {
                 function),
             "cudaLaunchHostFunc");
 }
+
+// What stands still until it is opened, ten seconds at the most: a test that goes wrong ends.
+class Gate {
+ public:
+  void Open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  bool Pass() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return open_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = false;
+};
+
+// A stream of the test's own: what backward runs on.
+class ComputeStream {
+ public:
+  explicit ComputeStream(Device device) : stream_{nullptr, device} {
+    UseCudaDevice(device);
+    cudaStream_t handle = nullptr;
+    CheckCuda(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking), "cudaStreamCreate");
+    stream_.handle = handle;
+  }
+  ~ComputeStream() { cudaStreamDestroy(static_cast<cudaStream_t>(stream_.handle)); }
+  ComputeStream(const ComputeStream&) = delete;
+  ComputeStream& operator=(const ComputeStream&) = delete;
+  Stream get() const { return stream_; }
+  void Synchronize() { cudaStreamSynchronize(static_cast<cudaStream_t>(stream_.handle)); }
+
+ private:
+  Stream stream_;
+};
 
 // Waits until `condition` holds; false after ten seconds.
 inline bool Eventually(const std::function<bool()>& condition) {

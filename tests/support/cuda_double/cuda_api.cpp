@@ -171,8 +171,11 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned int, int priority) {
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned int flags, int priority) {
   ENTER("cudaStreamCreateWithPriority");
+  if (flags != cudaStreamNonBlocking) {
+    cuda_double::Complain("a stream was made that work on the default stream would wait for");
+  }
   auto* made = new CUstream_st;
   made->work = StreamWork::Make(cuda_double::CurrentDevice(), made, priority);
   cuda_double::CountAlive("stream", 1);

@@ -113,10 +113,11 @@ ncclResult_t Enqueue(ncclComm_t comm, cudaStream_t stream, size_t send_count, si
 extern "C" {
 
 ncclResult_t ncclGetVersion(int* version) {
-  const auto fault = EnterCall("ncclGetVersion", cuda_double::CurrentDevice());
+  const int device = cuda_double::CurrentDevice();
+  const auto fault = EnterCall("ncclGetVersion", device);
   if (Fails(fault)) return CodeOf(fault);
   const std::lock_guard lock(cuda_double::state().mutex);
-  *version = cuda_double::state().nccl_versions[static_cast<size_t>(cuda_double::CurrentDevice())];
+  *version = cuda_double::state().nccl_versions[static_cast<size_t>(device)];
   return ncclSuccess;
 }
 
