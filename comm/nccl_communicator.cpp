@@ -222,7 +222,7 @@ class NcclCommunicator final : public Communicator {
       versions = LoadedNccl();
       const NcclVersionVerdict verdict = JudgeNcclVersions(versions);
       if (verdict.fatal) throw Error(ErrorKind::kMachine, verdict.message);
-      if (!verdict.message.empty()) LogWarning(verdict.message);
+      if (!verdict.message.empty() && rank() == 0) LogWarning(verdict.message);
     });
     // Ranks with different versions do not even agree on what they send when they meet.
     CheckSameOnAllRanks(*control_, ErrorKind::kMachine, "the version of NCCL that is loaded",

@@ -3,9 +3,11 @@
 #include <nccl.h>
 
 #include <chrono>
+#include <ostream>
 #include <string>
 #include <vector>
 
+#include "comm/base/fault_injection.h"
 #include "comm/nccl_check.h"
 #include "tests/nccl/nccl_world.h"
 
@@ -51,6 +53,8 @@ struct CallCase {
   const char* kind;   // exit code
   const char* names;  // what the message has
 };
+
+void PrintTo(const CallCase& test, std::ostream* out) { *out << test.call; }
 
 class NcclCallFails : public NcclTest, public testing::WithParamInterface<CallCase> {};
 
@@ -136,7 +140,10 @@ TEST_F(NcclFailure, AnErrorThatShowsUpLaterIsFoundWithoutACall) {
     Memory memory = world.data->Allocate(64);
     const Buffer buffer{memory.data(), 16, DType::kFloat32, world.device};
     const ComputeStream compute(world.device);
+    Gate gate;  // first it is launched, then it fails
+    Launch(world.data->stream(), [&] { gate.Pass(); });
     world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
+    gate.Open();
     Wait(compute.get(), Record(world.data->stream()));
     Gate released;
     Launch(compute.get(), [&] { released.Open(); });
@@ -170,19 +177,48 @@ TEST_F(NcclFailure, AnInitErrorThatShowsUpLaterIsTheInits) {
 }
 
 TEST_F(NcclFailure, AbortHandsTheReasonOnAndStopsTheDevice) {
+  std::mutex mutex;
   std::vector<std::string> ended;
-  RunNcclWorld(
-      2, PatientOptions(),
-      [](World& world) {
-        Memory memory = world.data->Allocate(64);
-        const Buffer buffer{memory.data(), 16, DType::kFloat32, world.device};
-        // Only one rank comes.
-        if (world.rank() == 0) world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
-        std::thread([&] { world.data->Abort("no more"); }).join();
-        EXPECT_THROW(world.data->Barrier(), Error);
-      },
-      [](int rank) { return rank; }, &ended);
+  RunThreadWorld(2, [&](World& world) {
+    MoveToDouble(world, PatientOptions(), world.rank(), [&](std::string_view reason) {
+      const std::lock_guard lock(mutex);
+      ended.emplace_back(reason);
+    });
+    const ComputeStream compute(world.device);
+    Memory memory = world.data->Allocate(64);
+    const Buffer buffer{memory.data(), 16, DType::kFloat32, world.device};
+    world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
+    // To the second only one rank comes.
+    if (world.rank() == 0) world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
+    Wait(compute.get(), Record(world.data->stream()));
+    std::thread([&] { world.data->Abort("no more"); }).join();
+    compute.Synchronize();
+    EXPECT_THROW(world.data->Barrier(), Error);
+  });
   EXPECT_THAT(ended, testing::ElementsAre("no more", "no more"));
+}
+
+// The first collective connects the ranks, and the host waits for that.
+TEST_F(NcclFailure, AbortFromAnotherThreadFreesACallThatWaits) {
+  EXPECT_THAT(Endings(2, PatientOptions(),
+                      [](World& world) {
+                        Memory memory = world.data->Allocate(64);
+                        if (world.rank() == 1) return world.data->Abort("rank 1 has had enough");
+                        std::thread other([&] {
+                          EXPECT_TRUE(Eventually(
+                              [] { return cuda_double::NumCalls("ncclAllReduce") == 1; }));
+                          world.data->Abort("no more");
+                        });
+                        try {
+                          world.data->AllReduce({memory.data(), 16, DType::kFloat32, world.device},
+                                                ReduceOp::kSum, Stream{});
+                        } catch (...) {
+                          other.join();
+                          throw;
+                        }
+                        other.join();
+                      }),
+              testing::ElementsAre(HasSubstr("aborted: no more"), ""));
 }
 
 // ncclCommAbort itself has been seen to hang.

@@ -85,7 +85,8 @@ TEST_F(NcclOrder, EventsOrderGradientsBucketsAndTheOptimizer) {
     Launch(compute.get(), [&] { gate.Pass(); });  // every gradient is late
     for (int bucket = 0; bucket < kBuckets; ++bucket) {
       float* begin = gradients + bucket * kCount;
-      Launch(compute.get(), [begin, bucket] { std::fill_n(begin, kCount, bucket + 1.0f); });
+      Launch(compute.get(),
+             [begin, bucket] { std::fill_n(begin, kCount, static_cast<float>(bucket + 1)); });
       Wait(reduce, Record(compute.get()));
       world.data->AllReduce({begin, kCount, DType::kFloat32, world.device}, ReduceOp::kSum, reduce);
     }

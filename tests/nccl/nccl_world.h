@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "comm/base/error.h"
+#include "comm/base/log.h"
 #include "comm/device_cuda.h"
 #include "comm/nccl_communicator.h"
 #include "comm/world.h"
@@ -41,20 +42,20 @@ inline NcclOptions ShortOptions() {
   return options;
 }
 
-// As RunThreadWorld. Rank r is on device r unless `device_of` says otherwise. What ranks hand to end_job is kept in
-// `ended`, if given.
-inline void RunNcclWorld(
-    int size, const NcclOptions& options, const std::function<void(World&)>& body,
-    const std::function<int(int)>& device_of = [](int rank) { return rank; },
-    std::vector<std::string>* ended = nullptr) {
-  std::mutex mutex;
+// Puts the nccl_ back end into a world of threads.
+inline void MoveToDouble(World& world, const NcclOptions& options, int device,
+                         std::function<void(std::string_view)> end_job = nullptr) {
+  world.device = Device{device};
+  if (end_job == nullptr) end_job = [](std::string_view) {};
+  world.data =
+      MakeNcclCommunicator(world.control->Duplicate(), world.device, options, std::move(end_job));
+}
+
+// As RunThreadWorld, with rank r on device r.
+inline void RunNcclWorld(int size, const NcclOptions& options,
+                         const std::function<void(World&)>& body) {
   RunThreadWorld(size, [&](World& world) {
-    world.device = Device{device_of(world.rank())};
-    world.data = MakeNcclCommunicator(world.control->Duplicate(), world.device, options,
-                                      [&](std::string_view reason) {
-                                        const std::lock_guard lock(mutex);
-                                        if (ended != nullptr) ended->emplace_back(reason);
-                                      });
+    MoveToDouble(world, options, world.rank());
     body(world);
   });
 }
@@ -63,27 +64,20 @@ inline void RunNcclWorld(
 inline std::vector<std::string> Endings(
     int size, const NcclOptions& options, const std::function<void(World&)>& body,
     const std::function<int(int)>& device_of = [](int rank) { return rank; }) {
-  std::vector<std::string> endings(static_cast<size_t>(size), "never began");
-  std::atomic<int> next{0};
+  std::vector<std::string> endings(static_cast<size_t>(size));
   try {
-    RunNcclWorld(
-        size, options,
-        [&](World& world) {
-          std::string& mine = endings[static_cast<size_t>(world.rank())];
-          try {
-            body(world);
-            mine = "";
-          } catch (const Error& error) {
-            mine = std::to_string(error.exit_code()) + ' ' + error.what();
-            throw;
-          }
-        },
-        device_of);
-  } catch (const std::exception& error) {
-    // Of a rank that had no world yet; that of others is in its place.
-    for (std::string& ending : endings) {
-      if (ending == "never began") ending = std::string("no world: ") + error.what();
-    }
+    RunThreadWorld(size, [&](World& world) {
+      try {
+        MoveToDouble(world, options, device_of(world.rank()));
+        body(world);
+      } catch (const Error& error) {
+        endings[static_cast<size_t>(world.rank())] =
+            std::to_string(error.exit_code()) + ' ' + error.what();
+        throw;
+      }
+    });
+  } catch (const Error&) {
+    // Each rank's own is in its place.
   }
   return endings;
 }
@@ -135,7 +129,7 @@ class ComputeStream {
   ComputeStream(const ComputeStream&) = delete;
   ComputeStream& operator=(const ComputeStream&) = delete;
   Stream get() const { return stream_; }
-  void Synchronize() { cudaStreamSynchronize(static_cast<cudaStream_t>(stream_.handle)); }
+  void Synchronize() const { cudaStreamSynchronize(static_cast<cudaStream_t>(stream_.handle)); }
 
  private:
   Stream stream_;
@@ -152,7 +146,10 @@ inline bool Eventually(const std::function<bool()>& condition) {
 
 class NcclTest : public testing::Test {
  protected:
-  void SetUp() override { cuda_double::Reset(5); }
+  void SetUp() override {
+    SetLogQuiet(true);
+    cuda_double::Reset(5);
+  }
   void TearDown() override {
     cuda_double::ReleaseHung();
     EXPECT_THAT(cuda_double::Complaints(), testing::IsEmpty());

@@ -213,15 +213,14 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   const auto fault = EnterCall("ncclCommDestroy", comm->state->device);
-  if (Fails(fault)) return CodeOf(fault);
   {
     const std::lock_guard lock(comm->state->clique->mutex);
     if (!comm->state->finalized) Complain("a communicator was destroyed without being finalized");
-    if (comm->state->num_registrations != 0) Complain("a communicator went with registrations");
+    if (!comm->state->registrations.empty()) Complain("a communicator went with registrations");
   }
   comm->state->StopThread();
   delete comm;
-  return ncclSuccess;
+  return Fails(fault) ? CodeOf(fault) : ncclSuccess;
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
@@ -249,17 +248,13 @@ ncclResult_t ncclCommRegister(const ncclComm_t comm, void* data, size_t size, vo
   if (Fails(fault)) return CodeOf(fault);
   if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
   if (!cuda_double::IsOn(comm->state->device, data, size)) return ncclInvalidArgument;
-  cuda_double::CountRegistration(data, 1);
-  const std::lock_guard lock(comm->state->clique->mutex);
-  ++comm->state->num_registrations;
+  comm->state->Register(data);
   *handle = data;
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommDeregister(const ncclComm_t comm, void* handle) {
-  cuda_double::CountRegistration(handle, -1);
-  const std::lock_guard lock(comm->state->clique->mutex);
-  --comm->state->num_registrations;
+  comm->state->Deregister(handle);
   return ncclSuccess;
 }
 
@@ -279,9 +274,7 @@ ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void* data, size_t size, nc
   return comm->state->Start([raw = comm->state.get(), data, window, supported] {
     if (const ncclResult_t result = raw->MeetAll("window"); result != ncclSuccess) return result;
     if (supported) {
-      cuda_double::CountRegistration(data, 1);
-      const std::lock_guard lock(raw->clique->mutex);
-      ++raw->num_registrations;
+      raw->Register(data);
       *window = static_cast<ncclWindow_t>(data);
     }
     return ncclSuccess;

@@ -1,5 +1,6 @@
 #include "tests/support/cuda_double/nccl_comm.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -187,11 +188,27 @@ void CommState::RunCollective(const Collective& collective, uint64_t number, int
   end();
 }
 
+void CommState::Register(void* data) {
+  CountRegistration(data, 1);
+  const std::lock_guard lock(clique->mutex);
+  registrations.push_back(data);
+}
+
+void CommState::Deregister(void* data) {
+  CountRegistration(data, -1);
+  const std::lock_guard lock(clique->mutex);
+  const auto at = std::find(registrations.begin(), registrations.end(), data);
+  if (at == registrations.end()) return Complain("memory was deregistered that was not registered");
+  registrations.erase(at);
+}
+
 void CommState::Abort() {
   std::unique_lock lock(clique->mutex);
   aborted_ = true;
   clique->changed.notify_all();
   clique->changed.wait(lock, [&] { return clique->num_active == 0; });
+  for (void* data : registrations) CountRegistration(data, -1);  // as NCCL's own clean-up does
+  registrations.clear();
 }
 
 void CommState::AwaitWork() {

@@ -73,6 +73,8 @@ class CommState {
   // In a stream: the collective itself. Returns also when aborted.
   void RunCollective(const Collective& collective, uint64_t number, int late_error, bool arrives);
 
+  void Register(void* data);
+  void Deregister(void* data);
   void Abort();
   void StopThread();
   void AwaitWork();  // until launched collectives have ended, or the abort
@@ -85,7 +87,7 @@ class CommState {
   bool finalized = false;
   uint64_t num_collectives = 0;
   int num_launched = 0;  // collectives that are on a stream and have not ended
-  int num_registrations = 0;
+  std::vector<void*> registrations;
 
  private:
   void Run();
