@@ -152,7 +152,7 @@ class NcclCommunicator final : public Communicator {
                        (grouped.empty() ? "" : ", the first " + Describe(grouped.front().first));
               },
               options_.collective_timeout_seconds);
-    for (const auto& [launch, stream] : grouped) launches_.Add(launch, stream);
+    for (const auto& [launch, stream] : grouped) Track(launch, stream);
   }
 
   void AllReduce(Buffer inout, ReduceOp op, Stream stream) override {
@@ -252,7 +252,17 @@ class NcclCommunicator final : public Communicator {
     if (in_group_) {
       grouped_.emplace_back(launch, stream);
     } else {
+      Track(launch, stream);
+    }
+  }
+
+  // What runs and cannot be watched must not run: its memory could go under it.
+  void Track(const NcclLaunch& launch, Stream stream) {
+    try {
       launches_.Add(launch, stream);
+    } catch (const Error& error) {
+      link_.Fail(place_ + ": " + Describe(launch) + " is launched, but: " + error.what());
+      throw;
     }
   }
 

@@ -3,7 +3,6 @@
 #include <nccl.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -75,17 +74,16 @@ void NcclLink::Open(const std::string& text, int world_size, int rank, double ti
   const auto what = [] { return std::string("ncclCommInitRankConfig"); };
   const auto here = std::source_location::current();
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     BE_CHECK(comm_ == nullptr && failure_.empty(), "a link is opened once");
     world_size_ = world_size;
     const int result = ncclCommInitRankConfig(&comm_, world_size, id, rank, &config);
     if (result != ncclSuccess && result != ncclInProgress) {
       failure_ = place_ + ": " + DescribeNcclFailure(result, what(), nullptr, here);
-      // NCCL gives no handle, or one that only an abort may touch, for what never began.
-      if (comm_ != nullptr)
-        AbortWithin(std::exchange(comm_, nullptr), abort_timeout_seconds_, place_);
+      Abort(
+          lock);  // NCCL gives no handle, or one that only an abort may touch, for what never began
     }
-    ThrowIfUnusable();
+    ThrowIfUnusable(lock);
   }
   AwaitReady(what, timeout_seconds, here);
 }
@@ -94,7 +92,7 @@ void NcclLink::Run(const std::function<int(ncclComm*)>& work,
                    const std::function<std::string()>& what, double timeout_seconds,
                    std::source_location place) {
   std::unique_lock lock(mutex_);
-  ThrowIfUnusable();
+  ThrowIfUnusable(lock);
   const int result = work(comm_);
   if (result == ncclSuccess) return;
   if (result != ncclInProgress) {
@@ -113,8 +111,8 @@ void NcclLink::AwaitReady(const std::function<std::string()>& what, double timeo
   for (;;) {
     std::string reason;
     {
-      const std::lock_guard lock(mutex_);
-      ThrowIfUnusable();
+      std::unique_lock lock(mutex_);
+      ThrowIfUnusable(lock);
       int state = ncclSuccess;
       const int result = AskForState(&state);
       if (result == ncclSuccess && state == ncclSuccess) return;
@@ -144,22 +142,28 @@ int NcclLink::AskForState(int* state) {
   return result;
 }
 
-void NcclLink::ThrowIfUnusable() const {
+void NcclLink::AwaitAborted(std::unique_lock<std::mutex>& lock) {
+  aborted_.wait(lock, [this] { return !aborting_; });  // which has a deadline of its own
+}
+
+void NcclLink::ThrowIfUnusable(std::unique_lock<std::mutex>& lock) {
+  AwaitAborted(lock);
   if (!failure_.empty()) throw Error(ErrorKind::kCommunication, failure_);
   BE_CHECK(comm_ != nullptr, place_ + ": the communicator is closed");
 }
 
 void NcclLink::Check() {
   if (!LooksFailed(/*log=*/false)) return;
-  const std::lock_guard lock(mutex_);
-  ThrowIfUnusable();
+  std::unique_lock lock(mutex_);
+  ThrowIfUnusable(lock);
 }
 
 bool NcclLink::LooksFailed(bool log) noexcept {
   try {
     std::string reason;
     {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
+      AwaitAborted(lock);
       if (comm_ == nullptr) return true;
       int state = ncclSuccess;
       const int result = AskForState(&state);
@@ -178,32 +182,43 @@ bool NcclLink::LooksFailed(bool log) noexcept {
 
 bool NcclLink::Fail(const std::string& reason) noexcept {
   try {
-    ncclComm* comm = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      if (comm_ == nullptr) return false;
-      failure_ = reason;
-      comm = std::exchange(comm_, nullptr);
-    }
-    AbortWithin(comm, abort_timeout_seconds_, place_);
-    return true;
+    std::unique_lock lock(mutex_);
+    AwaitAborted(lock);
+    if (comm_ == nullptr) return false;
+    failure_ = reason;
+    Abort(lock);
   } catch (...) {
     // No memory or no thread left: the process ends, and the handle with it.
-    return true;
   }
+  return true;
+}
+
+void NcclLink::Abort(std::unique_lock<std::mutex>& lock) {
+  ncclComm* const comm = std::exchange(comm_, nullptr);
+  if (comm == nullptr) return;
+  aborting_ = true;
+  lock.unlock();
+  try {
+    AbortWithin(comm, abort_timeout_seconds_, place_);
+  } catch (const std::exception& error) {
+    LogWarning(place_ + ": ncclCommAbort could not be called: " + error.what());
+  }
+  lock.lock();
+  aborting_ = false;
+  aborted_.notify_all();
 }
 
 void NcclLink::Close(double timeout_seconds) {
   Run([](ncclComm* comm) { return ncclCommFinalize(comm); },
       [] { return std::string("ncclCommFinalize"); }, timeout_seconds);
-  const std::lock_guard lock(mutex_);
-  ThrowIfUnusable();
+  std::unique_lock lock(mutex_);
+  ThrowIfUnusable(lock);
   const int result = ncclCommDestroy(std::exchange(comm_, nullptr));
   if (result == ncclSuccess || result == ncclInProgress) return;
   failure_ =
       place_ + ": " +
       DescribeNcclFailure(result, "ncclCommDestroy", nullptr, std::source_location::current());
-  ThrowIfUnusable();
+  ThrowIfUnusable(lock);
 }
 
 }  // namespace breakeven

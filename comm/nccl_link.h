@@ -3,6 +3,7 @@
 #ifndef BREAKEVEN_COMM_NCCL_LINK_H_
 #define BREAKEVEN_COMM_NCCL_LINK_H_
 
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <source_location>
@@ -37,23 +38,29 @@ class NcclLink {
   // when it is the first to find it.
   bool LooksFailed(bool log) noexcept;
 
-  // The first reason stays: aborts, so that work on the device ends; every later call throws it. From any thread. False
-  // when the link had failed or was closed before.
+  // The first reason stays: aborts, so that work on the device ends, and returns when that is done; every later call throws
+  // it. From any thread. False when the link had failed or was closed before.
   bool Fail(const std::string& reason) noexcept;
 
   // COLLECTIVE. Finalize and destroy. Errors as of Run.
   void Close(double timeout_seconds);
 
  private:
-  // Both under mutex_.
+  // All with mutex_ held. Who learns that the link is dead may free memory next: it waits until the abort has taken the
+  // device's hands off it.
   int AskForState(int* state);
-  void ThrowIfUnusable() const;
+  void AwaitAborted(std::unique_lock<std::mutex>& lock);
+  void ThrowIfUnusable(std::unique_lock<std::mutex>& lock);
+
+  void Abort(std::unique_lock<std::mutex>& lock);
   void AwaitReady(const std::function<std::string()>& what, double timeout_seconds,
                   std::source_location place);
 
   const std::string place_;
   const double abort_timeout_seconds_;
   std::mutex mutex_;
+  std::condition_variable aborted_;
+  bool aborting_ = false;
   ncclComm* comm_ = nullptr;
   int world_size_ = 0;
   std::string failure_;
