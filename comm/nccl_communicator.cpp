@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "comm/base/error.h"
-#include "comm/base/fault_point.h"
 #include "comm/base/log.h"
 #include "comm/buffer_check.h"
 #include "comm/device_cuda.h"
@@ -88,6 +87,17 @@ std::string PlaceOf(const Control& control, Device device) {
          ", cuda:" + std::to_string(device.index);
 }
 
+// Keeps the call that is being done, for messages about what becomes of it on the device.
+class CallKeeper final : public CollectiveObserver {
+ public:
+  explicit CallKeeper(CollectiveCall* current) : current_(current) {}
+  void Begin(const CollectiveCall& call) override { *current_ = call; }
+  void End(const CollectiveCall&) noexcept override {}
+
+ private:
+  CollectiveCall* const current_;
+};
+
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(std::unique_ptr<Control> control, Device device, const NcclOptions& options,
@@ -100,6 +110,7 @@ class NcclCommunicator final : public Communicator {
         launches_(device),
         place_(PlaceOf(*control_, device)),
         link_(place_, options.abort_timeout_seconds) {
+    AddObserver(std::make_unique<CallKeeper>(&current_));
     std::string id;
     try {
       CompareVersions();
@@ -123,7 +134,7 @@ class NcclCommunicator final : public Communicator {
   std::string_view name() const override { return "nccl"; }
   Stream stream() const override { return stream_.get(); }
 
-  Memory Allocate(int64_t num_bytes) override {
+  Memory DoAllocate(int64_t num_bytes) override {
     Await(options_.collective_timeout_seconds);  // zeroing waits for the device without a deadline
     auto block = std::make_shared<NcclBlock>(*control_, link_, device_, num_bytes, &use_windows_,
                                              options_.collective_timeout_seconds);
@@ -138,7 +149,8 @@ class NcclCommunicator final : public Communicator {
 
   void BeginGroup() override {
     BE_CHECK(!in_group_, "groups do not nest");
-    Launch({.call = "ncclGroupStart"}, Stream{}, [](ncclComm*) { return ncclGroupStart(); });
+    link_.Run([](ncclComm*) { return ncclGroupStart(); },
+              [] { return std::string("ncclGroupStart"); }, options_.collective_timeout_seconds);
     in_group_ = true;
   }
 
@@ -155,41 +167,40 @@ class NcclCommunicator final : public Communicator {
     for (const auto& [launch, stream] : grouped) Track(launch, stream);
   }
 
-  void AllReduce(Buffer inout, ReduceOp op, Stream stream) override {
-    FaultPoint("comm.all_reduce", kCallNumber);
+  void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) override {
     CheckBuffer(inout, device_);
-    Collective("ncclAllReduce", inout, stream, [&](ncclComm* comm, cudaStream_t handle) {
+    LaunchCollective("ncclAllReduce", inout, stream, [&](ncclComm* comm, cudaStream_t handle) {
       return ncclAllReduce(inout.data, inout.data, Count(inout), TypeOf(inout.dtype), OpOf(op),
                            comm, handle);
     });
   }
 
-  void ReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) override {
+  void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) override {
     CheckParts(in, out, world_size(), device_);
-    Collective("ncclReduceScatter", in, stream, [&](ncclComm* comm, cudaStream_t handle) {
+    LaunchCollective("ncclReduceScatter", in, stream, [&](ncclComm* comm, cudaStream_t handle) {
       return ncclReduceScatter(in.data, out.data, Count(out), TypeOf(in.dtype), OpOf(op), comm,
                                handle);
     });
   }
 
-  void AllGather(Buffer in, Buffer out, Stream stream) override {
+  void DoAllGather(Buffer in, Buffer out, Stream stream) override {
     CheckParts(out, in, world_size(), device_);
-    Collective("ncclAllGather", out, stream, [&](ncclComm* comm, cudaStream_t handle) {
+    LaunchCollective("ncclAllGather", out, stream, [&](ncclComm* comm, cudaStream_t handle) {
       return ncclAllGather(in.data, out.data, Count(in), TypeOf(in.dtype), comm, handle);
     });
   }
 
-  void Broadcast(Buffer inout, int root, Stream stream) override {
+  void DoBroadcast(Buffer inout, int root, Stream stream) override {
     CheckBuffer(inout, device_);
     BE_CHECK(root >= 0 && root < world_size(), "root " + std::to_string(root));
-    Collective("ncclBroadcast", inout, stream, [&](ncclComm* comm, cudaStream_t handle) {
+    LaunchCollective("ncclBroadcast", inout, stream, [&](ncclComm* comm, cudaStream_t handle) {
       return ncclBroadcast(inout.data, inout.data, Count(inout), TypeOf(inout.dtype), root, comm,
                            handle);
     });
   }
 
   // NCCL has no barrier: the host sees its own collectives end, then meets the others.
-  void Barrier() override {
+  void DoBarrier() override {
     BE_CHECK(!in_group_, "a barrier cannot be part of a group");
     Await(options_.collective_timeout_seconds);
     control_->Barrier();
@@ -205,7 +216,7 @@ class NcclCommunicator final : public Communicator {
     }
   }
 
-  void Close() override {
+  void DoClose() override {
     BE_CHECK(live_blocks_ == 0, std::to_string(live_blocks_) + " blocks of memory still in use");
     if (closed_) return;
     Await(options_.collective_timeout_seconds);
@@ -233,21 +244,18 @@ class NcclCommunicator final : public Communicator {
   }
 
   template <typename Work>
-  void Collective(const char* call, const Buffer& buffer, Stream stream, const Work& work) {
+  void LaunchCollective(const char* call, const Buffer& buffer, Stream stream, const Work& work) {
     link_.Check();
     if (buffer.count == 0) return;
     BE_CHECK(!stream.device.is_cuda() || stream.device == device_, "a stream of another device");
     const Stream on = stream.device.is_cuda() ? stream : stream_.get();
-    Launch(
-        {.call = call, .number = ++num_collectives_, .count = buffer.count, .dtype = buffer.dtype},
-        on, [&](ncclComm* comm) { return work(comm, HandleOf(on)); });
+    Launch({call, current_}, on, [&](ncclComm* comm) { return work(comm, HandleOf(on)); });
   }
 
   void Launch(const NcclLaunch& launch, Stream stream, const std::function<int(ncclComm*)>& work) {
     UseCudaDevice(device_);
     link_.Run(
         work, [&] { return Describe(launch); }, options_.collective_timeout_seconds);
-    if (launch.number == 0) return;
     // In a group nothing is on the stream yet, so nothing can be recorded behind it.
     if (in_group_) {
       grouped_.emplace_back(launch, stream);
@@ -313,7 +321,7 @@ class NcclCommunicator final : public Communicator {
   bool use_windows_ = false;
   bool in_group_ = false;
   bool closed_ = false;
-  int64_t num_collectives_ = 0;
+  CollectiveCall current_;  // what a Do… half was called for
   std::vector<std::pair<NcclLaunch, Stream>> grouped_;
   std::atomic<int> live_blocks_{0};
 };

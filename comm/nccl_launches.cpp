@@ -5,31 +5,10 @@
 #include "comm/device_cuda.h"
 
 namespace breakeven {
-namespace {
-
-const char* NameOf(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat32:
-      return "float32";
-    case DType::kBFloat16:
-      return "bfloat16";
-    case DType::kFloat64:
-      return "float64";
-    case DType::kInt32:
-      return "int32";
-    case DType::kInt64:
-      return "int64";
-    case DType::kUInt8:
-      return "uint8";
-  }
-  return "?";
-}
-
-}  // namespace
 
 std::string Describe(const NcclLaunch& launch) {
-  return std::string(launch.call) + " number " + std::to_string(launch.number) + " (" +
-         std::to_string(launch.count) + ' ' + NameOf(launch.dtype) + ')';
+  return std::string(launch.function) + " (" + launch.call.Text() + ", at " + launch.call.Site() +
+         ')';
 }
 
 NcclLaunches::~NcclLaunches() {

@@ -9,20 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "comm/communicator.h"
 #include "comm/device.h"
 
 struct CUevent_st;  // CUDA's name for what a cudaEvent_t points at
 
 namespace breakeven {
 
-// What a message says of a collective. `number` counts the communicator's collectives from 1.
+// What a message says of a collective.
 struct NcclLaunch {
-  const char* call = "";
-  int64_t number = 0;
-  int64_t count = 0;
-  DType dtype = DType::kFloat32;
+  const char* function = "";
+  CollectiveCall call;
 };
-std::string Describe(const NcclLaunch& launch);  // "ncclAllReduce number 17 (1048576 float32)"
+// "ncclAllReduce (AllReduce, call 17: sum of 1000 float32, at optim/gradient_buckets.cpp:100)"
+std::string Describe(const NcclLaunch& launch);
 
 // Thread-safe. Of one device.
 class NcclLaunches {

@@ -75,9 +75,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         CallCase{"ncclCommInitRankConfig", ncclSystemError, "76", "ncclCommInitRankConfig failed"},
         CallCase{"ncclAllReduce", ncclUnhandledCudaError, "76",
-                 "ncclAllReduce number 2 (48 float32)"},
-        CallCase{"ncclReduceScatter", ncclInternalError, "76", "ncclReduceScatter number 3"},
-        CallCase{"ncclAllGather", ncclInvalidUsage, "76", "ncclAllGather number 4"},
+                 "ncclAllReduce (AllReduce, call 2: sum of 48 float32, at "},
+        CallCase{"ncclReduceScatter", ncclInternalError, "76",
+                 "ncclReduceScatter (ReduceScatter, call 3: sum of 48 float32, at "},
+        CallCase{"ncclAllGather", ncclInvalidUsage, "76", "(AllGather, call 4: 48 float32, at "},
         CallCase{"ncclBroadcast", ncclRemoteError, "76", "Another rank has failed"},
         CallCase{"ncclGroupStart", ncclInternalError, "76", "ncclGroupStart"},
         CallCase{"ncclGroupEnd", ncclSystemError, "76", "ncclGroupEnd of 1 collectives"},
@@ -115,9 +116,12 @@ TEST_F(NcclFailure, ARankThatNeverComesEndsTheInitAtItsDeadline) {
 
 TEST_F(NcclFailure, ARankThatNeverComesToACollectiveIsNoticedByTheOthers) {
   cuda_double::Inject({.call = "ncclReduceScatter", .kind = FaultKind::kNeverArrives, .device = 0});
-  EXPECT_THAT(Endings(3, ShortOptions(), UseAll),
-              Each(AllOf(StartsWith("76 "), HasSubstr("ncclReduceScatter number 3 (48 float32)"),
-                         HasSubstr("has not ended"), HasSubstr("whose log stops first"))));
+  EXPECT_THAT(
+      Endings(3, ShortOptions(), UseAll),
+      Each(AllOf(
+          StartsWith("76 "),
+          HasSubstr("ReduceScatter, call 3: sum of 48 float32, at nccl/nccl_failure_test.cpp:"),
+          HasSubstr("has not ended"), HasSubstr("whose log stops first"))));
 }
 
 // It has gone to another collective instead, or died: the others' kernels spin until the abort.
