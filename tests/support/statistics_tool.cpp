@@ -91,9 +91,14 @@ Json Recipes(const Json& r) {
   const auto first = r["first"].get<std::vector<size_t>>();
   const auto second = r["second"].get<std::vector<size_t>>();
   const RecipeEstimate estimate = CompareRecipes(ReadUnits(r), first, second);
-  return {{"total", Written(estimate.total)},
-          {"documents", Written(estimate.documents)},
-          {"replicates", Written(estimate.replicates)}};
+  const double confidence = r["confidence"];
+  const Interval documents = StudentInterval(estimate.documents, confidence);
+  return {{"value", estimate.value},
+          {"document_variance", estimate.document_variance},
+          {"replicate_variance", estimate.replicate_variance()},
+          {"replicates", Written(ReplicateInterval(estimate, confidence))},
+          {"documents", Written(documents)},
+          {"joined", Written(JoinReplicates(estimate, documents, confidence))}};
 }
 
 Json Components(const Json& r) {

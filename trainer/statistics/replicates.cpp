@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "trainer/statistics/distributions.h"
+
 namespace breakeven {
 namespace {
 
@@ -25,14 +27,8 @@ double MeanBetween(const std::vector<double>& covariance, size_t num_systems,
   return count == 0 ? 0 : sum / count;
 }
 
-struct Side {
-  double mean = 0;
-  double variance = 0;  // of the mean over replicates; 0 for a fixed system
-  double degrees = 0;
-};
-
-Side Summarise(const std::vector<double>& means, std::span<const size_t> columns) {
-  Side side;
+ReplicateSide Summarise(const std::vector<double>& means, std::span<const size_t> columns) {
+  ReplicateSide side;
   if (columns.empty()) return side;
   const double count = static_cast<double>(columns.size());
   for (size_t column : columns) side.mean += means[column] / count;
@@ -44,9 +40,10 @@ Side Summarise(const std::vector<double>& means, std::span<const size_t> columns
   return side;
 }
 
-// A term of Satterthwaite's denominator.
-double Share(double variance, double degrees) {
-  return variance > 0 ? variance * variance / degrees : 0;
+// (t · standard error)² of a side.
+double SquaredHalfWidth(const ReplicateSide& side, double confidence) {
+  if (side.degrees == 0 || side.variance == 0) return 0;
+  return std::pow(CriticalValue(confidence, side.degrees), 2) * side.variance;
 }
 
 }  // namespace
@@ -54,37 +51,37 @@ double Share(double variance, double degrees) {
 RecipeEstimate CompareRecipes(const Units& units, std::span<const size_t> first,
                               std::span<const size_t> second) {
   const std::vector<double> means = Means(units);
-  const Side a = Summarise(means, first);
-  const Side b = Summarise(means, second);
+  RecipeEstimate estimate;
+  estimate.first = Summarise(means, first);
+  estimate.second = Summarise(means, second);
+  estimate.value = estimate.first.mean - estimate.second.mean;
   std::vector<double> coefficients(units.num_systems);
   for (size_t column : first) coefficients[column] += 1 / static_cast<double>(first.size());
   for (size_t column : second) coefficients[column] -= 1 / static_cast<double>(second.size());
-
-  RecipeEstimate estimate;
   estimate.documents = EstimateMean(Combine(units, coefficients), SmallSample::kLeverage);
-  const double value = a.mean - b.mean;
-  estimate.replicate_variance = a.variance + b.variance;
-  const double replicate_degrees = std::pow(estimate.replicate_variance, 2) /
-                                   (Share(a.variance, a.degrees) + Share(b.variance, b.degrees));
-  estimate.replicates = {value, kNaN, kNaN};
-  if (a.degrees + b.degrees > 0) {
-    estimate.replicates = {
-        value, std::sqrt(estimate.replicate_variance),
-        estimate.replicate_variance > 0 ? replicate_degrees : std::max(a.degrees, b.degrees)};
-  }
   const std::vector<double> covariance = MeanCovariance(units, SmallSample::kLeverage);
   const auto between = [&](std::span<const size_t> rows, std::span<const size_t> columns) {
     return MeanBetween(covariance, units.num_systems, rows, columns);
   };
   const double common =
       between(first, first) + between(second, second) - 2 * between(first, second);
-  estimate.document_variance = std::max(0.0, common);
-  const double variance = estimate.document_variance + estimate.replicate_variance;
-  const double shares = Share(a.variance, a.degrees) + Share(b.variance, b.degrees) +
-                        Share(estimate.document_variance, estimate.documents.degrees);
-  estimate.total = {value, std::isnan(common) ? kNaN : std::sqrt(variance),
-                    shares > 0 ? variance * variance / shares : estimate.documents.degrees};
+  estimate.document_variance = std::isnan(common) ? kNaN : std::max(0.0, common);
   return estimate;
+}
+
+Interval ReplicateInterval(const RecipeEstimate& estimate, double confidence) {
+  if (estimate.first.degrees + estimate.second.degrees == 0) return {kNaN, kNaN};
+  return JoinReplicates(estimate, {estimate.value, estimate.value}, confidence);
+}
+
+Interval JoinReplicates(const RecipeEstimate& estimate, Interval documents, double confidence) {
+  const double squares =
+      SquaredHalfWidth(estimate.first, confidence) + SquaredHalfWidth(estimate.second, confidence);
+  if (squares == 0) return documents;
+  const double below = std::max(0.0, estimate.value - documents.low);
+  const double above = std::max(0.0, documents.high - estimate.value);
+  return {estimate.value - std::sqrt(below * below + squares),
+          estimate.value + std::sqrt(above * above + squares)};
 }
 
 VarianceComponents CrossedComponents(std::span<const std::vector<double>> scores) {

@@ -7,29 +7,44 @@
 #include <span>
 #include <vector>
 
+#include "trainer/statistics/interval.h"
 #include "trainer/statistics/units.h"
 
 namespace breakeven {
 
-// Where the uncertainty of mean(first) − mean(second) comes from.
+// One side of a comparison: the mean of its replicates' means.
+struct ReplicateSide {
+  double mean = 0;
+  double variance = 0;  // of that mean, from the replicates' spread; 0 for a fixed system
+  double degrees = 0;   // replicates − 1; 0 for a fixed system
+};
+
 struct RecipeEstimate {
-  MeanEstimate total;      // new documents and new replicates
-  MeanEstimate documents;  // new documents, these replicates
-  MeanEstimate
-      replicates;  // new replicates, these documents; standard error NaN without replicates
-  double document_variance = 0;   // common to all replicates: falls with the number of documents
-  double replicate_variance = 0;  // falls with the number of replicates
+  double value = 0;  // mean(first) − mean(second)
+  ReplicateSide first;
+  ReplicateSide second;
+  MeanEstimate documents;        // new documents, these replicates
+  double document_variance = 0;  // the part of it that all replicates have in common
+  double replicate_variance() const { return first.variance + second.variance; }
 };
 
 // `first` and `second` are systems (columns) of `units`; a side of one column is a fixed system, `second` may be empty.
-// Variance of the replicates' means over their number, plus the covariance between replicates that documents cause, as
-// in the analysis of several readers on the same cases (Obuchowski & Rockette, 1995; degrees of freedom after Hillis,
-// 2007, with a term for documents). Where documents cause nothing it is Student's t with S − 1 degrees on the S means.
+// The common document variance is the mean covariance between replicates, as in the analysis of several readers on the
+// same cases (Obuchowski & Rockette, 1995); negative estimates are 0.
 RecipeEstimate CompareRecipes(const Units& units, std::span<const size_t> first,
                               std::span<const size_t> second);
 
-// Variance components of a crossed layout, scores[replicate][document], by expected mean squares;
-// negative estimates are 0. Fewer than 2 of either: NaN.
+// New replicates, these documents: Student's t with S − 1 degrees of freedom on the S means. NaN where neither side has
+// replicates.
+Interval ReplicateInterval(const RecipeEstimate& estimate, double confidence);
+
+// New documents and new replicates: an interval for `documents` alone, and Student's for each side's replicates, joined
+// by the root of the sum of squared half-widths (Zou & Donner, 2008: MOVER), so the ends need not be symmetric. Without
+// replicates it is `documents`.
+Interval JoinReplicates(const RecipeEstimate& estimate, Interval documents, double confidence);
+
+// Variance components of a crossed layout, scores[replicate][document], by expected mean squares; negative estimates
+// are 0. Fewer than 2 of either: NaN.
 struct VarianceComponents {
   double replicate = 0;
   double document = 0;
