@@ -270,6 +270,16 @@ void Decide(Comparison& result, double confidence) {
 
 }  // namespace
 
+void AdjustFamily(std::span<Comparison* const> family, double confidence) {
+  std::vector<double> p_values;
+  for (const Comparison* member : family) p_values.push_back(member->p_value);
+  const std::vector<double> adjusted = HolmAdjusted(p_values);
+  for (size_t i = 0; i < family.size(); ++i) {
+    family[i]->adjusted_p_value = adjusted[i];
+    Decide(*family[i], confidence);
+  }
+}
+
 ScoreComparer::ScoreComparer(ScoreTable table, const VerdictConfig& config)
     : table_(std::move(table)),
       config_(config),
@@ -289,17 +299,16 @@ std::vector<Comparison> ScoreComparer::CompareFamily(std::span<const std::vector
                                                      std::span<const size_t> baseline) const {
   std::vector<Work> work;
   std::vector<Comparison> results;
-  std::vector<double> p_values, values, errors;
+  std::vector<Comparison*> family;
+  std::vector<double> values, errors;
   std::vector<std::vector<double>> distributions;
   for (const std::vector<size_t>& arm : arms) {
     work.emplace_back(*this, arm, baseline);
     results.push_back(work.back().Finish());
-    p_values.push_back(results.back().p_value);
     values.push_back(work.back().value());
     errors.push_back(work.back().document_error());
     distributions.push_back(work.back().distribution());
   }
-  const std::vector<double> adjusted = HolmAdjusted(p_values);
   double simultaneous = 0;
   if (resampled_.num_resamples() > 0) {
     // The bootstrap's critical value, as a confidence level for the intervals that decide; never below the single one.
@@ -307,10 +316,10 @@ std::vector<Comparison> ScoreComparer::CompareFamily(std::span<const std::vector
     simultaneous = std::max(config_.confidence, 1 - StudentTwoSided(critical, kInfinity));
   }
   for (size_t i = 0; i < results.size(); ++i) {
-    results[i].adjusted_p_value = adjusted[i];
     if (simultaneous > 0) results[i].simultaneous = work[i].At(simultaneous);
-    Decide(results[i], config_.confidence);
+    family.push_back(&results[i]);
   }
+  AdjustFamily(family, config_.confidence);
   return results;
 }
 

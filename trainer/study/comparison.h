@@ -70,6 +70,9 @@ struct Comparison {
   std::vector<std::string> cautions;  // whole sentences
 };
 
+// Holm's p-values over comparisons that are read together, and the verdicts that follow from them.
+void AdjustFamily(std::span<Comparison* const> family, double confidence);
+
 struct ArmScore {
   double score = 0;
   Interval interval;   // new documents and, where there are replicates, new replicates
