@@ -118,6 +118,12 @@ void Reorder(std::vector<T>& column, const std::vector<size_t>& order) {
 
 }  // namespace
 
+// A record and where it stands.
+struct RecordReader::Line {
+  const Json* record;
+  const std::string& where;
+};
+
 // An arm as it is read, in its file's order.
 struct RecordReader::Collected {
   RecordArm arm;
@@ -155,12 +161,6 @@ void RecordReader::Read(std::istream& lines, const std::string& name) {
   }
   if (lines.bad()) throw Error(ErrorKind::kIo, name + ": reading failed");
 }
-
-// A record and where it stands.
-struct RecordReader::Line {
-  const Json* record;
-  const std::string& where;
-};
 
 void RecordReader::Take(const Line& line) {
   const Json& record = *line.record;
