@@ -71,6 +71,9 @@ PairedCounts CountPairs(std::span<const double> first, std::span<const double> s
 
 Interval TangoInterval(double won, double lost, double n, double confidence) {
   if (n <= 0) return {-1, 1};
+  BE_CHECK(
+      won >= 0 && lost >= 0 && won + lost <= n * (1 + 1e-9),
+      std::to_string(won) + " won and " + std::to_string(lost) + " lost of " + std::to_string(n));
   const double critical = CriticalValue(confidence, kInfinity);
   return {TangoLow(won, lost, n, critical), -TangoLow(lost, won, n, critical)};
 }

@@ -92,10 +92,11 @@ struct GroupCoverage {
   Coverage student;
 };
 
-// Groups of 5, or of 1 to 3 and 12; a document repeats its group's draw with chance `alike`.
+// Groups of 5, or of 1 to 3 and 12; a document repeats its group's draw with chance `alike`. `scores`: differences of
+// scores in [0, 1], which the score interval is for.
 template <typename Value>
-GroupCoverage SimulateGroups(int64_t studies, int64_t n, bool equal, double alike, double truth,
-                             Dice& dice, Value&& value) {
+GroupCoverage SimulateGroups(int64_t studies, int64_t n, bool equal, double alike, bool scores,
+                             double truth, Dice& dice, Value&& value) {
   GroupCoverage coverage;
   for (int64_t study = 0; study < studies; ++study) {
     std::vector<double> differences;
@@ -115,6 +116,7 @@ GroupCoverage SimulateGroups(int64_t studies, int64_t n, bool equal, double alik
     const Units units = MakeUnits(std::span(&differences, 1), {}, groups);
     coverage.student.Add(StudentInterval(EstimateMean(units, SmallSample::kLeverage), kConfidence),
                          truth);
+    if (!scores) continue;
     coverage.score.Add(ScaledScoreInterval(SummariseDifferences(differences, groups), kConfidence),
                        truth);
   }
@@ -153,7 +155,7 @@ void HitsTable(int64_t studies) {
 void GroupsTable(int64_t studies) {
   std::printf(
       "\n### Documents in groups\n\n"
-      "| n | groups | alike | ψ | δ | expected to differ | scaled score | false better | t on hits "
+      "| n | groups | alike | ψ | δ | expected to differ | scaled score | better | t on hits "
       "| t on log-likelihoods |\n"
       "|---|---|---|---|---|---|---|---|---|---|\n");
   Dice dice(12);
@@ -164,13 +166,13 @@ void GroupsTable(int64_t studies) {
           for (double share : {0.0, 0.9}) {
             const double delta = psi * share;
             const GroupCoverage hits =
-                SimulateGroups(studies, n, equal, alike, delta, dice,
+                SimulateGroups(studies, n, equal, alike, true, delta, dice,
                                [&](double u) { return Difference(u, psi, delta); });
             // Differences of log-likelihoods: Student's t with 5 degrees, heavier tails than the normal.
             std::string nats = "";
             if (share == 0 && psi == 0.1) {
               const GroupCoverage heavy =
-                  SimulateGroups(studies, n, equal, alike, 0, dice,
+                  SimulateGroups(studies, n, equal, alike, false, 0, dice,
                                  [&](double u) { return StudentQuantile(u + 0x1p-54, 5); });
               char text[16];
               std::snprintf(text, sizeof(text), "%.1f", heavy.student.percent());
@@ -225,10 +227,47 @@ void FractionsTable(int64_t studies) {
   }
 }
 
+namespace {
+
+// Seeds of one recipe on the same documents: a document's draw is common to all seeds with chance 0.8.
+struct SeedStudy {
+  std::vector<std::vector<double>> columns;  // [seed][document]
+  std::vector<double> mean;                  // over seeds
+  double on_these_documents = 0;             // what new seeds would score on average
+};
+
+SeedStudy DrawSeeds(int64_t n, size_t seeds, double psi, double delta, double deviation,
+                    Dice& dice) {
+  constexpr double kCommon = 0.8;
+  std::vector<double> effects;
+  for (size_t s = 0; s < seeds; ++s) effects.push_back(delta + deviation * dice.Normal());
+  SeedStudy study{std::vector<std::vector<double>>(seeds), {}, 0};
+  for (int64_t i = 0; i < n; ++i) {
+    const double common = dice.Uniform();
+    double sum = 0;
+    for (size_t s = 0; s < seeds; ++s) {
+      const double own = dice.Uniform();
+      const double d = Difference(dice.Uniform() < kCommon ? common : own, psi, effects[s]);
+      study.columns[s].push_back(d);
+      sum += d;
+    }
+    study.mean.push_back(sum / static_cast<double>(seeds));
+    // Won by the seeds whose (ψ + effect) / 2 lies above the common draw.
+    const double margin = psi + delta - 2 * common;
+    const double won = deviation > 0 ? NormalCdf(margin / deviation) : (margin > 0 ? 1 : 0);
+    const double expected = common < psi ? 2 * won - 1 : 0;
+    study.on_these_documents +=
+        (kCommon * expected + (1 - kCommon) * delta) / static_cast<double>(n);
+  }
+  return study;
+}
+
+}  // namespace
+
 void SeedsTable(int64_t studies) {
   std::printf(
       "\n### Recipes: documents and seeds\n\n"
-      "| n | ψ | δ | seeds | deviation of seeds | documents and seeds | false better | seeds alone "
+      "| n | ψ | δ | seeds | deviation of seeds | documents and seeds | better | seeds alone "
       "| documents alone | "
       "hierarchical bootstrap |\n|---|---|---|---|---|---|---|---|---|---|\n");
   Dice dice(14);
@@ -240,28 +279,15 @@ void SeedsTable(int64_t studies) {
             const double delta = psi * share;
             Coverage joined, alone, documents, hierarchical;
             for (int64_t study = 0; study < studies; ++study) {
-              std::vector<double> effects;
-              for (size_t s = 0; s < seeds; ++s)
-                effects.push_back(delta + deviation * psi * dice.Normal());
-              std::vector<std::vector<double>> columns(seeds);
-              std::vector<double> mean(static_cast<size_t>(n));
-              for (double& centre : mean) {
-                const double common = dice.Uniform();
-                for (size_t s = 0; s < seeds; ++s) {
-                  const double own = dice.Uniform();
-                  const double d = Difference(dice.Uniform() < 0.8 ? common : own, psi, effects[s]);
-                  columns[s].push_back(d);
-                  centre += d / static_cast<double>(seeds);
-                }
-              }
+              const SeedStudy drawn = DrawSeeds(n, seeds, psi, delta, deviation * psi, dice);
               std::vector<size_t> all;
               for (size_t s = 0; s < seeds; ++s) all.push_back(s);
-              const Units units = MakeUnits(columns);
+              const Units units = MakeUnits(drawn.columns);
               const RecipeEstimate estimate = CompareRecipes(units, all, {});
               const Interval of_documents =
-                  ScaledScoreInterval(SummariseDifferences(mean, {}), kConfidence);
+                  ScaledScoreInterval(SummariseDifferences(drawn.mean, {}), kConfidence);
               joined.Add(JoinReplicates(estimate, of_documents, kConfidence), delta);
-              alone.Add(ReplicateInterval(estimate, kConfidence), delta);
+              alone.Add(ReplicateInterval(estimate, kConfidence), drawn.on_these_documents);
               documents.Add(of_documents, delta);
               if (n > 200 || study % 4 != 0)
                 continue;  // the bootstrap is dear and only shown beside
