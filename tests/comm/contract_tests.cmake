@@ -56,7 +56,7 @@ set_property(TEST mpi.mistyped_fault APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT
 # Memory from /dev/shm where one rank gets no memfd; plain messages where there is no shared memory at all; and copies where
 # there is too little for large buffers.
 mpi_test(shared_memory_devshm 0 3 shared_memory)
-set_property(TEST mpi.shared_memory_devshm APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=shared_memory.memfd:1=errno:ENOSYS)
+set_property(TEST mpi.shared_memory_devshm APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=shared_memory.memfd:1=errno:38)
 mpi_test(shared_memory_none 0 3 shared_memory)
 set_property(TEST mpi.shared_memory_none APPEND PROPERTY ENVIRONMENT
   BREAKEVEN_FAULT=shared_memory.reserve:2=errno:ENOSPC EXPECT_BACKEND=mpi)
