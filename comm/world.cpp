@@ -69,6 +69,7 @@ Ending RunRank(Hubs& hubs, int rank, const std::function<void(World&)>& body) {
 void World::Close() {
   data->Close();
   control->Close();
+  if (watchdog != nullptr) watchdog->Close();  // last: the others' ends are watched too
 }
 
 World MakeSingleWorld() { return MakeThreadWorld(Hubs(1), 0); }

@@ -9,11 +9,13 @@
 #include "comm/communicator.h"
 #include "comm/control.h"
 #include "comm/device.h"
+#include "comm/watchdog.h"
 
 namespace breakeven {
 
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
+  std::unique_ptr<Watchdog> watchdog;  // null: nobody watches (watched_world.h)
   std::unique_ptr<Control> control;
   std::unique_ptr<Communicator> data;
   int local_rank = 0;
