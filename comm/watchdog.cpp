@@ -55,10 +55,14 @@ std::string LimitKey(const AlarmCause& cause) {
                             : std::string(WatchdogConfig::LimitKey(cause.phase));
 }
 
+// "rank 1 noticed that rank 0 made no progress for 3 s in phase step (watchdog.step_seconds: 3 s)".
 std::string Text(const AlarmCause& cause) {
+  std::string text = "rank " + std::to_string(cause.raised_by);
   const std::string about = "rank " + std::to_string(cause.about);
-  if (cause.kind == AlarmCause::Kind::kDied) return "the process of " + about + " is gone";
-  return about + " made no progress for " + Seconds(cause.seconds) + " in phase " +
+  if (cause.kind == AlarmCause::Kind::kDied)
+    return text + " noticed that the process of " + about + " is gone";
+  if (cause.about != cause.raised_by) text += " noticed that " + about;
+  return text + " made no progress for " + Seconds(cause.seconds) + " in phase " +
          std::string(PhaseName(cause.phase)) + " (" + LimitKey(cause) + ": " +
          Seconds(cause.limit) + ")";
 }
@@ -138,10 +142,14 @@ void Watchdog::Run() {
   sigset_t all;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  last_round_ = Now();
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kInterval, [&] { return stop_; })) {
     lock.unlock();
     line_.Tick();
+    const double now = Now();
+    if (now - last_round_ > kSilentSeconds) awake_since_ = now;
+    last_round_ = now;
     Look();
     NoteDeaths();
     if (setup_.page.alarm->raised()) EndJob(setup_.page.alarm->cause());
@@ -251,7 +259,9 @@ void Watchdog::EndJob(AlarmCause cause) {
   StartBackstop();
   Report(cause);
   line_.SetReported();
-  if (Speaks()) {
+  // A process that was stopped itself, and that the launcher has woken to end it, is the culprit and no judge.
+  const bool was_stopped = awake_since_ > 0 && Now() - awake_since_ < kSecondsToEnd;
+  if (!was_stopped && Speaks()) {
     WaitForReports();
     const std::vector<RankReport> own = ReportsOfNode();
     std::vector<RankReport> all(setup_.hosts.size());
@@ -281,8 +291,7 @@ bool Watchdog::GatherReports(const AlarmCause& cause, const std::vector<RankRepo
 
 void Watchdog::Name(const AlarmCause& cause, const std::vector<RankReport>& reports) const {
   const Verdict verdict = FindCulprit(reports, setup_.hosts);
-  std::string text = "watchdog: " + verdict.text + ". " + Text(cause) +
-                     "; the job ends, and the same command resumes it from its last checkpoint.";
+  std::string text = "watchdog: " + verdict.text + ". Alarm: " + Text(cause) + ".";
   if (cause.kind == AlarmCause::Kind::kNoProgress) {
     text += " Where nothing hangs and the work is that slow, raise " +
             (cause.learned != 0 ? "watchdog.learned_scale" : LimitKey(cause)) + ".";

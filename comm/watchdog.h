@@ -101,6 +101,8 @@ class Watchdog {
   std::vector<StallWatch::Sight> sights_;
   std::vector<bool> visible_;      // whether this process can see the other's in /proc
   std::vector<bool> death_noted_;  // by line
+  double last_round_ = 0;
+  double awake_since_ = 0;  // when this process last went on after it had been stopped
 
   std::unique_ptr<Courier> courier_;
   std::mutex mutex_;
