@@ -17,7 +17,7 @@ namespace breakeven {
 struct World {
   std::unique_ptr<Watchdog> watchdog;  // null: nobody watches (watched_world.h)
   std::unique_ptr<Control> control;
-  std::unique_ptr<Communicator> data;
+  std::unique_ptr<Communicator> data;  // of MPI ranks: null until OpenDataPlane (data_plane.h)
   int local_rank = 0;
   Device device;
 
@@ -36,7 +36,8 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
-  World MakeWorld();  // COLLECTIVE. Data plane: the mpi_ back end
+  World
+  MakeWorld();  // COLLECTIVE. Without a data plane: the config says which, and commands that move no data need none
 };
 
 // World size 1 without MPI, for commands that do not start it and for tests.
@@ -46,11 +47,13 @@ World MakeSingleWorld();
 // rank's exception after all have ended (a rank that throws makes the others' collectives throw kCommunication).
 void RunThreadWorld(int world_size, const std::function<void(World&)>& body);
 
-// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), and number of CPUs in it.
+// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), number of CPUs in it, and what the kernel
+// calls them ("AMD EPYC 7763 64-Core Processor"; the architecture where it has no name for them).
 struct ProcessPlace {
   std::string host;
   std::string cpus;
   int num_cpus = 0;
+  std::string cpu_model;
 };
 ProcessPlace DescribeProcess();
 
