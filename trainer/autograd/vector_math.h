@@ -16,7 +16,7 @@
 // Sanitizers' run-time is not up when the loader resolves the clones.
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define BE_VECTORISED \
-  __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+  __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define BE_VECTORISED
 #endif
