@@ -53,8 +53,8 @@ class Control {
 
 // COLLECTIVE. Runs `work` on every rank (or, with `root_only`, on rank 0) and makes a failure of any rank a failure of all:
 // every rank throws the Error of the lowest failing rank, its message prefixed with that rank when others succeeded.
-// So one rank that cannot open a file ends the job instead of hanging it. `work` itself calls no collectives. The error has on_all_ranks() set, and so has
-// CheckSameOnAllRanks': main then prints it once.
+// So one rank that cannot open a file ends the job instead of hanging it. `work` itself calls no collectives. The error
+// has on_all_ranks() set, and so has CheckSameOnAllRanks': main then prints it once.
 void RunTogether(Control& control, bool root_only, const std::function<void()>& work);
 
 // COLLECTIVE. Throws Error(kind) on every rank when `value` is not the same on all, naming the first two ranks that

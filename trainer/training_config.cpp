@@ -174,6 +174,11 @@ void TrainConfig::Validate() const {
     if (eval.models.empty()) eval.models["model"] = output;
     if (eval.output.empty()) eval.output = output;
     eval.Validate();
+    if (model.path.empty() && model.tokenizer.empty()) {
+      Refuse(
+          "model.tokenizer: empty, and prompt_eval needs one to score the checkpoints. Give the "
+          "folder with the tokenizer.json that made the data.");
+    }
   }
 }
 

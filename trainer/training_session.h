@@ -36,6 +36,7 @@ struct TrainingSession {
   TrainingInputs inputs;
   std::unique_ptr<FolderLock> lock;  // rank 0
   std::string resumed_from;          // "" = from the beginning
+  bool resumed_here = false;         // resumed_from stands in this run's own folder
   TrainingState state;
   ModelStorage storage;
   std::unique_ptr<Model> model;
@@ -46,8 +47,9 @@ struct TrainingSession {
   std::vector<std::vector<int64_t>> validation_plan;  // micro-batches; empty without validation
 
  private:
-  void TakeRunFolder(std::string_view resolved_yaml);
+  void TakeRunFolder();
   void ReadState();
+  void WriteConfig(std::string_view resolved_yaml);
   void LoadModel();
 };
 

@@ -51,8 +51,6 @@ BE_INLINE void Store(float* to, const Floats& value, int64_t count) {
   }
 }
 
-BE_INLINE Floats Max(const Floats& a, const Floats& b) { return a > b ? a : b; }
-
 // Lanes are added as a tree.
 BE_INLINE float HorizontalSum(const Floats& value) {
   float lanes[kLanes];

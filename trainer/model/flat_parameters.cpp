@@ -14,7 +14,7 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
   }
   ranges = std::move(parameters);
   if (communicator == nullptr) {
-    parameters_P = at::zeros({offset}, at::kFloat);
+    parameters_P = at::zeros({offset}, at::TensorOptions().dtype(at::kFloat).device(device));
     return;
   }
   memory = communicator->Allocate(offset * static_cast<int64_t>(sizeof(float)));

@@ -43,6 +43,7 @@ struct ModelStorage {
   int64_t num_elements() const { return parameters_P.numel(); }
 
   Communicator* communicator = nullptr;
+  at::Device device = at::kCPU;        // at::kMeta: names and shapes without memory
   Memory memory;                       // empty when communicator is null
   at::Tensor parameters_P;             // float32, flat
   std::vector<ParameterRange> ranges;  // in the order in which the forward pass first uses them

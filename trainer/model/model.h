@@ -75,6 +75,8 @@ std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& stora
 // F16, BF16. Validated tensor by tensor: Error(kBadData) lists what is missing, extra or misshapen,
 // with found and expected.
 void LoadWeights(const std::string& folder, Model& model);
+// The same checks without reading a weight, from the files' headers alone: needs no memory for them.
+void CheckWeights(const std::string& folder, const ModelConfig& config);
 
 // Initialisation as transformers' for the family (normal(0, initializer_range); GPT-2 scales
 // residual projections by 1/sqrt(2·layers)); a function of (seed, parameter name, element) only.
