@@ -1,9 +1,11 @@
 #include "comm/world.h"
 
 #include <sched.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <exception>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -64,6 +66,17 @@ Ending RunRank(Hubs& hubs, int rank, const std::function<void(World&)>& body) {
   return ending;
 }
 
+std::string CpuModel() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("model name")) continue;
+    const size_t begin = line.find_first_not_of(" :\t", line.find(':'));
+    if (begin != std::string::npos) return line.substr(begin);
+  }
+  utsname system = {};
+  return ::uname(&system) == 0 ? system.machine : "unknown";
+}
+
 }  // namespace
 
 void World::Close() {
@@ -92,6 +105,7 @@ void RunThreadWorld(int world_size, const std::function<void(World&)>& body) {
 
 ProcessPlace DescribeProcess() {
   ProcessPlace place;
+  place.cpu_model = CpuModel();
   char host[256] = "";
   if (::gethostname(host, sizeof(host) - 1) == 0) place.host = host;
 

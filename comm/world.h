@@ -44,11 +44,13 @@ World MakeSingleWorld();
 // rank's exception after all have ended (a rank that throws makes the others' collectives throw kCommunication).
 void RunThreadWorld(int world_size, const std::function<void(World&)>& body);
 
-// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), and number of CPUs in it.
+// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), number of CPUs in it, and what the kernel
+// calls them ("AMD EPYC 7763 64-Core Processor"; the architecture where it has no name for them).
 struct ProcessPlace {
   std::string host;
   std::string cpus;
   int num_cpus = 0;
+  std::string cpu_model;
 };
 ProcessPlace DescribeProcess();
 
