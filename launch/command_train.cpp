@@ -25,6 +25,7 @@ std::string SummaryJson(const TrainSummary& summary) {
       {"tokens_per_second", NumberOrNull(summary.tokens_per_second)},
       {"compute_share", NumberOrNull(summary.compute_share)},
       {"communication_share", NumberOrNull(summary.communication_share)},
+      {"skew_share", NumberOrNull(summary.skew_share)},
       {"input_share", NumberOrNull(summary.input_share)},
       {"peak_memory_bytes", summary.peak_memory_bytes},
       {"skipped_steps", summary.skipped_steps},
@@ -51,7 +52,8 @@ std::string SummaryText(const TrainSummary& summary) {
                      " tokens, " + Format("%.1f", summary.tokens_per_second) +
                      " tokens/s (no padding)\n";
   text += "time in compute " + Format("%.1f", 100 * summary.compute_share) + " %, communication " +
-          Format("%.1f", 100 * summary.communication_share) + " %, waiting for input " +
+          Format("%.1f", 100 * summary.communication_share) + " %, waiting for other ranks " +
+          Format("%.1f", 100 * summary.skew_share) + " %, for input " +
           Format("%.1f", 100 * summary.input_share) + " %; peak memory " +
           Format("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
           " GB on the largest rank\n";
