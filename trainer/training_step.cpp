@@ -56,6 +56,19 @@ BatchTensors WrapBatch(const MicroBatch& batch) {
   return tensors;
 }
 
+namespace {
+
+// Of any rank's last micro-batch: every rank has the plan of all.
+int64_t MostTokensOfTheLast(const TrainingSession& session, const StepPlan& plan) {
+  int64_t most = 0;
+  for (const auto& micro_batches : plan.micro_batches) {
+    most = std::max(most, CountTokens(*session.inputs.train, micro_batches.back()));
+  }
+  return most;
+}
+
+}  // namespace
+
 StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
                    bool checkpoint_due) {
   const int64_t step = session.state.step;
@@ -73,18 +86,19 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     }
     if (i + 1 == loaded.micro_batches.size()) {
       report.nonfinite = !std::isfinite(report.loss);
-      buckets.Arm(report, step);
+      buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan));
     }
     if (loss.defined()) loss.backward();
   }
   StepResult result;
   result.outcome = buckets.Finish();
-  result.communication_seconds = buckets.communication_seconds();
   result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
                               session.optimizer->GradScale(result.outcome.grad_norm));
+    buckets.GatherShards(session.storage.parameters_P);
   }
+  result.waits = buckets.waits();
   return result;
 }
 

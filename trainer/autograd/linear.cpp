@@ -139,18 +139,27 @@ void AddRows(const at::Tensor& tokens_T, const at::Tensor& grad_TC, at::Tensor& 
 class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& tokens_T,
-                            const at::Tensor& table_VC) {
+                            const at::Tensor& table_VC, LookupGradient* rows) {
     ctx->save_for_backward({tokens_T, table_VC});
+    ctx->saved_data["rows"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(rows));
     return table_VC.index_select(0, tokens_T);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& table_VC = saved[1];
+    auto* rows =
+        reinterpret_cast<LookupGradient*>(static_cast<intptr_t>(ctx->saved_data["rows"].toInt()));
+    if (rows != nullptr && rows->armed) {
+      BE_CHECK(!rows->grad_TC.defined(), "two lookups in one backward");
+      rows->tokens_T = saved[0];
+      rows->grad_TC = grad_outputs[0].contiguous();
+      return {at::Tensor(), at::Tensor(), at::Tensor()};
+    }
     const bool owns = OwnsGradient(table_VC);
     at::Tensor sink = owns ? table_VC.grad() : at::zeros_like(table_VC);
     AddRows(saved[0], grad_outputs[0].contiguous(), sink);
-    return {at::Tensor(), owns ? at::Tensor() : sink};
+    return {at::Tensor(), owns ? at::Tensor() : sink, at::Tensor()};
   }
 };
 
@@ -172,10 +181,10 @@ at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters) {
   return LinearFunction::apply(x_TI, weights, biases, parameters.input_major);
 }
 
-at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC) {
+at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, LookupGradient* rows) {
   const at::Tensor tokens = tokens_T.contiguous();
   CheckTokens(tokens, table_VC.size(0));
-  return EmbeddingFunction::apply(tokens, table_VC);
+  return EmbeddingFunction::apply(tokens, table_VC, rows);
 }
 
 }  // namespace breakeven

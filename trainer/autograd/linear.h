@@ -23,9 +23,20 @@ struct LinearWeights {
 // x_TI · Wᵀ + b: [T, O], O in the order of the parts. Gradient contract: fused_head_loss.h.
 at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters);
 
+// A lookup's gradient as rows: row tokens_T[t] of the table gets grad_TC[t]. While `armed` is set, a
+// backward leaves them here instead of adding them to the table's gradient, so that the table can be
+// reduced before they exist. Undefined where no backward came by.
+struct LookupGradient {
+  bool armed = false;
+  at::Tensor tokens_T;
+  at::Tensor grad_TC;
+};
+
 // Rows tokens_T (int64) of table_VC: [T, C]. The gradient touches only the rows that were looked
-// up. Error(kInternal) for a token outside [0, V).
-at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC);
+// up. `rows` may be null and must otherwise outlive the backward. Error(kInternal) for a token
+// outside [0, V).
+at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC,
+                     LookupGradient* rows = nullptr);
 
 }  // namespace breakeven
 

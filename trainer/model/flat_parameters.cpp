@@ -17,6 +17,8 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
     parameters_P = at::zeros({offset}, at::TensorOptions().dtype(at::kFloat).device(device));
     return;
   }
+  const int64_t unit = kFlatBlock * communicator->world_size();
+  offset = (offset + unit - 1) / unit * unit;
   memory = communicator->Allocate(offset * static_cast<int64_t>(sizeof(float)));
   parameters_P = at::from_blob(memory.data(), {offset}, at::kFloat);
 }

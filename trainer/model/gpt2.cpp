@@ -38,6 +38,9 @@ class Gpt2 : public Model {
     return table_[config_.tied_head ? "transformer.wte.weight" : "lm_head.weight"];
   }
 
+  const at::Tensor& TokenTable() override { return token_embedding_VC_; }
+  LookupGradient& lookup_gradient() override { return lookup_gradient_; }
+
   at::Tensor HiddenStates(const PackedInput& input) override { return Forward(input, nullptr); }
 
   at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) override {
@@ -50,7 +53,7 @@ class Gpt2 : public Model {
  private:
   at::Tensor Forward(const PackedInput& input, KvCache* cache) {
     CheckInput(input, config_, cache);
-    at::Tensor residual_TC = Embedding(input.tokens_T, token_embedding_VC_);
+    at::Tensor residual_TC = Embedding(input.tokens_T, token_embedding_VC_, &lookup_gradient_);
     at::Tensor update_TC = Embedding(input.positions_T, position_embedding_PC_);
     int64_t index = 0;
     for (const Layer& layer : layers_) {
@@ -76,7 +79,7 @@ class Gpt2 : public Model {
     return "transformer.h." + std::to_string(layer) + ".";
   }
 
-  // Forward order. The matrices are "Conv1D" of transformers: [in, out].
+  // Order of Model::parameters(). The matrices are "Conv1D" of transformers: [in, out].
   void DeclareParameters() {
     const int64_t hidden = config_.hidden_size;
     const int64_t wide = config_.intermediate_size;
@@ -88,7 +91,6 @@ class Gpt2 : public Model {
       table_.Declare(name + ".weight", {in, out}, /*decays=*/true);
       table_.Declare(name + ".bias", {out}, /*decays=*/false);
     };
-    table_.Declare("transformer.wte.weight", {config_.vocab_size, hidden}, /*decays=*/true);
     table_.Declare("transformer.wpe.weight", {config_.max_positions, hidden}, /*decays=*/true);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       norm(Prefix(i) + "ln_1");
@@ -100,6 +102,7 @@ class Gpt2 : public Model {
     }
     norm("transformer.ln_f");
     if (!config_.tied_head) table_.Declare("lm_head.weight", {config_.vocab_size, hidden}, true);
+    table_.Declare("transformer.wte.weight", {config_.vocab_size, hidden}, /*decays=*/true);
   }
 
   void TakeParameters() {
@@ -125,6 +128,7 @@ class Gpt2 : public Model {
   const AttentionShape shape_;
   ParameterTable table_;
   at::Tensor token_embedding_VC_;
+  LookupGradient lookup_gradient_;
   at::Tensor position_embedding_PC_;
   std::vector<Layer> layers_;
   NormWeights final_norm_;

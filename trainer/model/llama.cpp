@@ -40,6 +40,9 @@ class Llama : public Model {
     return table_[config_.tied_head ? "model.embed_tokens.weight" : "lm_head.weight"];
   }
 
+  const at::Tensor& TokenTable() override { return embedding_VC_; }
+  LookupGradient& lookup_gradient() override { return lookup_gradient_; }
+
   at::Tensor HiddenStates(const PackedInput& input) override { return Forward(input, nullptr); }
 
   at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) override {
@@ -53,7 +56,7 @@ class Llama : public Model {
   at::Tensor Forward(const PackedInput& input, KvCache* cache) {
     CheckInput(input, config_, cache);
     const RotaryAngles angles = rotary_.Angles(input.positions_T);
-    at::Tensor residual_TC = Embedding(input.tokens_T, embedding_VC_);
+    at::Tensor residual_TC = Embedding(input.tokens_T, embedding_VC_, &lookup_gradient_);
     at::Tensor update_TC;  // what the last sub-block adds to the residual stream
     int64_t index = 0;
     for (const Layer& layer : layers_) {
@@ -77,7 +80,7 @@ class Llama : public Model {
 
   static std::string Prefix(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
 
-  // Forward order. q, k, v and gate, up are neighbours so that each group is one matrix product.
+  // Order of Model::parameters(). q, k, v and gate, up are neighbours so that each group is one matrix product.
   void DeclareParameters() {
     const int64_t hidden = config_.hidden_size;
     const int64_t query = config_.num_heads * config_.head_dim;
@@ -89,7 +92,6 @@ class Llama : public Model {
     const auto vector = [&](const std::string& name, int64_t size) {
       table_.Declare(name, {size}, /*decays=*/false);
     };
-    matrix("model.embed_tokens", config_.vocab_size, hidden);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string attention = Prefix(i) + "self_attn.";
       const std::string mlp = Prefix(i) + "mlp.";
@@ -116,6 +118,7 @@ class Llama : public Model {
     }
     vector("model.norm.weight", hidden);
     if (!config_.tied_head) matrix("lm_head", config_.vocab_size, hidden);
+    matrix("model.embed_tokens", config_.vocab_size, hidden);
   }
 
   void TakeParameters() {
@@ -150,6 +153,7 @@ class Llama : public Model {
   const Rotary rotary_;
   ParameterTable table_;
   at::Tensor embedding_VC_;
+  LookupGradient lookup_gradient_;
   std::vector<Layer> layers_;
   NormWeights final_norm_;
 };

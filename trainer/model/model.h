@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "trainer/autograd/linear.h"
 #include "trainer/model/model_config.h"
 
 namespace breakeven {
@@ -48,8 +49,10 @@ class Model {
   virtual ~Model() = default;
 
   virtual const ModelConfig& config() const = 0;
-  // Every parameter once (a tied head is not listed), in the order in which the forward pass first
-  // uses them.
+  // Every parameter once (a tied head is not listed). The later one stands, the sooner its gradient
+  // is complete: blocks in forward order, final norm, head, and last the token table, whose
+  // gradient is complete before backward begins (tied: from the head) but for the rows of
+  // lookup_gradient().
   virtual std::vector<NamedParameter>& parameters() = 0;
 
   // Hidden states after the final norm, [T, C], differentiable with respect to the parameters.
@@ -64,6 +67,11 @@ class Model {
 
   // [V, C]; the embedding itself when tied.
   virtual at::Tensor HeadWeight() = 0;
+
+  // The table that tokens are looked up in, one of parameters(), [V, C].
+  virtual const at::Tensor& TokenTable() = 0;
+  // Armed: the next backward leaves the table's lookup gradient here instead of adding it.
+  virtual LookupGradient& lookup_gradient() = 0;
 };
 
 // Builds the model of config.model_type with parameters as views of storage.parameters_P, zeroed,
