@@ -83,6 +83,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   }
   ReadState();
   WriteConfig(resolved_yaml);
+  storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
   model = BuildModel(inputs.model_config, storage);
   buckets =
       std::make_unique<GradientBuckets>(*model, storage, *world.data,
@@ -173,6 +174,7 @@ void TrainingSession::LoadModel() {
     }
   });
   BroadcastFlat(*world.data, storage.parameters_P);
+  RefreshCopies(storage);
   if (!resumed_from.empty()) LoadMoments();
   CheckWeightsOverRanks(*this);
 }

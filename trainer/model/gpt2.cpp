@@ -38,6 +38,10 @@ class Gpt2 : public Model {
     return table_[config_.tied_head ? "transformer.wte.weight" : "lm_head.weight"];
   }
 
+  at::Tensor HeadCopy() override {
+    return table_.CopyOf(config_.tied_head ? "transformer.wte.weight" : "lm_head.weight");
+  }
+
   const at::Tensor& TokenTable() override { return token_embedding_VC_; }
   LookupGradient& lookup_gradient() override { return lookup_gradient_; }
 
@@ -57,13 +61,17 @@ class Gpt2 : public Model {
     at::Tensor update_TC = Embedding(input.positions_T, position_embedding_PC_);
     int64_t index = 0;
     for (const Layer& layer : layers_) {
-      const auto [stream_TC, attention_input_TC] =
+      auto [stream_TC, attention_input_TC] =
           ResidualNorm(residual_TC, update_TC, layer.attention_norm);
       const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value);
-      const at::Tensor attended_TC =
+      at::Tensor attended_TC =
           cache == nullptr
               ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
               : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
+      if (index + 1 == config_.num_layers && input.rows_R.defined()) {
+        stream_TC = SelectRows(stream_TC, input.rows_R);
+        attended_TC = SelectRows(attended_TC, input.rows_R);
+      }
       update_TC = Linear(attended_TC, layer.attention_output);
 
       const auto [mlp_stream_TC, mlp_input_TC] = ResidualNorm(stream_TC, update_TC, layer.mlp_norm);
@@ -108,11 +116,10 @@ class Gpt2 : public Model {
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
       return NormWeights{NormKind::kLayer, table_[name + ".weight"], table_[name + ".bias"],
-                         config_.norm_epsilon};
+                         config_.norm_epsilon, table_.product_type()};
     };
     const auto linear = [&](const std::string& name) {
-      return LinearWeights{
-          {table_[name + ".weight"]}, {table_[name + ".bias"]}, /*input_major=*/true};
+      return table_.Linear({name}, /*has_bias=*/true, /*input_major=*/true);
     };
     token_embedding_VC_ = table_["transformer.wte.weight"];
     position_embedding_PC_ = table_["transformer.wpe.weight"];
