@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <utility>
 
 #include "comm/base/error.h"
 #include "comm/reduce.h"
@@ -12,9 +11,8 @@
 namespace breakeven {
 namespace {
 
-constexpr std::pair<std::string_view, DType> kDTypes[] = {
-    {"float32", DType::kFloat32}, {"bfloat16", DType::kBFloat16}, {"float64", DType::kFloat64},
-    {"int32", DType::kInt32},     {"int64", DType::kInt64},       {"uint8", DType::kUInt8}};
+constexpr DType kDTypes[] = {DType::kFloat32, DType::kBFloat16, DType::kFloat64,
+                             DType::kInt32,   DType::kInt64,    DType::kUInt8};
 
 constexpr int64_t kFewestRepeats = 5;
 constexpr double kShortestSample = 2e-4;  // seconds: far above what reading the clock costs
@@ -178,13 +176,11 @@ void AddFits(AllReduceReport& report, const AllReduceBenchConfig& config, size_t
 }  // namespace
 
 DType ParseDType(std::string_view name) {
-  for (const auto& [known, dtype] : kDTypes) {
-    if (known == name) return dtype;
+  for (const DType dtype : kDTypes) {
+    if (DTypeName(dtype) == name) return dtype;
   }
   BE_CHECK(false, "dtype " + std::string(name));
 }
-
-std::string_view DTypeName(DType dtype) { return kDTypes[static_cast<size_t>(dtype)].first; }
 
 AllReduceFit FitAllReduce(std::span<const int64_t> bytes, std::span<const double> seconds) {
   // Least squares of (a + b x - y) / y: weights 1 / y².

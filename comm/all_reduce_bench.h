@@ -16,7 +16,7 @@
 namespace breakeven {
 
 struct AllReduceBenchConfig {
-  std::vector<std::string> backends = {"mpi", "mpi_allreduce"};
+  std::vector<std::string> backends = {"shared_memory", "mpi", "mpi_allreduce"};
   std::vector<std::string> dtypes = {"float32"};
   std::string op = "sum";            // sum | max | min
   std::string memory = "allocated";  // allocated | plain
@@ -71,7 +71,6 @@ AllReduceReport MeasureAllReduce(Control& control,
 AllReduceFit FitAllReduce(std::span<const int64_t> bytes, std::span<const double> seconds);
 
 DType ParseDType(std::string_view name);  // of AllReduceBenchConfig::dtypes
-std::string_view DTypeName(DType dtype);  // "float32"
 
 }  // namespace breakeven
 

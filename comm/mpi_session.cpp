@@ -79,7 +79,6 @@ MpiSession::~MpiSession() {
 World MpiSession::MakeWorld() {
   World world;
   world.control = MakeMpiControl();
-  world.data = MakeMpiCommunicator();
   world.local_rank = world.control->local_rank();
   return world;
 }

@@ -80,7 +80,7 @@ std::string CpuModel() {
 }  // namespace
 
 void World::Close() {
-  data->Close();
+  if (data != nullptr) data->Close();
   control->Close();
 }
 

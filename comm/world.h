@@ -15,7 +15,7 @@ namespace breakeven {
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
   std::unique_ptr<Control> control;
-  std::unique_ptr<Communicator> data;
+  std::unique_ptr<Communicator> data;  // of MPI ranks: null until OpenDataPlane (data_plane.h)
   int local_rank = 0;
   Device device;
 
@@ -34,7 +34,8 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
-  World MakeWorld();  // COLLECTIVE. Data plane: the mpi_ back end
+  World
+  MakeWorld();  // COLLECTIVE. Without a data plane: the config says which, and commands that move no data need none
 };
 
 // World size 1 without MPI, for commands that do not start it and for tests.

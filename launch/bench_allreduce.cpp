@@ -3,21 +3,24 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/all_reduce_bench.h"
-#include "comm/mpi_support.h"
+#include "comm/data_plane.h"
 #include "launch/bench.h"
 
 namespace breakeven {
 namespace {
 
-std::vector<std::unique_ptr<AllReduceSubject>> MakeSubjects(const AllReduceBenchConfig& config) {
+std::vector<std::unique_ptr<AllReduceSubject>> MakeSubjects(Control& control,
+                                                            const AllReduceBenchConfig& config) {
   std::vector<std::unique_ptr<AllReduceSubject>> subjects;
   for (const std::string& name : config.backends) {
-    if (name == "mpi") {
-      subjects.push_back(
-          MakeCommunicatorSubject(MakeMpiCommunicator(), config.memory == "allocated"));
-    } else {
+    if (name.starts_with("mpi_allreduce")) {
       subjects.push_back(MakeMpiAllReduceSubject(/*in_place=*/name == "mpi_allreduce"));
+      continue;
     }
+    CommConfig comm;
+    comm.backend = name;
+    subjects.push_back(
+        MakeCommunicatorSubject(MakeDataPlane(control, comm), config.memory == "allocated"));
   }
   return subjects;
 }
@@ -104,7 +107,7 @@ void RunBenchAllReduce(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<AllReduceBenchConfig>(options, world)) return;
   const auto config = ReadConfigTogether<AllReduceBenchConfig>(options, world);
   if (options.dry_run) return PrintResult(world, DryRun(config));
-  const auto subjects = MakeSubjects(config);
+  const auto subjects = MakeSubjects(*world.control, config);
   const AllReduceReport report = MeasureAllReduce(*world.control, subjects, config);
   for (const auto& subject : subjects) subject->Close();
   PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/base/progress.h"
+#include "comm/data_plane.h"
 #include "launch/command.h"
 #include "trainer/training_run.h"
 
@@ -101,6 +102,7 @@ void RunTrainCommand(const CommandOptions& options, World& world) {
   TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
   RunTogether(*world.control, /*root_only=*/false, [&] { ResolvePaths(config); });
   if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
+  OpenDataPlane(world, config.comm);
   const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
 }

@@ -147,6 +147,7 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
                    "start and at every save",
                    AtLeast(0)),
           check_replicas_every_steps);
+  v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);
   v.Visit(
       Unhashed("threads", "threads per rank; 0 = its CPUs divided among the ranks that share them",
                AtLeast(0)),

@@ -1,0 +1,39 @@
+// Pure. ReduceInOrder at memory speed: reads each input once and writes the result to several places.
+#ifndef BREAKEVEN_COMM_SHARED_MEMORY_FOLD_H_
+#define BREAKEVEN_COMM_SHARED_MEMORY_FOLD_H_
+
+#include <cstdint>
+#include <span>
+
+#include "comm/device.h"
+
+namespace breakeven {
+
+enum class Stores {
+  kPlain,
+  kStreaming,  // past the caches; for ranges far larger than they are, on machines where it is quicker
+};
+
+// outputs[k][i] = inputs[0][i] op inputs[1][i] op …, to the bit as ReduceInOrder (comm/reduce.h): the instruction set, the
+// kind of store and how a range is cut change nothing. An output may be one of the inputs, and is otherwise apart from all
+// of them. At least one input and one output.
+void FoldInOrder(DType dtype, ReduceOp op, std::span<const void* const> inputs,
+                 std::span<void* const> outputs, int64_t count, Stores stores);
+
+// Of a sum that is handed from node to node: float32 for bfloat16 (rounded once, at the end), else the type itself.
+constexpr DType PartialType(DType dtype) {
+  return dtype == DType::kBFloat16 ? DType::kFloat32 : dtype;
+}
+// partial[i] = (partial[i] op) inputs[0][i] op …; `first`: partial holds nothing yet. `partial` is of PartialType(dtype) and
+// apart from the inputs.
+void FoldPartial(DType dtype, ReduceOp op, std::span<const void* const> inputs, void* partial,
+                 int64_t count, bool first);
+// Rounds a whole sum to `dtype` and writes it to all outputs. An output may be `partial` itself where the types are equal.
+void StorePartial(DType dtype, const void* partial, std::span<void* const> outputs, int64_t count);
+
+// The instruction set that the loader has chosen: "avx512", "avx2" or "baseline".
+const char* FoldInstructionSet();
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_SHARED_MEMORY_FOLD_H_
