@@ -81,7 +81,7 @@ std::unique_ptr<Communicator> MakeDataPlane(Control& control, const CommConfig& 
 void OpenDataPlane(World& world, const CommConfig& config) {
   if (world.data != nullptr) return;
   world.data = MakeDataPlane(*world.control, config);
-  if (config.check_calls) world.data->AddObserver(MakeCallCheck(MakeMpiControl()));
+  if (config.check_calls) world.data->AddObserver(MakeCallCheck(world.control->Duplicate()));
   if (world.world_size() == 1) return;
   const bool shared = world.data->name() == "shared_memory";
   LogInfo("collectives: " + std::string(world.data->name()) +

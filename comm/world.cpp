@@ -82,6 +82,19 @@ std::string CpuModel() {
 void World::Close() {
   if (data != nullptr) data->Close();
   control->Close();
+  if (watchdog != nullptr) watchdog->Close();  // last: the others' ends are watched too
+}
+
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl) {
+  world.device = BindDevice(*world.control, options);
+  if (!world.device.is_cuda()) return;
+  Control* const control = world.control.get();  // outlives world.data
+  std::unique_ptr<Communicator> gpus =
+      MakeNcclCommunicator(control->Duplicate(), world.device, nccl, [control](std::string_view) {
+        control->Abort(static_cast<int>(ErrorKind::kCommunication), "");
+      });
+  world.data->Close();
+  world.data = std::move(gpus);
 }
 
 World MakeSingleWorld() { return MakeThreadWorld(Hubs(1), 0); }

@@ -18,7 +18,7 @@
 namespace breakeven {
 namespace {
 
-constexpr char kVersion[] = "breakeven 0.1.0";
+constexpr char kVersion[] = "breakeven " BREAKEVEN_VERSION;
 
 constexpr char kFooter[] =
     "Config keys, with types, limits and defaults: breakeven COMMAND --help-config, or "

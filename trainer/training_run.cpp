@@ -4,7 +4,9 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
@@ -35,9 +37,10 @@ class TrainingRun {
       : session_(config, world, resolved_yaml),
         state_(session_.state),
         report_(session_.config, world, state_, session_.inputs.total_steps),
-        saved_step_(session_.resumed_from.empty() ? -1 : state_.step) {}
+        saved_step_(session_.resumed_here ? state_.step : -1) {}
 
   TrainSummary Run();
+  std::unique_ptr<FolderLock> TakeLock() { return std::move(session_.lock); }
 
  private:
   void Step(Loader& loader);
@@ -59,7 +62,7 @@ class TrainingRun {
   TrainingSession session_;
   TrainingState& state_;
   TrainingReport report_;
-  int64_t saved_step_;  // the newest step on disk, -1: none
+  int64_t saved_step_;  // the newest step in the run's own folder, -1: none
   Clock::time_point last_save_ = Clock::now();
   bool agreed_stop_ = false;
   bool agreed_checkpoint_ = false;
@@ -118,9 +121,8 @@ void TrainingRun::Step(Loader& loader) {
                 .target_tokens = loaded->plan.global_target_tokens,
                 .tokens = loaded->plan.global_tokens,
                 .step_seconds = seconds,
-                .exposed_communication_seconds = result.communication_seconds,
-                .input_wait_seconds = input_seconds,
-                .skipped = !result.outcome.finite});
+                .skipped = !result.outcome.finite},
+               {.collectives = result.waits, .input = input_seconds});
   CountNonfinite(result.outcome.finite);
 }
 
@@ -202,11 +204,21 @@ void TrainingRun::Save() {
   const Clock::time_point begin = Clock::now();
   report_.Flush();
   CheckWeightsOverRanks(session_);
+  const auto on_root = [this](const auto& work) {
+    RunTogether(*session_.world.control, /*root_only=*/true, work);
+  };
   std::string hash;
-  RunTogether(*session_.world.control, /*root_only=*/true, [&] {
-    const std::string path = SaveCheckpoint(
-        config.output,
-        {*session_.model, session_.storage, *session_.optimizer, session_.companions}, state_);
+  std::unique_ptr<CheckpointWriter> writer;
+  on_root([&] {
+    writer = std::make_unique<CheckpointWriter>(config.output, state_.step);
+    writer->Weights(*session_.model, session_.storage, session_.companions);
+  });
+  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+    const at::Tensor& whole_P = session_.WholeMoment(moment);
+    on_root([&] { writer->Put(moment, whole_P); });
+  }
+  on_root([&] {
+    const std::string path = writer->Finish(state_);
     hash = VerifyCheckpoint(path).Hash();  // read back before anything older goes
     DeleteOldCheckpoints(config.output, config.checkpoint.keep_last,
                          config.checkpoint.keep_best ? state_.best_step : -1);
@@ -219,19 +231,20 @@ void TrainingRun::Save() {
 void TrainingRun::EndAfterSignal() {
   report_.Finish();
   const std::string name = signals_.name();
-  throw Error(ErrorKind::kSavedRequeue,
-              "stopped by " + (name.empty() ? std::string("a signal to another rank") : name) +
-                  " after step " + std::to_string(state_.step) + " of " +
-                  std::to_string(session_.inputs.total_steps) + "; saved in " +
-                  CheckpointsFolder(session_.config.output) + "/" + CheckpointName(saved_step_) +
-                  ". Run the same command to go on.",
-              /*on_all_ranks=*/true);
+  throw Error(
+      ErrorKind::kSavedRequeue,
+      "stopped by " + (name.empty() ? std::string("a signal to another rank") : name) +
+          " after step " + std::to_string(state_.step) + " of " +
+          std::to_string(session_.inputs.total_steps) + "; saved in " +
+          CheckpointsFolder(session_.config.output) + "/" + CheckpointName(saved_step_) +
+          (session_.config.resume == "auto" ? ". Run the same command to go on."
+                                            : ". Run the same command with resume: auto to go on."),
+      /*on_all_ranks=*/true);
 }
 
 // The base model and every checkpoint that is kept, beside the models that the config names itself.
 EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
-  EvalConfig eval = *config.prompt_eval;
-  if (!config.model.path.empty()) eval.models.emplace("base", config.model.path);
+  EvalConfig eval = PromptEvalBefore(config);
   std::string names;  // rank 0's view of the folder, one a line
   RunTogether(*world.control, /*root_only=*/true, [&] {
     for (const auto& [name, path] : CheckpointsOf(config.output)) names += name + "\n";
@@ -245,7 +258,6 @@ EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
     begin = end + 1;
   }
   if (eval.output.empty()) eval.output = config.output + "/eval";
-  if (eval.threads == 0) eval.threads = config.threads;
   return RunEvaluation(eval, world);
 }
 
@@ -262,15 +274,27 @@ EvalSummary ScorePromptsAfter(const TrainSummary& summary, const TrainConfig& co
   }
 }
 
+void RefuseControlMeasurement(const TrainConfig& config) {
+  if (config.communicate) return;
+  throw Error(ErrorKind::kUsage,
+              "communicate: false: the ranks would train apart from each other. It is for the "
+              "control measurement of `bench step`; leave it out.",
+              /*on_all_ranks=*/true);
+}
+
 }  // namespace
 
 TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_view resolved_yaml) {
+  RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
+  if (config.prompt_eval.has_value()) CheckPromptEval(config, world);
   TrainSummary summary;
+  std::unique_ptr<FolderLock> lock;  // no other run may touch the checkpoints that are scored
   {
     TrainingRun run(config, world, resolved_yaml);
     summary = run.Run();
+    lock = run.TakeLock();
   }  // weights, gradients and moments are gone before the models to score come
   if (config.prompt_eval.has_value()) {
     summary.prompt_eval = ScorePromptsAfter(summary, config, world);

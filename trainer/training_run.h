@@ -21,8 +21,9 @@ struct TrainSummary {
   double seconds = 0;
   int64_t tokens = 0;  // without padding: there is none
   double tokens_per_second = 0;
-  double compute_share = 0;  // of the time in steps; the three add to 1
-  double communication_share = 0;
+  double compute_share = 0;        // of the time in steps; the four add to 1
+  double communication_share = 0;  // exposed: not hidden behind computation
+  double skew_share = 0;           // waiting for a rank that comes later, mean over ranks
   double input_share = 0;
   int64_t peak_memory_bytes = 0;  // largest rank
   int64_t skipped_steps = 0;      // non-finite
@@ -43,6 +44,12 @@ TrainSummary RunTraining(const TrainConfig& config, World& world,
 // COLLECTIVE. Everything that can be checked before the first step, and the memory estimate per
 // rank; text for people.
 std::string DryRunTraining(const TrainConfig& config, World& world);
+
+// What `prompt_eval` will score beside the checkpoints; config.prompt_eval must be there.
+EvalConfig PromptEvalBefore(const TrainConfig& config);
+// COLLECTIVE. Data, templates and models of it, checked before the first step instead of after the
+// last; text for people.
+std::string CheckPromptEval(const TrainConfig& config, World& world);
 
 // Names and folders of the complete checkpoints of a run, "step_000120" →
 // RUN/checkpoints/step_000120, oldest first. Reads the file system of the calling rank only. Empty

@@ -76,19 +76,29 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
       schedule(config.schedule, inputs.total_steps) {
   SetThreads(inputs.threads);
   const std::string table = RankTable(world, inputs);
-  TakeRunFolder(resolved_yaml);
-  if (world.is_root()) LogInfo(table);
+  TakeRunFolder();
+  LogInfo(table);
+  if (inputs.model_config.dropout > 0) {
+    LogInfo("config.json asks for dropout; it is never applied here");
+  }
   ReadState();
+  WriteConfig(resolved_yaml);
+  storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
   model = BuildModel(inputs.model_config, storage);
-  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data);
+  buckets =
+      std::make_unique<GradientBuckets>(*model, storage, *world.data,
+                                        BucketOptions{.bucket_bytes = config.bucket_bytes,
+                                                      .last_bucket_bytes = config.last_bucket_bytes,
+                                                      .shard = config.optimizer.shard,
+                                                      .communicate = config.communicate});
+  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data, buckets->shard());
   LoadModel();
-  buckets = std::make_unique<GradientBuckets>(*model, storage, *world.data, config.bucket_bytes);
   if (inputs.validation != nullptr) {
     validation_plan = PlanOnePass(SizesOf(*inputs.validation), config.batching.micro_batch_tokens);
   }
 }
 
-void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
+void TrainingSession::TakeRunFolder() {
   Control& control = *world.control;
   RunTogether(control, /*root_only=*/true, [&] {
     CreateFolders(CheckpointsFolder(config.output));
@@ -97,12 +107,13 @@ void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
       LogInfo("removed what an interrupted save left: " + path);
     }
     resumed_from = ChooseCheckpoint(config);
-    if (!resolved_yaml.empty()) {
-      WriteFileDurably(config.output + "/config.yaml", resolved_yaml);
-    }
+    std::error_code ignored;
+    resumed_here = fs::equivalent(fs::path(resumed_from).parent_path(),
+                                  CheckpointsFolder(config.output), ignored);
     companions = ReadCompanionFiles(config.model.path, inputs.tokenizer_folder);
   });
   control.Broadcast(resumed_from, /*root=*/0);
+  resumed_here = control.AllReduce(int64_t{resumed_here}, ReduceOp::kMax) != 0;  // rank 0's word
   // On another machine without this file system the console has to do.
   if (fs::is_directory(config.output)) SetLogFile(config.output + "/log.txt");
 }
@@ -110,7 +121,9 @@ void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
 void TrainingSession::ReadState() {
   std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {
-    if (!resumed_from.empty()) text = LoadTrainingState(resumed_from).ToJson();
+    if (resumed_from.empty()) return;
+    text = LoadTrainingState(resumed_from).ToJson();
+    CheckSameModel(resumed_from, inputs.model_config);
   });
   world.control->Broadcast(text, /*root=*/0);
   TrainingState current;
@@ -118,6 +131,7 @@ void TrainingSession::ReadState() {
   current.seed = config.seed;
   current.plan_hash = inputs.plan_hash;
   current.dataset_hash = inputs.train->info().content_hash;
+  current.train_size = inputs.train->num_examples();
   current.tokenizer_fingerprint = inputs.train->info().tokenizer_fingerprint;
   current.template_fingerprint = inputs.train->info().template_fingerprint;
   current.config_hash = inputs.config_hash;
@@ -142,11 +156,17 @@ void TrainingSession::ReadState() {
   state = ContinueFrom(saved, current);
 }
 
+// Behind ReadState: a resume that is refused leaves the record of what the run was.
+void TrainingSession::WriteConfig(std::string_view resolved_yaml) {
+  if (resolved_yaml.empty()) return;
+  RunTogether(*world.control, /*root_only=*/true,
+              [&] { WriteFileDurably(config.output + "/config.yaml", resolved_yaml); });
+}
+
 void TrainingSession::LoadModel() {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     if (!resumed_from.empty()) {
       LoadWeights(resumed_from, *model);
-      LoadOptimizer(resumed_from, state, storage, *optimizer);
     } else if (!config.model.path.empty()) {
       LoadWeights(config.model.path, *model);
     } else {
@@ -154,12 +174,29 @@ void TrainingSession::LoadModel() {
     }
   });
   BroadcastFlat(*world.data, storage.parameters_P);
-  if (!resumed_from.empty()) {
-    BroadcastFlat(*world.data, optimizer->exp_avg_P());
-    BroadcastFlat(*world.data, optimizer->exp_avg_sq_P());
-    optimizer->set_num_updates(state.num_updates);
-  }
+  RefreshCopies(storage);
+  if (!resumed_from.empty()) LoadMoments();
   CheckWeightsOverRanks(*this);
+}
+
+// By way of the gradient buffer, which no step uses yet: each rank takes its shard out of it.
+void TrainingSession::LoadMoments() {
+  const at::Tensor& whole_P = buckets->gradient_P();
+  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+    RunTogether(*world.control, /*root_only=*/true,
+                [&] { LoadMoment(resumed_from, moment, storage, whole_P); });
+    BroadcastFlat(*world.data, whole_P);
+    optimizer->TakeMoment(moment, whole_P);
+  }
+  optimizer->set_num_updates(state.num_updates);
+}
+
+const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
+  if (!config.optimizer.shard) return optimizer->moment(moment);
+  const at::Tensor& whole_P = buckets->gradient_P();
+  optimizer->PutMoment(moment, whole_P);
+  buckets->GatherShards(whole_P);
+  return whole_P;
 }
 
 void CheckWeightsOverRanks(TrainingSession& session) {

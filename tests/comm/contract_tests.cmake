@@ -1,5 +1,6 @@
 # The contract's checks, run by comm_tests on threads and by mpi_contract under mpirun.
-add_library(communicator_contract STATIC comm/communicator_contract.cpp comm/control_contract.cpp)
+set(contract_sources comm/communicator_contract.cpp comm/control_contract.cpp comm/contract_memory.cpp)
+add_library(communicator_contract STATIC ${contract_sources})
 target_link_libraries(communicator_contract PUBLIC comm)
 target_link_libraries(comm_tests PRIVATE communicator_contract)
 
@@ -68,3 +69,8 @@ set_property(TEST mpi.shared_memory_little APPEND PROPERTY ENVIRONMENT
 add_test(NAME mpi.singletons COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/comm/expect_end.sh 64 $<TARGET_FILE:mpi_contract>)
 set_tests_properties(mpi.singletons PROPERTIES TIMEOUT 60
   ENVIRONMENT "${mpi_test_environment};SLURM_STEP_ID=0;SLURM_PROCID=3;SLURM_STEP_NUM_TASKS=4")
+
+# The watchdog's job: tests/system/test_watchdog_job.py starts it, stops and kills its ranks, and cuts its network.
+add_executable(watchdog_job comm/watchdog_job.cpp)
+target_link_libraries(watchdog_job PRIVATE comm fault_point_injected)
+target_compile_definitions(watchdog_job PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
