@@ -81,7 +81,12 @@ std::unique_ptr<Communicator> MakeDataPlane(Control& control, const CommConfig& 
 void OpenDataPlane(World& world, const CommConfig& config) {
   if (world.data != nullptr) return;
   world.data = MakeDataPlane(*world.control, config);
-  if (config.check_calls) world.data->AddObserver(MakeCallCheck(world.control->Duplicate()));
+  // The heartbeat first: it shows who waits in a check.
+  if (world.watchdog != nullptr) world.data->AddObserver(world.watchdog->Observer());
+  if (config.check_calls) {
+    world.data->AddObserver(MakeCallCheck(world.control->Duplicate()));
+    world.control->AddObserver(MakeCallCheck(world.control->Duplicate()));
+  }
   if (world.world_size() == 1) return;
   const bool shared = world.data->name() == "shared_memory";
   LogInfo("collectives: " + std::string(world.data->name()) +

@@ -26,6 +26,13 @@ struct World {
   int rank() const { return control->rank(); }
   int world_size() const { return control->world_size(); }
   bool is_root() const { return rank() == 0; }
+  // For the watchdog, if there is one: where this rank is (step -1: none), and that it gets on.
+  void EnterPhase(Phase phase, int64_t step = -1) const {
+    if (watchdog != nullptr) watchdog->EnterPhase(phase, step);
+  }
+  void Beat() const {
+    if (watchdog != nullptr) watchdog->Beat();
+  }
   void Close();  // COLLECTIVE
 };
 
