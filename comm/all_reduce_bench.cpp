@@ -114,8 +114,10 @@ class Measurement {
   // COLLECTIVE. Warms up and decides how a sample is taken: the same on all ranks.
   void Plan(AllReduceSubject& subject) {
     const double estimate = Slowest(Sample(subject, 1));
-    calls_.push_back(std::clamp(static_cast<int64_t>(std::ceil(kShortestSample / estimate)),
-                                int64_t{1}, kMostCalls));
+    calls_.push_back(config_.rewrite
+                         ? 1
+                         : std::clamp(static_cast<int64_t>(std::ceil(kShortestSample / estimate)),
+                                      int64_t{1}, kMostCalls));
     for (int64_t i = 1; i < config_.warmups; ++i) Sample(subject, calls_.back());
     const double sample =
         Slowest(Sample(subject, calls_.back())) * static_cast<double>(calls_.back());
@@ -153,6 +155,9 @@ class Measurement {
  private:
   // Seconds of one call on this rank.
   double Sample(AllReduceSubject& subject, int64_t calls) {
+    if (config_.rewrite) {
+      std::memset(subject.input(), 0, static_cast<size_t>(count_ * SizeOf(dtype_)));
+    }
     subject.Barrier();
     const Stopwatch watch;
     for (int64_t i = 0; i < calls; ++i) subject.Run(dtype_, count_, op_);

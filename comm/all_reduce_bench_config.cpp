@@ -19,6 +19,11 @@ void AllReduceBenchConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"memory", "of our back ends: allocated by them, or plain as of malloc",
            OneOf({"allocated", "plain"})},
           memory);
+  v.Visit(
+      {"rewrite",
+       "every rank writes its buffer before each call, not timed, as backward does: else parts of "
+       "it may still lie in the cache of the rank that reduced them last"},
+      rewrite);
   v.Visit({"sizes", "bytes a rank, a list; empty = from min_bytes to max_bytes", AtLeast(1)},
           sizes);
   v.Visit({"min_bytes", "smallest size", AtLeast(1)}, min_bytes);

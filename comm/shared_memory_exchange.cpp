@@ -17,13 +17,11 @@ namespace breakeven {
 namespace {
 
 // Up to here every rank reads all of everything: one meeting instead of two.
-constexpr int64_t kSmallBytes = int64_t{16} << 10;
+constexpr int64_t kSmallBytes = int64_t{1} << 10;
 // Of plain memory at a time: copied in, reduced and copied out while it is in the second-level cache.
 constexpr int64_t kPieceBytes = int64_t{512} << 10;
 // Over nodes: large enough to hide the start of a message for each slice.
 constexpr int64_t kNodePieceBytes = int64_t{4} << 20;
-// Slices from here on do not stay in the caches, so nothing is lost by writing past them.
-constexpr int64_t kStreamingBytes = int64_t{4} << 20;
 
 void Copy(void* to, const void* from, int64_t num_bytes) {
   if (to != from && num_bytes > 0) std::memcpy(to, from, static_cast<size_t>(num_bytes));
@@ -148,9 +146,11 @@ void SharedMemoryExchange::ReduceSlice(DType dtype, ReduceOp op, int64_t count) 
   for (const void*& input : inputs_) input = static_cast<const char*>(input) + offset;
   for (void*& output : outputs_) output = static_cast<char*>(output) + offset;
   if (one_node()) {
-    const bool streaming = size * SizeOf(dtype) >= kStreamingBytes;
-    return FoldInOrder(dtype, op, inputs_, outputs_, size,
-                       streaming ? Stores::kStreaming : Stores::kPlain);
+    const int64_t num_bytes = size * SizeOf(dtype);
+    const Stores stores = store_choice_.Choose(num_bytes);
+    const Stopwatch watch;
+    FoldInOrder(dtype, op, inputs_, outputs_, size, stores);
+    return store_choice_.Report(stores, num_bytes, watch.Seconds());
   }
   const DType partial_type = PartialType(dtype);
   const int64_t partial_bytes = size * SizeOf(partial_type);

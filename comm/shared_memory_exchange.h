@@ -10,6 +10,7 @@
 
 #include "comm/communicator.h"
 #include "comm/shared_memory_communicator.h"
+#include "comm/shared_memory_fold.h"
 #include "comm/shared_memory_meeting.h"
 #include "comm/shared_memory_window.h"
 
@@ -79,6 +80,7 @@ class SharedMemoryExchange final : public Communicator {
   bool has_warned_ = false;
   uint32_t num_calls_ = 0;
   int piece_turn_ = 0;
+  StoreChoice store_choice_;
   Memory partial_;  // of a node's sum on its way to the others
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;

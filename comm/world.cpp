@@ -82,6 +82,7 @@ std::string CpuModel() {
 void World::Close() {
   if (data != nullptr) data->Close();
   control->Close();
+  if (watchdog != nullptr) watchdog->Close();  // last: the others' ends are watched too
 }
 
 std::unique_ptr<Communicator> MakeNcclPlane(Control& control, Device device,

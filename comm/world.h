@@ -11,11 +11,13 @@
 #include "comm/device.h"
 #include "comm/device_binding.h"
 #include "comm/nccl_communicator.h"
+#include "comm/watchdog.h"
 
 namespace breakeven {
 
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
+  std::unique_ptr<Watchdog> watchdog;  // null: nobody watches (watched_world.h)
   std::unique_ptr<Control> control;
   std::unique_ptr<Communicator> data;  // of MPI ranks: null until OpenDataPlane (data_plane.h)
   int local_rank = 0;

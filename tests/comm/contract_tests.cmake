@@ -71,3 +71,8 @@ add_test(NAME mpi.singletons COMMAND sh -c "\"$0\"; code=$?; echo \"exit code $c
   $<TARGET_FILE:mpi_contract>)
 set_tests_properties(mpi.singletons PROPERTIES TIMEOUT 60
   ENVIRONMENT "${mpi_test_environment};SLURM_STEP_ID=0;SLURM_PROCID=3;SLURM_STEP_NUM_TASKS=4")
+
+# The watchdog's job: tests/system/test_watchdog_job.py starts it, stops and kills its ranks, and cuts its network.
+add_executable(watchdog_job comm/watchdog_job.cpp)
+target_link_libraries(watchdog_job PRIVATE comm fault_point_injected)
+target_compile_definitions(watchdog_job PRIVATE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)

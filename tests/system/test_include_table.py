@@ -31,6 +31,7 @@ THIRD_PARTY = [
     (r"utf8proc\.h", ["data_pipeline/tokenizer/*"]),
     (r"yaml-cpp/", ["launch/yaml_*.cpp"]),
     (r"CLI/", ["launch/main.cpp"]),
+    (r"boost/math/", ["trainer/statistics/*.cpp"]),
     (r"ATen/|c10/|torch/", ["trainer/*", "tests/trainer/*", "tests/support/*"]),
     (r"torch/csrc/autograd/|ATen/.*autograd", ["trainer/autograd/*", "tests/trainer/*"]),
     (r"c10/cuda/|ATen/cuda/", ["trainer/tensor_bridge.cpp", "trainer/*/tensor_bridge.cpp"]),
