@@ -36,6 +36,10 @@ struct World {
   void Close();  // COLLECTIVE
 };
 
+// COLLECTIVE. The nccl_ back end over the ranks of `control`, which outlives it and ends the job where Abort is called.
+std::unique_ptr<Communicator> MakeNcclPlane(Control& control, Device device,
+                                            const NcclOptions& options = {});
+
 // COLLECTIVE. Binds the ranks to GPUs as `options` asks (device_binding.h) and, where they are, puts the nccl_ back end in
 // the place of `world.data`, from which nothing is allocated yet. On CPUs the world stays as it is. Errors: of BindDevice,
 // and of MakeNcclCommunicator.

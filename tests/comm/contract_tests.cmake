@@ -49,6 +49,9 @@ foreach(backend mpi shared_memory)
   mpi_test(${backend}_kill 137 3 ${backend})
   set_property(TEST mpi.${backend}_kill APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=comm.all_reduce@5:1=kill)
 endforeach()
+# GPUs that are asked for and not there: one message, 78, on any machine.
+mpi_test(nccl_without_gpu 78 2 nccl)
+set_property(TEST mpi.nccl_without_gpu APPEND PROPERTY ENVIRONMENT CUDA_VISIBLE_DEVICES=-1)
 # A fault that does not parse is never passed over.
 mpi_test(mistyped_fault 64 1 mpi)
 set_property(TEST mpi.mistyped_fault APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=comm.all_reduce@5:1=kil)
