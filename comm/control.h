@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,8 @@ class Control {
   // Logs `reason` as an error (unless empty) and ends the whole job with this exit code (1 … 255; a shell sees 8 bits);
   // from any thread, any state.
   [[noreturn]] virtual void Abort(int exit_code, std::string_view reason) noexcept = 0;
+  // COLLECTIVE. The same ranks on a communicator of their own, for who must not mix with this one's callers.
+  virtual std::unique_ptr<Control> Duplicate() = 0;
   // COLLECTIVE.
   virtual void Close() = 0;
 
@@ -53,8 +56,8 @@ class Control {
 
 // COLLECTIVE. Runs `work` on every rank (or, with `root_only`, on rank 0) and makes a failure of any rank a failure of all:
 // every rank throws the Error of the lowest failing rank, its message prefixed with that rank when others succeeded.
-// So one rank that cannot open a file ends the job instead of hanging it. `work` itself calls no collectives. The error has on_all_ranks() set, and so has
-// CheckSameOnAllRanks': main then prints it once.
+// So one rank that cannot open a file ends the job instead of hanging it. `work` itself calls no collectives. The error
+// has on_all_ranks() set, and so has CheckSameOnAllRanks': main then prints it once.
 void RunTogether(Control& control, bool root_only, const std::function<void()>& work);
 
 // COLLECTIVE. Throws Error(kind) on every rank when `value` is not the same on all, naming the first two ranks that

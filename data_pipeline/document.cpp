@@ -1,15 +1,12 @@
 #include "data_pipeline/document.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cctype>
-#include <mutex>
-#include <optional>
-#include <thread>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "data_pipeline/document_csv.h"
+#include "data_pipeline/parallel.h"
 #include "data_pipeline/template/unicode.h"
 
 namespace breakeven {
@@ -76,45 +73,6 @@ Document ParseJsonLine(const std::string& path, const Line& line) {
   return Document{*fields, line.number};
 }
 
-// Blocks of lines are taken by whichever thread is free; each line has its own place in the result,
-// and of several errors the one nearest to the start of the file is reported, so the number of
-// threads shows nowhere.
-std::vector<Document> ParseJsonLines(const std::string& path, const std::vector<Line>& lines,
-                                     int num_threads) {
-  constexpr size_t kBlock = 256;
-  std::vector<Document> documents(lines.size());
-  std::atomic<size_t> next_block{0};
-  std::mutex mutex;
-  size_t first_error = lines.size();
-  std::optional<Error> error;
-  const auto work = [&] {
-    while (true) {
-      const size_t begin = next_block.fetch_add(1) * kBlock;
-      if (begin >= lines.size()) return;
-      for (size_t i = begin; i < std::min(begin + kBlock, lines.size()); ++i) {
-        try {
-          documents[i] = ParseJsonLine(path, lines[i]);
-        } catch (const Error& found) {
-          const std::lock_guard<std::mutex> lock(mutex);
-          if (i < first_error) {
-            first_error = i;
-            error.emplace(found);
-          }
-          return;
-        }
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  const size_t useful = (lines.size() + kBlock - 1) / kBlock;
-  const size_t wanted = std::min(useful, static_cast<size_t>(std::max(1, num_threads)));
-  for (size_t i = 1; i < wanted; ++i) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (error.has_value()) throw *error;
-  return documents;
-}
-
 }  // namespace
 
 std::vector<Document> ReadDocuments(const DataFileConfig& file, int num_threads) {
@@ -131,7 +89,10 @@ std::vector<Document> ReadDocuments(const DataFileConfig& file, int num_threads)
   std::vector<Line> lines = SplitLines(contents);
   if (format == "jsonl") {
     std::erase_if(lines, [](const Line& line) { return unicode::Strip(line.text).empty(); });
-    return ParseJsonLines(file.path, lines, num_threads);
+    std::vector<Document> documents(lines.size());
+    ParallelFor(lines.size(), num_threads,
+                [&](size_t i) { documents[i] = ParseJsonLine(file.path, lines[i]); });
+    return documents;
   }
   std::vector<Document> documents;
   documents.reserve(lines.size());

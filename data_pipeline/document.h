@@ -16,9 +16,10 @@ struct Document {
   uint64_t line = 0;  // 1-based first line of the record in its file
 };
 
-// All records of a file, in order; a leading byte order mark is skipped. JSONL: one object a line, blank lines skipped. CSV,
-// TSV: every field is a string, blank lines skipped. Text: every line is a document, blank ones too. Error(kBadData) naming file and line: invalid UTF-8 (with byte offset), broken JSON,
-// unterminated quotes, a row with another number of columns. `num_threads` changes speed only.
+// All records of a file, in order; a leading byte order mark is skipped. JSONL: one object a line, blank lines skipped.
+// CSV, TSV: every field is a string, blank lines skipped. Text: every line is a document, blank ones too. Error(kBadData)
+// naming file and line: invalid UTF-8 (with byte offset), broken JSON, unterminated quotes, a row with another number of
+// columns. `num_threads` changes speed only.
 std::vector<Document> ReadDocuments(const DataFileConfig& file, int num_threads);
 
 }  // namespace breakeven

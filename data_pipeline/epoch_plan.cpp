@@ -209,6 +209,9 @@ EpochPlanner::EpochPlanner(ExampleSizes sizes, const BatchingConfig& config, uin
   }
   impl_->sizes = std::move(sizes);
   impl_->config = config;
+  // More would mean the same, and sums with it could overflow.
+  int64_t& batch = impl_->config.global_batch.examples;
+  batch = std::min(batch, impl_->sizes.num_examples);
   impl_->seed = seed;
   impl_->world_size = world_size;
 }

@@ -9,36 +9,12 @@
 
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "data_pipeline/field_or_template.h"
 #include "data_pipeline/template/template.h"
 #include "data_pipeline/template/unicode.h"
 
 namespace breakeven {
 namespace {
-
-// A doc_to_* line: the name of a field, whose value is taken as it is, or a template.
-class FieldOrTemplate {
- public:
-  FieldOrTemplate(const std::string& source, const std::string& name)
-      : source_(source), name_(name), template_(source, name) {}
-
-  Value Get(const Document& document) const {
-    if (const Value* field = document.fields.Find(source_)) return *field;
-    return Render(document.fields, document.line);
-  }
-  Value Render(const Dict& variables, uint64_t line) const {
-    try {
-      return template_.Render(variables);
-    } catch (const Error& error) {
-      throw Error(error.kind(), "document of line " + std::to_string(line) + ": " + error.what());
-    }
-  }
-  const std::string& name() const { return name_; }
-
- private:
-  std::string source_;
-  std::string name_;
-  Template template_;
-};
 
 [[noreturn]] void Fail(const std::string& key, const Document& document, const std::string& what) {
   throw Error(ErrorKind::kBadData,
@@ -189,7 +165,7 @@ std::vector<std::string> ExampleRenderer::Impl::Choices(const Document& document
     return texts;
   }
   for (const FieldOrTemplate& choice : choices) {
-    texts.push_back(AsText(choice.Render(document.fields, document.line), choice.name(), document));
+    texts.push_back(choice.Render(document.fields, document.line));
   }
   return texts;
 }
@@ -211,9 +187,8 @@ std::string ExampleRenderer::Impl::Question(const Document& document) const {
 
 Value ExampleRenderer::Impl::RawTarget(const Document& document) const {
   if (!target.has_value()) return {};
-  if (const Value* field = document.fields.Find(prompt.doc_to_target)) return *field;
-  const Value value = target->Render(document.fields, document.line);
-  const std::string& rendered = *value.get_if<std::string>();
+  if (const Value* field = target->Field(document)) return *field;
+  const std::string rendered = target->Render(document.fields, document.line);
   if (IsAsciiNumber(rendered) && !choices.empty()) {
     return static_cast<int64_t>(std::stoll(rendered));
   }
@@ -224,7 +199,7 @@ Value ExampleRenderer::Impl::RawTarget(const Document& document) const {
       return rendered;  // brackets of a text, as the harness takes them
     }
   }
-  return value;
+  return rendered;
 }
 
 int64_t ExampleRenderer::Impl::CheckedIndex(const Document& document, int64_t index,
@@ -285,7 +260,8 @@ std::string ExampleRenderer::Context(const Document& document,
   std::vector<Message> messages;
   std::string description;
   if (impl_->description.has_value()) {
-    description = AsText(impl_->description->Get(document), impl_->description->name(), document);
+    // A template only, as in the harness: a description is the same text for nearly every document.
+    description = impl_->description->Render(document.fields, document.line);
   }
   const std::string system = JoinDelimited(prompt.system, description, prompt.fewshot_delimiter);
   if (!system.empty()) messages.push_back({"system", system, ""});
@@ -335,17 +311,14 @@ std::string ExampleRenderer::TrainingContinuation(const Document& document) cons
     Dict variables = document.fields;
     variables.Set("bos_token", impl_->chat.bos_token);
     variables.Set("eos_token", impl_->chat.eos_token);
-    const Value end = impl_->end_of_target->Render(variables, document.line);
-    text += *end.get_if<std::string>();
+    text += impl_->end_of_target->Render(variables, document.line);
   }
   return text;
 }
 
 std::string ExampleRenderer::Group(const Document& document) const {
   if (!impl_->group.has_value()) return "";
-  const Value value = impl_->group->Get(document);
-  if (const auto* text = value.get_if<std::string>()) return *text;
-  return ToJson(value);
+  return impl_->group->Text(document);
 }
 
 const std::string& ExampleRenderer::fingerprint() const { return impl_->fingerprint; }

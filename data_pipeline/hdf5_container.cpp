@@ -5,6 +5,7 @@
 #include <hdf5.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -82,8 +83,11 @@ void Hdf5Container::Fail(const std::string& message) const {
 }
 
 void Hdf5Container::Open() {
+  // HDF5 would call a file that it may not read no HDF5 file.
   struct stat info;
-  if (::stat(path_.c_str(), &info) != 0) Fail(std::string("cannot open: ") + std::strerror(errno));
+  if (::stat(path_.c_str(), &info) != 0 || ::access(path_.c_str(), R_OK) != 0) {
+    Fail(std::string("cannot open: ") + std::strerror(errno));
+  }
   if (!S_ISREG(info.st_mode)) Fail("not a file; expected a dataset that `breakeven prepare` wrote");
   file_bytes_ = info.st_size;
   if (H5Fis_hdf5(path_.c_str()) <= 0) {
@@ -94,6 +98,7 @@ void Hdf5Container::Open() {
   // A finished dataset never changes, and not every cluster's file system has locks.
   H5Pset_file_locking(access.id(), false, true);
   H5Pset_fclose_degree(access.id(), H5F_CLOSE_STRONG);
+  H5Pset_fapl_sec2(access.id());  // Map() takes its file descriptor, whatever HDF5_DRIVER says
   file_ = Hdf5Handle(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
   if (!file_.valid()) Fail("cannot open as HDF5, truncated or damaged: " + Hdf5Reason());
   haddr_t end = 0;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <type_traits>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -95,7 +96,7 @@ class FileWriter {
   void WriteAttribute(const std::string& name, const std::string& value);
   void WriteAttribute(const std::string& name, int64_t value);
   template <typename T>
-  void WriteArray(const char* name, Hdf5Id type, const std::vector<T>& values, bool pairs = false);
+  void WriteArray(const char* name, const std::vector<T>& values);
   // Returns the block hashes.
   template <typename Token>
   std::vector<uint64_t> WriteTokens(std::span<const TokenExample> examples, int64_t num_tokens);
@@ -196,11 +197,13 @@ void FileWriter::CloseDataset(Hdf5Handle& dataset, const char* name) {
 }
 
 template <typename T>
-void FileWriter::WriteArray(const char* name, Hdf5Id type, const std::vector<T>& values,
-                            bool pairs) {
+void FileWriter::WriteArray(const char* name, const std::vector<T>& values) {
   const Hdf5Lock lock;
+  constexpr bool kPairs = std::is_same_v<T, TargetSpan>;
+  // The names of types are calls into HDF5.
+  const Hdf5Id type = std::is_same_v<T, uint64_t> ? H5T_STD_U64LE : H5T_STD_U32LE;
   std::vector<hsize_t> shape = {values.size()};
-  if (pairs) shape.push_back(2);
+  if (kPairs) shape.push_back(2);
   Hdf5Handle dataset = CreateDataset(name, type, shape);
   if (!values.empty() &&
       H5Dwrite(dataset.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) < 0) {
@@ -213,8 +216,8 @@ template <typename Token>
 std::vector<uint64_t> FileWriter::WriteTokens(std::span<const TokenExample> examples,
                                               int64_t num_tokens) {
   constexpr size_t kBlockTokens = kBlockBytes / sizeof(Token);
-  const Hdf5Id type = sizeof(Token) == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
   const Hdf5Lock lock;
+  const Hdf5Id type = sizeof(Token) == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
   Hdf5Handle dataset = CreateDataset("tokens", type, {static_cast<hsize_t>(num_tokens)});
   const Hdf5Handle file_space(H5Dget_space(dataset.id()), H5Sclose);
   std::vector<uint64_t> hashes;
@@ -275,13 +278,13 @@ void WriteTokenDataset(const std::string& path, TokenDatasetInfo& info,
   writer.Create();
   index.block_hashes = token_bytes == 2 ? writer.WriteTokens<uint16_t>(examples, index.num_tokens)
                                         : writer.WriteTokens<uint32_t>(examples, index.num_tokens);
-  writer.WriteArray("block_hashes", H5T_STD_U64LE, index.block_hashes);
-  writer.WriteArray("example_ids", H5T_STD_U64LE, index.example_ids);
-  writer.WriteArray("example_offsets", H5T_STD_U64LE, index.example_offsets);
-  writer.WriteArray("groups", H5T_STD_U64LE, index.groups);
-  writer.WriteArray("num_targets", H5T_STD_U32LE, index.num_targets);
-  writer.WriteArray("target_span_offsets", H5T_STD_U64LE, index.target_span_offsets);
-  writer.WriteArray("target_spans", H5T_STD_U32LE, index.target_spans, /*pairs=*/true);
+  writer.WriteArray("block_hashes", index.block_hashes);
+  writer.WriteArray("example_ids", index.example_ids);
+  writer.WriteArray("example_offsets", index.example_offsets);
+  writer.WriteArray("groups", index.groups);
+  writer.WriteArray("num_targets", index.num_targets);
+  writer.WriteArray("target_span_offsets", index.target_span_offsets);
+  writer.WriteArray("target_spans", index.target_spans);
   const std::map<std::string, std::string> attributes = AttributesOf(info);
   info.content_hash = ContentHash(attributes, index.View(), token_bytes);
   for (const auto& [name, value] : attributes) {

@@ -4,9 +4,6 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <set>
-#include <unordered_map>
-#include <unordered_set>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -16,6 +13,7 @@
 #include "data_pipeline/parallel.h"
 #include "data_pipeline/prepare_config.h"
 #include "data_pipeline/prepare_example.h"
+#include "data_pipeline/prepare_leaks.h"
 #include "data_pipeline/split.h"
 #include "data_pipeline/template/unicode.h"
 #include "data_pipeline/token_dataset.h"
@@ -25,16 +23,6 @@ namespace breakeven {
 namespace {
 
 using Fate = PreparedExample::Fate;
-
-// One split on its way from documents to a file.
-struct Split {
-  std::string name;
-  std::string path;  // of the documents
-  bool written = false;
-  std::vector<PreparedExample> examples;
-  std::unordered_set<uint64_t> groups;  // of all documents: `eval` asks those dropped here too
-  std::map<std::string, int64_t> counts;
-};
 
 struct Tools {
   explicit Tools(const PrepareConfig& config)
@@ -53,8 +41,8 @@ bool IsWritten(const PrepareConfig& config, const std::string& split) {
          std::find(config.splits.begin(), config.splits.end(), split) != config.splits.end();
 }
 
-Split BuildSplit(const PrepareConfig& config, const Tools& tools, const std::string& name) {
-  Split split;
+PreparedSplit BuildSplit(const PrepareConfig& config, const Tools& tools, const std::string& name) {
+  PreparedSplit split;
   split.name = name;
   split.path = SplitFile(config.task, name).path;
   split.written = IsWritten(config, name);
@@ -67,13 +55,14 @@ Split BuildSplit(const PrepareConfig& config, const Tools& tools, const std::str
       [&](size_t i) { split.examples[i] = tools.builder.Build(documents[i], split.path); },
       [&](size_t n) { progress.Add(static_cast<int64_t>(n)); });
   for (const PreparedExample& prepared : split.examples) {
+    split.contents.insert(prepared.content_hash);
     if (prepared.example.group != 0) split.groups.insert(prepared.example.group);
   }
   return split;
 }
 
 // Counts what happened to the documents, then lets go of those that do not become examples.
-void DropUnfit(Split& split) {
+void DropUnfit(PreparedSplit& split) {
   std::map<std::string, int64_t>& counts = split.counts;
   counts = {{"documents", static_cast<int64_t>(split.examples.size())},
             {"dropped_too_long", 0},
@@ -92,74 +81,7 @@ void DropUnfit(Split& split) {
                 [](const PreparedExample& prepared) { return prepared.fate != Fate::kKept; });
 }
 
-// A model that saw an example of dev or test in training would be scored on what it learned by
-// heart.
-void RemoveDuplicates(std::vector<Split>& splits, std::vector<std::string>& warnings) {
-  std::unordered_map<uint64_t, std::set<std::string>> seen;  // content → splits but train
-  for (Split& split : splits) {
-    std::unordered_set<uint64_t> own;
-    int64_t within = 0;
-    for (const PreparedExample& prepared : split.examples) {
-      if (!own.insert(prepared.content_hash).second) ++within;
-      if (split.name != "train") seen[prepared.content_hash].insert(split.name);
-    }
-    split.counts["duplicates_within"] = within;
-  }
-  for (Split& split : splits) {
-    for (const Split& other : splits) {
-      if (other.name == split.name || other.name == "train") continue;
-      int64_t& count = split.counts["duplicates_of_" + other.name];
-      for (const PreparedExample& prepared : split.examples) {
-        const auto found = seen.find(prepared.content_hash);
-        if (found != seen.end() && found->second.count(other.name) != 0) ++count;
-      }
-      if (count > 0 && split.name != "train" && split.name < other.name) {
-        warnings.push_back(std::to_string(count) + " examples of " + split.name + " stand in " +
-                           other.name + " too: scores on the two are not independent");
-      }
-    }
-    if (split.name != "train") continue;
-    const size_t before = split.examples.size();
-    std::erase_if(split.examples, [&](const PreparedExample& prepared) {
-      return seen.count(prepared.content_hash) != 0;
-    });
-    split.counts["removed_duplicates"] = static_cast<int64_t>(before - split.examples.size());
-  }
-}
-
-// Documents with one group key are near-duplicates of each other: the same leak by another door.
-// Split files may be cut without regard to the key; `split_fractions` never are.
-void RemoveSharedGroups(std::vector<Split>& splits, std::vector<std::string>& warnings) {
-  for (Split& split : splits) {
-    for (const Split& other : splits) {
-      if (other.name == split.name || other.name == "train") continue;
-      int64_t& count = split.counts["shared_groups_with_" + other.name];
-      for (const PreparedExample& prepared : split.examples) {
-        count += static_cast<int64_t>(other.groups.count(prepared.example.group));
-      }
-      if (count > 0 && split.name != "train" && split.name < other.name) {
-        warnings.push_back(std::to_string(count) + " examples of " + split.name +
-                           " have a group_key of " + other.name +
-                           " too: scores on the two are not independent");
-      }
-    }
-    if (split.name != "train") continue;
-    const auto removed =
-        static_cast<int64_t>(std::erase_if(split.examples, [&](const PreparedExample& prepared) {
-          return std::any_of(splits.begin(), splits.end(), [&](const Split& other) {
-            return other.name != "train" && other.groups.count(prepared.example.group) != 0;
-          });
-        }));
-    split.counts["removed_shared_groups"] = removed;
-    if (removed > 0) {
-      warnings.push_back(std::to_string(removed) +
-                         " examples of train were removed: their group_key stands in dev or test "
-                         "too, so a model would be scored on what is nearly its training data");
-    }
-  }
-}
-
-void CheckNotEmpty(const Split& split) {
+void CheckNotEmpty(const PreparedSplit& split) {
   if (!split.examples.empty()) return;
   std::string counts;
   for (const auto& [name, count] : split.counts) {
@@ -171,7 +93,7 @@ void CheckNotEmpty(const Split& split) {
                   "); give it documents, raise max_tokens, or leave it out of `splits`");
 }
 
-void WarnAboutEnds(const PrepareConfig& config, const Tools& tools, const Split& split,
+void WarnAboutEnds(const PrepareConfig& config, const Tools& tools, const PreparedSplit& split,
                    std::vector<std::string>& warnings) {
   if (config.task.output_type != "generate_until") return;
   int64_t open = 0;
@@ -199,10 +121,10 @@ void CheckFileNames(const TaskConfig& task) {
 }
 
 // "split/file name", so that the folder the data lay in changes nothing.
-std::map<std::string, std::string> HashSources(const std::vector<Split>& splits) {
+std::map<std::string, std::string> HashSources(const std::vector<PreparedSplit>& splits) {
   std::map<std::string, std::string> hashes;
   std::map<std::string, std::string> known;
-  for (const Split& split : splits) {
+  for (const PreparedSplit& split : splits) {
     auto [entry, is_new] = known.emplace(split.path, "");
     if (is_new) entry->second = HashHex(HashFile(split.path));
     hashes[split.name + "/" + std::filesystem::path(split.path).filename().string()] =
@@ -223,7 +145,7 @@ void WarnAboutOldFiles(const PrepareConfig& config, const std::string& split,
   }
 }
 
-SplitReport WriteSplit(const PrepareConfig& config, const Tools& tools, Split& split,
+SplitReport WriteSplit(const PrepareConfig& config, const Tools& tools, PreparedSplit& split,
                        const std::map<std::string, std::string>& source_hashes,
                        std::vector<std::string>& warnings) {
   TokenDatasetInfo info;
@@ -291,22 +213,21 @@ PrepareReport RunPrepare(const PrepareConfig& config) {
   const Tools tools(config);
   CreateFolders(config.output);
   PrepareReport report;
-  std::vector<Split> splits;
+  std::vector<PreparedSplit> splits;
   for (const std::string& name : SplitNames(config.task)) {
     if (IsMissing(config, name, report.warnings)) continue;
     splits.push_back(BuildSplit(config, tools, name));
     DropUnfit(splits.back());
   }
-  RemoveDuplicates(splits, report.warnings);
-  RemoveSharedGroups(splits, report.warnings);
-  for (const Split& split : splits) {
+  CloseLeaks(splits, report.warnings);
+  for (const PreparedSplit& split : splits) {
     if (split.written) {
       CheckNotEmpty(split);
       WarnAboutEnds(config, tools, split, report.warnings);
     }
   }
   const std::map<std::string, std::string> source_hashes = HashSources(splits);
-  for (Split& split : splits) {
+  for (PreparedSplit& split : splits) {
     if (!split.written) continue;
     report.splits[split.name] = WriteSplit(config, tools, split, source_hashes, report.warnings);
   }

@@ -1,13 +1,13 @@
 #include "data_pipeline/split.h"
 
 #include <map>
-#include <memory>
+#include <optional>
 
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/random.h"
+#include "data_pipeline/field_or_template.h"
 #include "data_pipeline/parallel.h"
-#include "data_pipeline/template/template.h"
 
 namespace breakeven {
 namespace {
@@ -52,28 +52,15 @@ std::vector<Document> ReadSplit(const TaskConfig& task, const std::string& split
   const DataFileConfig& file = SplitFile(task, split);
   std::vector<Document> documents = ReadDocuments(file, num_threads);
   if (task.split_fractions.empty()) return documents;
-  std::unique_ptr<const Template> group;
-  if (!task.group_key.empty()) {
-    group = std::make_unique<Template>(task.group_key, "task.group_key");
-  }
+  std::optional<FieldOrTemplate> group;
+  if (!task.group_key.empty()) group.emplace(task.group_key, "task.group_key");
   std::vector<char> chosen(documents.size());
   ParallelFor(documents.size(), num_threads, [&](size_t i) {
-    const Dict& fields = documents[i].fields;
     std::string key;
     try {
-      // As ExampleRenderer::Group reads it: the name of a field, or a template.
-      const Value* field = fields.Find(task.group_key);
-      const std::string* text = field == nullptr ? nullptr : field->get_if<std::string>();
-      if (text != nullptr) {
-        key = *text;
-      } else if (field != nullptr) {
-        key = ToJson(*field);
-      } else {
-        key = group ? group->Render(fields) : ToJson(Value(fields));
-      }
+      key = group.has_value() ? group->Text(documents[i]) : ToJson(Value(documents[i].fields));
     } catch (const Error& e) {
-      throw Error(e.kind(),
-                  file.path + " line " + std::to_string(documents[i].line) + ": " + e.what());
+      throw Error(e.kind(), file.path + ": " + e.what());
     }
     chosen[i] = SplitOfKey(task.split_fractions, key) == split ? 1 : 0;
   });

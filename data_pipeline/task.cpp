@@ -53,6 +53,10 @@ void ValidateSplits(const std::map<std::string, DataFileConfig>& splits,
          divided ? "missing; splits.all needs them, for example {train: 0.8, dev: 0.1, test: 0.1}"
                  : "given, but there is no splits.all file to divide");
   }
+  if (splits.empty()) {
+    Fail("task.splits",
+         "missing; expected the files of " + Join(kSplitNames) + ", or 'all' with split_fractions");
+  }
   double sum = 0;
   for (const auto& [name, fraction] : fractions) {
     if (!Contains(kSplitNames, name)) {

@@ -1,6 +1,5 @@
 // breakeven eval: scores prompt variants on models and checkpoints, documents dealt over the ranks.
 #include "launch/command.h"
-#include "launch/command_json.h"
 #include "trainer/prompt_eval/evaluation.h"
 
 namespace breakeven {
@@ -14,7 +13,7 @@ void RunEvalCommand(const CommandOptions& options, World& world) {
   if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
   const EvalSummary summary = RunEvaluation(config, world);
   PrintResult(world, options.json
-                         ? EvalSummaryJson(summary)
+                         ? FormatSummaryJson(summary)
                          : FormatTable(summary) + "\nrecords: " + summary.records_path + "\n");
 }
 

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/base/progress.h"
+#include "comm/data_plane.h"
 #include "launch/command.h"
-#include "launch/command_json.h"
 #include "trainer/training_run.h"
 
 namespace breakeven {
@@ -35,7 +35,7 @@ std::string SummaryJson(const TrainSummary& summary) {
       {"best_checkpoint", summary.best_checkpoint},
   };
   if (summary.prompt_eval.has_value()) {
-    json["prompt_eval"] = nlohmann::ordered_json::parse(EvalSummaryJson(*summary.prompt_eval));
+    json["prompt_eval"] = nlohmann::ordered_json::parse(FormatSummaryJson(*summary.prompt_eval));
   }
   return json.dump(2) + "\n";
 }
@@ -46,22 +46,30 @@ std::string Format(const char* format, double value) {
   return buffer;
 }
 
+// Of the steps that this process did.
+std::string StepsText(const TrainSummary& summary) {
+  if (summary.compute_share + summary.communication_share + summary.skew_share +
+          summary.input_share ==
+      0) {
+    return "no step was left to do\n";
+  }
+  return "time in compute " + Format("%.1f", 100 * summary.compute_share) + " %, communication " +
+         Format("%.1f", 100 * summary.communication_share) + " %, waiting for other ranks " +
+         Format("%.1f", 100 * summary.skew_share) + " %, for input " +
+         Format("%.1f", 100 * summary.input_share) + " %; peak memory " +
+         Format("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
+         " GB on the largest rank\nlast training loss " + Format("%.4f", summary.final_loss) +
+         " nats per target token\n";
+}
+
 std::string SummaryText(const TrainSummary& summary) {
   std::string text = "trained " + FormatCount(summary.steps) + " steps in " +
                      FormatSeconds(summary.seconds) + ": " + FormatCount(summary.tokens) +
                      " tokens, " + Format("%.1f", summary.tokens_per_second) +
-                     " tokens/s (no padding)\n";
-  text += "time in compute " + Format("%.1f", 100 * summary.compute_share) + " %, communication " +
-          Format("%.1f", 100 * summary.communication_share) + " %, waiting for other ranks " +
-          Format("%.1f", 100 * summary.skew_share) + " %, for input " +
-          Format("%.1f", 100 * summary.input_share) + " %; peak memory " +
-          Format("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
-          " GB on the largest rank\n";
-  text += "last training loss " + Format("%.4f", summary.final_loss) + " nats per target token";
+                     " tokens/s (no padding)\n" + StepsText(summary);
   if (std::isfinite(summary.best_validation_loss)) {
-    text += ", best validation loss " + Format("%.4f", summary.best_validation_loss);
+    text += "best validation loss " + Format("%.4f", summary.best_validation_loss) + "\n";
   }
-  text += "\n";
   if (summary.skipped_steps > 0) {
     text +=
         FormatCount(summary.skipped_steps) + " steps skipped: their gradients were not finite\n";
@@ -94,6 +102,7 @@ void RunTrainCommand(const CommandOptions& options, World& world) {
   TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
   RunTogether(*world.control, /*root_only=*/false, [&] { ResolvePaths(config); });
   if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
+  OpenDataPlane(world, config.comm);
   const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
 }

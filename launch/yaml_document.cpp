@@ -4,6 +4,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "comm/base/error.h"
+#include "data_pipeline/template/unicode.h"
 
 namespace breakeven {
 namespace {
@@ -131,33 +133,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::vector<Level> levels_;
 };
 
-// Offset of the first byte that is not part of well-formed UTF-8 (Unicode 15, table 3-7), or npos.
-size_t FindInvalidUtf8(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    size_t length = 0;
-    if (lead == 0) return i;  // YAML has no NUL either
-    if (lead < 0x80) length = 1;
-    if (lead >= 0xC2 && lead <= 0xDF) length = 2;
-    if (lead >= 0xE0 && lead <= 0xEF) length = 3;
-    if (lead >= 0xF0 && lead <= 0xF4) length = 4;
-    if (length == 0 || i + length > text.size()) return i;
-    for (size_t k = 1; k < length; ++k) {
-      const auto byte = static_cast<unsigned char>(text[i + k]);
-      unsigned low = 0x80;
-      unsigned high = 0xBF;
-      if (k == 1 && lead == 0xE0) low = 0xA0;
-      if (k == 1 && lead == 0xED) high = 0x9F;
-      if (k == 1 && lead == 0xF0) low = 0x90;
-      if (k == 1 && lead == 0xF4) high = 0x8F;
-      if (byte < low || byte > high) return i;
-    }
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 std::string ReadBounded(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                              std::fclose);
@@ -180,7 +155,8 @@ ConfigNode ParseYamlText(std::string_view text, const ConfigPlace& place) {
   if (text.size() > kMaxBytes) {
     throw Error(ErrorKind::kUsage, place.source + ": larger than 1 MB; this is no config file");
   }
-  const size_t invalid = FindInvalidUtf8(text);
+  // YAML has no NUL either.
+  const size_t invalid = std::min(unicode::FindInvalidUtf8(text), text.find('\0'));
   if (invalid != std::string_view::npos) {
     throw Error(ErrorKind::kUsage, place.source + ": byte " + std::to_string(invalid) +
                                        " is not UTF-8 text; save the file as UTF-8");

@@ -1,6 +1,8 @@
 // Pure.
 #include "trainer/resume_check.h"
 
+#include <nlohmann/json.hpp>
+
 namespace breakeven {
 namespace {
 
@@ -10,7 +12,45 @@ std::string Differs(const std::string& what, const std::string& saved, const std
          remedy;
 }
 
+// What changes what a model computes; not how it was initialised.
+nlohmann::ordered_json Mathematics(const ModelConfig& config) {
+  nlohmann::ordered_json rope = nullptr;
+  if (config.rope_scaling.has_value()) {
+    rope = {config.rope_scaling->factor, config.rope_scaling->low_freq_factor,
+            config.rope_scaling->high_freq_factor,
+            config.rope_scaling->original_max_position_embeddings};
+  }
+  return {{"model_type", config.model_type},
+          {"vocab_size", config.vocab_size},
+          {"hidden_size", config.hidden_size},
+          {"number of layers", config.num_layers},
+          {"number of heads", config.num_heads},
+          {"number of key/value heads", config.num_kv_heads},
+          {"head_dim", config.head_dim},
+          {"intermediate_size", config.intermediate_size},
+          {"number of positions", config.max_positions},
+          {"epsilon of the norms", config.norm_epsilon},
+          {"rope_theta", config.rope_theta},
+          {"rope_scaling", rope},
+          {"attention_bias", config.attention_bias},
+          {"mlp_bias", config.mlp_bias},
+          {"tie_word_embeddings", config.tied_head}};
+}
+
 }  // namespace
+
+void CheckSameModel(const std::string& checkpoint, const ModelConfig& current) {
+  const nlohmann::ordered_json saved = Mathematics(ReadModelConfig(checkpoint));
+  const nlohmann::ordered_json now = Mathematics(current);
+  for (const auto& [key, value] : saved.items()) {
+    if (value == now.at(key)) continue;
+    throw Error(ErrorKind::kBadData,
+                checkpoint + ": " +
+                    Differs("a model whose " + key + " is", value.dump(), now.at(key).dump(),
+                            "Give back the model to go on, or choose another `output` for a new "
+                            "run."));
+  }
+}
 
 ResumeVerdict CompareForResume(const TrainingState& saved, const TrainingState& current) {
   ResumeVerdict verdict;
@@ -61,6 +101,7 @@ TrainingState ContinueFrom(const TrainingState& saved, const TrainingState& curr
   state.seed = current.seed;
   state.plan_hash = current.plan_hash;
   state.dataset_hash = current.dataset_hash;
+  state.train_size = current.train_size;
   state.tokenizer_fingerprint = current.tokenizer_fingerprint;
   state.template_fingerprint = current.template_fingerprint;
   state.config_hash = current.config_hash;

@@ -7,6 +7,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/checkpoint/training_state.h"
+#include "trainer/model/model_config.h"
 
 namespace breakeven {
 
@@ -21,6 +22,10 @@ struct ResumeVerdict {
 // global batch), naming both values; a warning where only rounding or the intent differs (ranks,
 // threads, buckets, versions, other config values).
 ResumeVerdict CompareForResume(const TrainingState& saved, const TrainingState& current);
+
+// Error(kBadData) when `checkpoint`'s config.json describes another model than the one that the
+// config names now: weights of the same shapes would go on under other mathematics.
+void CheckSameModel(const std::string& checkpoint, const ModelConfig& current);
 
 // The saved progress with the current description.
 TrainingState ContinueFrom(const TrainingState& saved, const TrainingState& current);

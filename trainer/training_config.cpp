@@ -154,6 +154,7 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
                    "start and at every save",
                    AtLeast(0)),
           check_replicas_every_steps);
+  v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);
   v.Visit(
       Unhashed("threads", "threads per rank; 0 = its CPUs divided among the ranks that share them",
                AtLeast(0)),
@@ -195,6 +196,11 @@ void TrainConfig::Validate() const {
     if (eval.models.empty()) eval.models["model"] = output;
     if (eval.output.empty()) eval.output = output;
     eval.Validate();
+    if (model.path.empty() && model.tokenizer.empty()) {
+      Refuse(
+          "model.tokenizer: empty, and prompt_eval needs one to score the checkpoints. Give the "
+          "folder with the tokenizer.json that made the data.");
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <list>
 #include <span>
@@ -176,8 +177,10 @@ TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved
   summary.best_validation_loss = state.best_validation_loss;
   const std::string folder = CheckpointsFolder(config_.output) + "/";
   if (saved_step >= 0) summary.last_checkpoint = folder + CheckpointName(saved_step);
-  if (state.best_step >= 0 && config_.checkpoint.keep_best) {
-    summary.best_checkpoint = folder + CheckpointName(state.best_step);
+  const std::string best = folder + CheckpointName(state.best_step);
+  // A run that went on from another folder's checkpoint may have its best one there.
+  if (state.best_step >= 0 && config_.checkpoint.keep_best && std::filesystem::is_directory(best)) {
+    summary.best_checkpoint = best;
   }
   if (num_steps_ == 0) return summary;
   metrics_.Event("end", state.step,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
@@ -36,9 +37,10 @@ class TrainingRun {
       : session_(config, world, resolved_yaml),
         state_(session_.state),
         report_(session_.config, world, state_, session_.inputs.total_steps),
-        saved_step_(session_.resumed_from.empty() ? -1 : state_.step) {}
+        saved_step_(session_.resumed_here ? state_.step : -1) {}
 
   TrainSummary Run();
+  std::unique_ptr<FolderLock> TakeLock() { return std::move(session_.lock); }
 
  private:
   void Step(Loader& loader);
@@ -60,7 +62,7 @@ class TrainingRun {
   TrainingSession session_;
   TrainingState& state_;
   TrainingReport report_;
-  int64_t saved_step_;  // the newest step on disk, -1: none
+  int64_t saved_step_;  // the newest step in the run's own folder, -1: none
   Clock::time_point last_save_ = Clock::now();
   bool agreed_stop_ = false;
   bool agreed_checkpoint_ = false;
@@ -229,19 +231,20 @@ void TrainingRun::Save() {
 void TrainingRun::EndAfterSignal() {
   report_.Finish();
   const std::string name = signals_.name();
-  throw Error(ErrorKind::kSavedRequeue,
-              "stopped by " + (name.empty() ? std::string("a signal to another rank") : name) +
-                  " after step " + std::to_string(state_.step) + " of " +
-                  std::to_string(session_.inputs.total_steps) + "; saved in " +
-                  CheckpointsFolder(session_.config.output) + "/" + CheckpointName(saved_step_) +
-                  ". Run the same command to go on.",
-              /*on_all_ranks=*/true);
+  throw Error(
+      ErrorKind::kSavedRequeue,
+      "stopped by " + (name.empty() ? std::string("a signal to another rank") : name) +
+          " after step " + std::to_string(state_.step) + " of " +
+          std::to_string(session_.inputs.total_steps) + "; saved in " +
+          CheckpointsFolder(session_.config.output) + "/" + CheckpointName(saved_step_) +
+          (session_.config.resume == "auto" ? ". Run the same command to go on."
+                                            : ". Run the same command with resume: auto to go on."),
+      /*on_all_ranks=*/true);
 }
 
 // The base model and every checkpoint that is kept, beside the models that the config names itself.
 EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
-  EvalConfig eval = *config.prompt_eval;
-  if (!config.model.path.empty()) eval.models.emplace("base", config.model.path);
+  EvalConfig eval = PromptEvalBefore(config);
   std::string names;  // rank 0's view of the folder, one a line
   RunTogether(*world.control, /*root_only=*/true, [&] {
     for (const auto& [name, path] : CheckpointsOf(config.output)) names += name + "\n";
@@ -255,7 +258,6 @@ EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
     begin = end + 1;
   }
   if (eval.output.empty()) eval.output = config.output + "/eval";
-  if (eval.threads == 0) eval.threads = config.threads;
   return RunEvaluation(eval, world);
 }
 
@@ -286,10 +288,13 @@ TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_vi
   RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
+  if (config.prompt_eval.has_value()) CheckPromptEval(config, world);
   TrainSummary summary;
+  std::unique_ptr<FolderLock> lock;  // no other run may touch the checkpoints that are scored
   {
     TrainingRun run(config, world, resolved_yaml);
     summary = run.Run();
+    lock = run.TakeLock();
   }  // weights, gradients and moments are gone before the models to score come
   if (config.prompt_eval.has_value()) {
     summary.prompt_eval = ScorePromptsAfter(summary, config, world);

@@ -45,6 +45,12 @@ TrainSummary RunTraining(const TrainConfig& config, World& world,
 // rank; text for people.
 std::string DryRunTraining(const TrainConfig& config, World& world);
 
+// What `prompt_eval` will score beside the checkpoints; config.prompt_eval must be there.
+EvalConfig PromptEvalBefore(const TrainConfig& config);
+// COLLECTIVE. Data, templates and models of it, checked before the first step instead of after the
+// last; text for people.
+std::string CheckPromptEval(const TrainConfig& config, World& world);
+
 // Names and folders of the complete checkpoints of a run, "step_000120" →
 // RUN/checkpoints/step_000120, oldest first. Reads the file system of the calling rank only. Empty
 // when there is none.

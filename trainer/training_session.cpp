@@ -81,9 +81,14 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
       schedule(config.schedule, inputs.total_steps) {
   SetThreads(inputs.threads);
   const std::string table = RankTable(world, inputs);
-  TakeRunFolder(resolved_yaml);
-  if (world.is_root()) LogInfo(table);
+  TakeRunFolder();
+  LogInfo(table);
+  if (inputs.model_config.dropout > 0) {
+    LogInfo("config.json asks for dropout; it is never applied here");
+  }
   ReadState();
+  WriteConfig(resolved_yaml);
+  storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
   model = BuildModel(inputs.model_config, storage);
   model->set_recompute(RecomputeOf(config.activation_checkpointing));
   buckets =
@@ -99,7 +104,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   }
 }
 
-void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
+void TrainingSession::TakeRunFolder() {
   Control& control = *world.control;
   RunTogether(control, /*root_only=*/true, [&] {
     CreateFolders(CheckpointsFolder(config.output));
@@ -108,12 +113,13 @@ void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
       LogInfo("removed what an interrupted save left: " + path);
     }
     resumed_from = ChooseCheckpoint(config);
-    if (!resolved_yaml.empty()) {
-      WriteFileDurably(config.output + "/config.yaml", resolved_yaml);
-    }
+    std::error_code ignored;
+    resumed_here = fs::equivalent(fs::path(resumed_from).parent_path(),
+                                  CheckpointsFolder(config.output), ignored);
     companions = ReadCompanionFiles(config.model.path, inputs.tokenizer_folder);
   });
   control.Broadcast(resumed_from, /*root=*/0);
+  resumed_here = control.AllReduce(int64_t{resumed_here}, ReduceOp::kMax) != 0;  // rank 0's word
   // On another machine without this file system the console has to do.
   if (fs::is_directory(config.output)) SetLogFile(config.output + "/log.txt");
 }
@@ -121,7 +127,9 @@ void TrainingSession::TakeRunFolder(std::string_view resolved_yaml) {
 void TrainingSession::ReadState() {
   std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {
-    if (!resumed_from.empty()) text = LoadTrainingState(resumed_from).ToJson();
+    if (resumed_from.empty()) return;
+    text = LoadTrainingState(resumed_from).ToJson();
+    CheckSameModel(resumed_from, inputs.model_config);
   });
   world.control->Broadcast(text, /*root=*/0);
   TrainingState current;
@@ -129,6 +137,7 @@ void TrainingSession::ReadState() {
   current.seed = config.seed;
   current.plan_hash = inputs.plan_hash;
   current.dataset_hash = inputs.train->info().content_hash;
+  current.train_size = inputs.train->num_examples();
   current.tokenizer_fingerprint = inputs.train->info().tokenizer_fingerprint;
   current.template_fingerprint = inputs.train->info().template_fingerprint;
   current.config_hash = inputs.config_hash;
@@ -153,6 +162,13 @@ void TrainingSession::ReadState() {
   state = ContinueFrom(saved, current);
 }
 
+// Behind ReadState: a resume that is refused leaves the record of what the run was.
+void TrainingSession::WriteConfig(std::string_view resolved_yaml) {
+  if (resolved_yaml.empty()) return;
+  RunTogether(*world.control, /*root_only=*/true,
+              [&] { WriteFileDurably(config.output + "/config.yaml", resolved_yaml); });
+}
+
 void TrainingSession::LoadModel() {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     if (!resumed_from.empty()) {
@@ -164,6 +180,7 @@ void TrainingSession::LoadModel() {
     }
   });
   BroadcastFlat(*world.data, storage.parameters_P);
+  RefreshCopies(storage);
   if (!resumed_from.empty()) LoadMoments();
   CheckWeightsOverRanks(*this);
 }

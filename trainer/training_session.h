@@ -36,6 +36,7 @@ struct TrainingSession {
   TrainingInputs inputs;
   std::unique_ptr<FolderLock> lock;  // rank 0
   std::string resumed_from;          // "" = from the beginning
+  bool resumed_here = false;         // resumed_from stands in this run's own folder
   TrainingState state;
   ModelStorage storage;
   std::unique_ptr<Model> model;
@@ -50,8 +51,9 @@ struct TrainingSession {
   const at::Tensor& WholeMoment(Moment moment);
 
  private:
-  void TakeRunFolder(std::string_view resolved_yaml);
+  void TakeRunFolder();
   void ReadState();
+  void WriteConfig(std::string_view resolved_yaml);
   void LoadModel();
   void LoadMoments();
 };

@@ -10,7 +10,7 @@
 
 #include "comm/base/fault_point.h"
 #include "data_pipeline/micro_batch.h"
-#include "trainer/autograd/fused_head_loss.h"
+#include "trainer/model/loss.h"
 
 namespace breakeven {
 namespace {
@@ -21,8 +21,7 @@ at::Tensor Wrap(std::span<T> values, at::ScalarType type) {
 }
 
 at::Tensor LossOf(Model& model, const BatchTensors& batch, double normalizer) {
-  return FusedHeadLoss(model.HiddenStates(batch.input), model.HeadWeight(), batch.targets_T,
-                       batch.loss_weight_T, normalizer);
+  return WeightedLoss(model, batch.input, batch.targets_T, batch.loss_weight_T, normalizer);
 }
 
 // Memory for one micro-batch of the validation pass, used again for the next.
@@ -97,6 +96,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
                               session.optimizer->GradScale(result.outcome.grad_norm));
     buckets.GatherShards(session.storage.parameters_P);
+    RefreshCopies(session.storage);
   }
   result.waits = buckets.waits();
   return result;

@@ -47,7 +47,11 @@ std::string FreeBytes(const std::string& folder) {
 // The errno of a call that returned `result`, or the one that a test put in its place.
 int FsyncErrno(int fd) {
   if (const int injected = InjectedErrno("durable_file.fsync", kCallNumber)) return injected;
-  return ::fsync(fd) == 0 ? 0 : errno;
+  while (::fsync(fd) != 0) {
+    if (errno != EINTR)
+      return errno;  // a network file system may be interrupted, by the signal that asks to save too
+  }
+  return 0;
 }
 
 int RenameErrno(const std::string& from, const std::string& to) {

@@ -73,13 +73,14 @@ Progress::~Progress() { Finish(); }
 
 void Progress::Add(int64_t n, std::string_view note) {
   const std::lock_guard lock(mutex_);
+  const bool was_done = done_ >= total_;
   done_ += n;
   if (!options_.enabled || finished_) return;
   if (!note.empty()) note_ = note;
   const Clock::time_point now = Clock::now();
   const double since = std::chrono::duration<double>(now - last_shown_).count();
   if (terminal_) {
-    if (!drawn_ || since >= 0.1 || done_ >= total_) Draw(now);
+    if (!drawn_ || since >= 0.1 || (done_ >= total_ && !was_done)) Draw(now);
   } else if (since >= options_.line_every_seconds) {
     PlainLine(now);
   }

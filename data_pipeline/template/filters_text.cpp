@@ -117,7 +117,8 @@ Object Truncate(FilterCall& call) {
   const auto end_length = static_cast<int64_t>(unicode::Length(end));
   if (length < end_length || leeway < 0)
     throw EvalError("truncate: the length is shorter than the end, or leeway is negative");
-  if (static_cast<int64_t>(unicode::Length(text)) <= length + leeway) return call.value;
+  const auto text_length = static_cast<int64_t>(unicode::Length(text));
+  if (text_length <= length || text_length - length <= leeway) return call.value;
   const std::string head =
       text.substr(0, unicode::ByteOffset(text, static_cast<size_t>(length - end_length)));
   if (call.arguments.Flag(1, false)) return Object(head + end);

@@ -104,7 +104,7 @@ class PercentFormatter {
     if (text_.substr(position_, 1) != "*") return ReadCount(text_, position_);
     ++position_;
     int64_t count = 0;
-    if (!ToInteger(NextArgument(), count) || count > 1'000'000)
+    if (!ToInteger(NextArgument(), count) || count > 1'000'000 || count < -1'000'000)
       throw EvalError("'*' in a format needs a small integer");
     return static_cast<int>(count);
   }

@@ -189,6 +189,7 @@ std::string HashKey(const Object& object) {
     for (const Object& item : tuple->items) {
       const std::string part = HashKey(item);
       key += std::to_string(part.size()) + ":" + part;
+      CheckBytes(key.size());
     }
     return key;
   }

@@ -1,6 +1,7 @@
 // Pure. Length, iteration, subscripts and slices.
 #include <algorithm>
 #include <limits>
+#include <unordered_set>
 
 #include "data_pipeline/template/object.h"
 #include "data_pipeline/template/unicode.h"
@@ -17,25 +18,40 @@ const void* Identity(const Object& object) {
       object.storage());
 }
 
-void CheckHoldsNot(const Object& value, const void* container, int depth) {
-  if (depth > kMaxNesting) throw EvalError("lists or dicts are nested too deeply");
-  if (Identity(value) == container) throw EvalError("a list or dict cannot hold itself");
-  const auto check_all = [&](const Objects& items) {
-    for (const Object& item : items) CheckHoldsNot(item, container, depth + 1);
-  };
-  const auto check_dict = [&](const DictObject& dict) {
-    for (const auto& [key, item] : dict.items()) CheckHoldsNot(item, container, depth + 1);
-  };
-  if (const auto* list = value.get<ListObject>()) check_all(list->items);
-  if (const auto* tuple = value.get<TupleObject>()) check_all(tuple->items);
-  if (const auto* iterator = value.get<IteratorObject>()) check_all(iterator->items);
-  if (const auto* dict = value.get<DictObject>()) check_dict(*dict);
-  if (const auto* names = value.get<NamespaceObject>()) check_dict(names->attributes);
-  if (const auto* view = value.get<ViewObject>()) {
-    if (view->dict.get() == container) throw EvalError("a list or dict cannot hold itself");
-    check_dict(*view->dict);
+// Looks into everything once, however often it is held.
+class HoldsNotChecker {
+ public:
+  explicit HoldsNotChecker(const void* container) : container_(container) {}
+
+  void Check(const Object& value, int depth) {
+    if (depth > kMaxNesting) throw EvalError("lists or dicts are nested too deeply");
+    const void* identity = Identity(value);
+    if (identity == nullptr || value.is_string()) return;
+    if (identity == container_) FailRing();
+    if (!seen_.insert(identity).second) return;
+    if (const auto* list = value.get<ListObject>()) CheckAll(list->items, depth);
+    if (const auto* tuple = value.get<TupleObject>()) CheckAll(tuple->items, depth);
+    if (const auto* iterator = value.get<IteratorObject>()) CheckAll(iterator->items, depth);
+    if (const auto* dict = value.get<DictObject>()) CheckDict(*dict, depth);
+    if (const auto* names = value.get<NamespaceObject>()) CheckDict(names->attributes, depth);
+    if (const auto* view = value.get<ViewObject>()) {
+      if (view->dict.get() == container_) FailRing();
+      CheckDict(*view->dict, depth);
+    }
   }
-}
+
+ private:
+  [[noreturn]] static void FailRing() { throw EvalError("a list or dict cannot hold itself"); }
+  void CheckAll(const Objects& items, int depth) {
+    for (const Object& item : items) Check(item, depth + 1);
+  }
+  void CheckDict(const DictObject& dict, int depth) {
+    for (const auto& [key, item] : dict.items()) Check(item, depth + 1);
+  }
+
+  const void* container_;
+  std::unordered_set<const void*> seen_;
+};
 
 Objects Characters(const std::string& text) {
   CheckItems(unicode::Length(text));
@@ -147,8 +163,7 @@ std::string SliceText(const std::string& text, const SliceBounds& bounds) {
 }  // namespace
 
 void CheckHoldsNot(const Object& value, const Object& container) {
-  if (Identity(value) == nullptr || value.is_string()) return;
-  CheckHoldsNot(value, Identity(container), 0);
+  HoldsNotChecker(Identity(container)).Check(value, 0);
 }
 
 size_t Length(const Object& object) {

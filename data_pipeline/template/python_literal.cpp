@@ -182,7 +182,8 @@ class LiteralParser {
     const std::string_view closing = std::string_view(quote).substr(0, triple ? 3 : 1);
     position_ += closing.size();
     const size_t first = position_;
-    while (text_.substr(position_, closing.size()) != closing) {
+    // A backslash may have led beyond the end.
+    while (position_ >= text_.size() || text_.substr(position_, closing.size()) != closing) {
       if (position_ >= text_.size() || (!triple && text_[position_] == '\n')) {
         position_ = begin;
         Fail("has a string that is never closed");

@@ -1,42 +1,14 @@
 // Pure.
+#include "data_pipeline/tokenizer/utf8.h"
+
 #include <algorithm>
 
 #include "data_pipeline/template/unicode.h"
 
 namespace breakeven::unicode {
-namespace {
-
-// Length of the well-formed sequence at `position`, or 0.
-size_t SequenceLength(std::string_view bytes, size_t position) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[position + i]); };
-  const size_t left = bytes.size() - position;
-  const auto continues = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2) return 0;
-  if (lead < 0xE0) return left >= 2 && continues(1) ? 2 : 0;
-  if (lead < 0xF0) {
-    if (left < 3 || !continues(1) || !continues(2)) return 0;
-    if (lead == 0xE0 && byte(1) < 0xA0) return 0;
-    if (lead == 0xED && byte(1) >= 0xA0) return 0;
-    return 3;
-  }
-  if (lead > 0xF4 || left < 4 || !continues(1) || !continues(2) || !continues(3)) return 0;
-  if (lead == 0xF0 && byte(1) < 0x90) return 0;
-  if (lead == 0xF4 && byte(1) >= 0x90) return 0;
-  return 4;
-}
-
-}  // namespace
 
 size_t FindInvalidUtf8(std::string_view bytes) {
-  size_t position = 0;
-  while (position < bytes.size()) {
-    const size_t length = SequenceLength(bytes, position);
-    if (length == 0) return position;
-    position += length;
-  }
-  return std::string_view::npos;
+  return breakeven::FindInvalidUtf8(bytes).value_or(std::string_view::npos);
 }
 
 uint32_t Next(std::string_view text, size_t& position) {

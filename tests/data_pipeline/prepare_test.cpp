@@ -144,6 +144,17 @@ TEST_F(PrepareTest, DuplicatesOfDevAndTestLeaveTrain) {
   EXPECT_THAT(report.warnings[0], HasSubstr("1 examples of dev stand in test"));
 }
 
+// With all its blanks the dev document is too long and dropped; `eval` asks it all the same.
+TEST_F(PrepareTest, DroppedDocumentsOfDevGuardTrainToo) {
+  Data("train", {{"one two", "1"}, {"three", "3"}});
+  Data("dev", {{"one" + std::string(90, ' ') + "two", "1"}, {"four", "4"}});
+  config_.max_tokens = 40;
+  const PrepareReport report = RunPrepare(config_);
+  EXPECT_EQ(report.splits.at("dev").counts.at("dropped_too_long"), 1);
+  EXPECT_EQ(report.splits.at("train").counts.at("removed_duplicates"), 1);
+  EXPECT_EQ(Shown(*Open("train"), 0), "Q: three\nA:⟦ 3</s>⟧");
+}
+
 TEST_F(PrepareTest, SplitsThatAreNotWrittenStillGuardTrain) {
   Data("train", {{"one", "1"}, {"two", "2"}});
   Data("test", {{"one", "1"}});
@@ -324,6 +335,28 @@ TEST_F(PrepareTest, AFieldMissingInLine7123IsFound) {
                 AllOf(HasSubstr("train.jsonl"), HasSubstr("line 7123"), HasSubstr("answer")));
   }
   EXPECT_FALSE(std::filesystem::exists(config_.output + "/train.h5"));
+}
+
+// Rendered as a template, the bare word itself would be trained on.
+TEST_F(PrepareTest, AFieldThatIsNamedBareMustBeThere) {
+  RawData("train",
+          "{\"question\":\"x\",\"answer\":\"y\"}\n{\"quesiton\":\"x\",\"answer\":\"y\"}\n");
+  config_.task.doc_to_text = "question";
+  EXPECT_THAT(Failure(ErrorKind::kBadData),
+              AllOf(HasSubstr("train.jsonl"), HasSubstr("document of line 2"),
+                    HasSubstr("doc_to_text: found no field 'question'; the fields are: quesiton, "
+                              "answer; did you mean 'quesiton'?")));
+  config_.task.doc_to_text = "Q: {{ answer }}";
+  for (const char* target : {"asnwer", "question"}) {
+    config_.task.doc_to_target = target;
+    EXPECT_THAT(Failure(ErrorKind::kBadData), HasSubstr("found no field '" + std::string(target)));
+  }
+  config_.task.doc_to_target = "{{ 'question' }}";  // the word itself
+  RunPrepare(config_);
+  EXPECT_THAT(Shown(*Open("train"), 0), HasSubstr("⟦ question</s>⟧"));
+  config_.prompt.description = "answer";  // a template only: never a field
+  RunPrepare(config_);
+  EXPECT_THAT(Shown(*Open("train"), 0), testing::StartsWith("answerQ: y"));
 }
 
 TEST_F(PrepareTest, InvalidUtf8IsFound) {

@@ -90,10 +90,13 @@ TEST(Split, AMissingGroupFieldNamesFileAndLine) {
   const TempFolder folder;
   WriteBytes(folder / "x.jsonl", "{\"source\":1}\n{\"a\":1}\n");
   TaskConfig task = Divided(folder / "x.jsonl");
-  task.group_key = "{{ source }}";
-  const std::string message = MessageOf(ErrorKind::kBadData, [&] { ReadSplit(task, "train", 2); });
-  EXPECT_THAT(message, HasSubstr("x.jsonl line 2"));
-  EXPECT_THAT(message, HasSubstr("source"));
+  for (const char* key : {"{{ source }}", "source"}) {
+    task.group_key = key;
+    const std::string message =
+        MessageOf(ErrorKind::kBadData, [&] { ReadSplit(task, "train", 2); });
+    EXPECT_THAT(message, HasSubstr("x.jsonl: document of line 2: task.group_key: "));
+    EXPECT_THAT(message, HasSubstr("'source'"));
+  }
 }
 
 TEST(ParallelFor, DoesEachItemOnceOnAnyNumberOfThreads) {

@@ -155,15 +155,17 @@ def test_missing_extra_and_misshapen_tensors(own):
         del tensors["model.norm.weight"]
 
     rewrite(weights(own), change)
-    expect_error(
-        run("eval", own.eval, ranks=2),
-        65,
-        "model.norm.weight",
-        "model.layers.0.mlp.up_proj.weird",
-        "model.layers.1.mlp.up_proj.weight",
-        "[64, 31]",
-        "[64, 32]",
-    )
+    train = ["train", own.train, "--set", "model.config=", "--set", f"model.path={own.folder}/model"]
+    for command in (["eval", own.eval], ["eval", own.eval, "--dry-run"], train, [*train, "--dry-run"]):
+        expect_error(
+            run(*command, ranks=2),
+            65,
+            "model.norm.weight",
+            "model.layers.0.mlp.up_proj.weird",
+            "model.layers.1.mlp.up_proj.weight",
+            "[64, 31]",
+            "[64, 32]",
+        )
 
 
 def header_of(path):

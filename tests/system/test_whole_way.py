@@ -42,9 +42,15 @@ prompt_eval:
         (a["model"], a["variant"], a["split"], a["n"], a["metrics"]["acc"]["value"], a["metrics"]["acc"]["standard_error"])
         for a in arms
     ]
+    assert "look" in summary["prompt_eval"] and summary["prompt_eval"] == json.loads(
+        (own / "run" / "eval" / "summary.json").read_text()
+    ), "--json says what the files say"
     assert {event["step"] for event in scored} == {6} and events[-1]["event"] == "prompt_eval"
     for line in (own / "run" / "eval" / "records.jsonl").read_text().splitlines():
-        assert json.loads(line)["format"] == 1
+        record = json.loads(line)
+        assert record["format"] == 1
+        if record["model"].startswith("tuned@"):
+            assert (record["train_size"], record["seed"], record["step"]) == (48, 3, int(record["model"][-6:]))
 
 
 def test_a_signal_while_prompts_are_scored_asks_for_a_requeue(own):
@@ -60,6 +66,18 @@ def test_a_signal_while_prompts_are_scored_asks_for_a_requeue(own):
     again = run("train", path, ranks=2)
     assert again.code == 0, again.err
     assert (own / "run" / "eval" / "records.jsonl").exists()
+
+
+def test_prompts_that_cannot_be_scored_are_found_before_the_training(own):
+    (own / "test.jsonl").write_text((own / "test.jsonl").read_text() + '{"id": "last", "colour": "red"}\n')
+    extra = "prompt_eval: {task: task.yaml, prompts: variants.yaml, split: dev, sealed_split: test}\n"
+    source = f"model: {{config: {own.folder}/scratch/config.json, tokenizer: {own.folder}/scratch}}"
+    path = own.write("whole.yaml", own.train.read_text().replace(source, f"model: {{path: {own.folder}/model}}") + extra)
+    for arguments in (["--dry-run"], []):
+        result = run("train", path, *arguments, ranks=2)
+        assert result.code == 65, result.err
+        assert "line 14" in result.err and "thing" in result.err and len(result.messages()) == 1, result.err
+    assert not (own / "run").exists()
 
 
 def test_run_folders_and_latest_stand_for_their_checkpoint(own):

@@ -8,6 +8,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/autograd/gradient_sink.h"
+#include "trainer/autograd/matrix_product.h"
 #include "trainer/autograd/recompute.h"
 #include "trainer/autograd/row_kernels.h"
 
@@ -52,38 +53,39 @@ void DealGradients(const at::Tensor& whole, at::TensorList parameters, variable_
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TI, at::TensorList weights,
-                            at::TensorList biases, bool input_major,
+                            at::TensorList biases, const LinearWeights& parameters,
                             const std::function<at::Tensor()>& input_again) {
-    variable_list saved = {input_again ? at::Tensor() : x_TI};
+    const bool copied = !parameters.weight_copies.empty();
+    const at::Tensor weight = JoinedOrCopied(copied ? parameters.weight_copies : weights);
+    variable_list saved = {input_again ? at::Tensor() : x_TI, weight};
     if (input_again) ctx->saved_data["input_again"] = HoldRecipe(input_again);
     saved.insert(saved.end(), weights.begin(), weights.end());
     saved.insert(saved.end(), biases.begin(), biases.end());
     ctx->save_for_backward(std::move(saved));
     ctx->saved_data["num_weights"] = static_cast<int64_t>(weights.size());
-    ctx->saved_data["input_major"] = input_major;
+    ctx->saved_data["input_major"] = parameters.input_major;
 
-    const at::Tensor weight = JoinedOrCopied(weights);
-    const at::Tensor weight_IO = input_major ? weight : weight.t();
+    const at::Tensor weight_IO = parameters.input_major ? weight : weight.t();
     if (biases.empty()) return at::mm(x_TI, weight_IO);
-    return at::addmm(JoinedOrCopied(biases), x_TI, weight_IO);
+    return at::addmm(JoinedOrCopied(copied ? parameters.bias_copies : biases), x_TI, weight_IO);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
     const size_t num_weights = static_cast<size_t>(ctx->saved_data["num_weights"].toInt());
     const bool input_major = ctx->saved_data["input_major"].toBool();
-    const at::TensorList weights = at::TensorList(saved).slice(1, num_weights);
-    const at::TensorList biases = at::TensorList(saved).slice(1 + num_weights);
+    const at::Tensor& weight = saved[1];
+    const at::TensorList weights = at::TensorList(saved).slice(2, num_weights);
+    const at::TensorList biases = at::TensorList(saved).slice(2 + num_weights);
     const at::Tensor grad_TO = grad_outputs[0].contiguous();
 
     variable_list gradients(1);
     if (ctx->needs_input_grad(0)) {
-      const at::Tensor weight = JoinedOrCopied(weights);
       gradients[0] = at::mm(grad_TO, input_major ? weight.t() : weight);
     }
     WeightGradients(Input(ctx, saved[0], weights), grad_TO, weights, input_major, gradients);
     BiasGradients(grad_TO, biases, gradients);
-    gradients.resize(gradients.size() + 2);  // input_major, input_again
+    gradients.resize(gradients.size() + 2);  // parameters, input_again
     return gradients;
   }
 
@@ -103,14 +105,15 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       gradients.resize(gradients.size() + weights.size());
       return;
     }
-    const at::Tensor left = input_major ? x_TI.t() : grad_TO.t();
-    const at::Tensor& right = input_major ? grad_TO : x_TI;
-    at::Tensor sink = JoinedGradients(weights);
+    const at::Tensor x = x_TI.contiguous();
+    const at::Tensor& left = input_major ? x : grad_TO;
+    const at::Tensor& right = input_major ? grad_TO : x;
+    const at::Tensor sink = JoinedGradients(weights);
     if (sink.defined()) {
-      sink.addmm_(left, right);  // one product, no temporary
+      AddTransposedProduct(sink, left, right);
       gradients.resize(gradients.size() + weights.size());
     } else {
-      DealGradients(at::mm(left, right), weights, gradients);
+      DealGradients(at::mm(left.t(), right).to(at::kFloat), weights, gradients);
     }
   }
 
@@ -121,7 +124,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       gradients.resize(gradients.size() + biases.size());
       return;
     }
-    DealGradients(grad_TO.sum(0), biases, gradients);
+    DealGradients(grad_TO.sum(0, /*keepdim=*/false, at::kFloat), biases, gradients);
   }
 };
 
@@ -174,6 +177,25 @@ class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
   }
 };
 
+class SelectRowsFunction : public torch::autograd::Function<SelectRowsFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TC,
+                            const at::Tensor& rows_R) {
+    ctx->save_for_backward({rows_R});
+    ctx->saved_data["num_rows"] = x_TC.size(0);
+    return x_TC.index_select(0, rows_R);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
+    const at::Tensor rows_R = ctx->get_saved_variables()[0];
+    const at::Tensor& grad_RC = grad_outputs[0];
+    const at::Tensor grad_TC = at::zeros({ctx->saved_data["num_rows"].toInt(), grad_RC.size(1)},
+                                         grad_RC.options());
+    grad_TC.index_copy_(0, rows_R, grad_RC);
+    return {grad_TC, at::Tensor()};
+  }
+};
+
 void CheckTokens(const at::Tensor& tokens_T, int64_t num_rows) {
   if (!tokens_T.is_cpu()) return;  // looking would wait for the device; its own kernel asserts
   const int64_t* tokens = tokens_T.const_data_ptr<int64_t>();
@@ -190,13 +212,18 @@ at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters,
                   const std::function<at::Tensor()>& input_again) {
   const at::TensorList weights = parameters.weights;
   const at::TensorList biases = parameters.biases;
-  return LinearFunction::apply(x_TI, weights, biases, parameters.input_major, input_again);
+  return LinearFunction::apply(x_TI, weights, biases, parameters, input_again);
 }
 
 at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, LookupGradient* rows) {
   const at::Tensor tokens = tokens_T.contiguous();
   CheckTokens(tokens, table_VC.size(0));
   return EmbeddingFunction::apply(tokens, table_VC, rows);
+}
+
+
+at::Tensor SelectRows(const at::Tensor& x_TC, const at::Tensor& rows_R) {
+  return SelectRowsFunction::apply(x_TC, rows_R);
 }
 
 }  // namespace breakeven

@@ -18,10 +18,15 @@ namespace breakeven {
 struct LinearWeights {
   std::vector<at::Tensor> weights;  // leaves; [O_i, I], or [I, O_i] when input_major
   std::vector<at::Tensor> biases;   // leaves [O_i], one for each part, or empty
+  // What the products read instead: bfloat16 copies, in the same places of another flat buffer. Empty:
+  // the float32 weights themselves.
+  std::vector<at::Tensor> weight_copies;
+  std::vector<at::Tensor> bias_copies;
   bool input_major = false;         // GPT-2's "Conv1D" layout; one part only
 };
 
-// x_TI · Wᵀ + b: [T, O], O in the order of the parts. Gradient contract: fused_head_loss.h. With
+// x_TI · Wᵀ + b: [T, O], O in the order of the parts, in x's type, which is that of what the
+// products read. Gradient contract: fused_head_loss.h; gradients of weights are float32 always. With
 // `input_again`, which returns x_TI once more (recompute.h), backward asks it instead of keeping x_TI.
 at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters,
                   const std::function<at::Tensor()>& input_again = {});
@@ -40,6 +45,9 @@ struct LookupGradient {
 // outside [0, V).
 at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC,
                      LookupGradient* rows = nullptr);
+
+// Rows rows_R (int64, ascending, no doubles) of x_TC: [R, C].
+at::Tensor SelectRows(const at::Tensor& x_TC, const at::Tensor& rows_R);
 
 }  // namespace breakeven
 

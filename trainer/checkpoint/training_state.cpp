@@ -31,6 +31,7 @@ void VisitState(State& state, Visitor&& visit) {
   visit("seed", state.seed);
   visit("plan_hash", state.plan_hash);
   visit("dataset_hash", state.dataset_hash);
+  visit("train_size", state.train_size);
   visit("tokenizer_fingerprint", state.tokenizer_fingerprint);
   visit("template_fingerprint", state.template_fingerprint);
   visit("config_hash", state.config_hash);

@@ -32,6 +32,7 @@ struct TrainingState {
   int64_t seed = 0;
   std::string plan_hash;  // of global batch, shuffle and seed
   std::string dataset_hash;
+  int64_t train_size = 0;  // examples of the dataset; records.jsonl says it
   std::string tokenizer_fingerprint;
   std::string template_fingerprint;
 

@@ -38,6 +38,10 @@ class Gpt2 : public Model {
     return table_[config_.tied_head ? "transformer.wte.weight" : "lm_head.weight"];
   }
 
+  at::Tensor HeadCopy() override {
+    return table_.CopyOf(config_.tied_head ? "transformer.wte.weight" : "lm_head.weight");
+  }
+
   const at::Tensor& TokenTable() override { return token_embedding_VC_; }
   LookupGradient& lookup_gradient() override { return lookup_gradient_; }
 
@@ -57,9 +61,8 @@ class Gpt2 : public Model {
                           Embedding(input.positions_T, position_embedding_PC_)};
     int64_t index = 0;
     for (const Layer& layer : layers_) {
-      const auto block = [this, &layer, segment_starts = input.segment_starts, cache,
-                          index](const ResidualStream& in) {
-        return Block(layer, in, segment_starts, cache, index);
+      const auto block = [this, &layer, input, cache, index](const ResidualStream& in) {
+        return Block(layer, in, input, cache, index);
       };
       stream = RunBlock(recompute(), block, stream);
       ++index;
@@ -67,16 +70,19 @@ class Gpt2 : public Model {
     return ResidualNorm(stream.residual_TC, stream.update_TC, final_norm_).normed_TC;
   }
 
-  ResidualStream Block(const Layer& layer, const ResidualStream& in,
-                       const std::vector<int64_t>& segment_starts, KvCache* cache,
-                       int64_t index) const {
-    const auto [stream_TC, attention_input_TC] =
+  ResidualStream Block(const Layer& layer, const ResidualStream& in, const PackedInput& input,
+                       KvCache* cache, int64_t index) const {
+    auto [stream_TC, attention_input_TC] =
         ResidualNorm(in.residual_TC, in.update_TC, layer.attention_norm);
     const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value,
                                      NormAgain(recompute(), stream_TC, layer.attention_norm));
-    const at::Tensor attended_TC =
-        cache == nullptr ? PackedAttention(qkv_TA, {}, shape_, segment_starts)
-                         : CachedAttention(qkv_TA, {}, shape_, segment_starts, *cache, index);
+    at::Tensor attended_TC =
+        cache == nullptr ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
+                         : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
+    if (index + 1 == config_.num_layers && input.rows_R.defined()) {
+      stream_TC = SelectRows(stream_TC, input.rows_R);
+      attended_TC = SelectRows(attended_TC, input.rows_R);
+    }
     const at::Tensor attention_TC = Linear(attended_TC, layer.attention_output);
 
     const auto [mlp_stream_TC, mlp_input_TC] =
@@ -122,11 +128,10 @@ class Gpt2 : public Model {
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
       return NormWeights{NormKind::kLayer, table_[name + ".weight"], table_[name + ".bias"],
-                         config_.norm_epsilon};
+                         config_.norm_epsilon, table_.product_type()};
     };
     const auto linear = [&](const std::string& name) {
-      return LinearWeights{
-          {table_[name + ".weight"]}, {table_[name + ".bias"]}, /*input_major=*/true};
+      return table_.Linear({name}, /*has_bias=*/true, /*input_major=*/true);
     };
     token_embedding_VC_ = table_["transformer.wte.weight"];
     position_embedding_PC_ = table_["transformer.wpe.weight"];

@@ -40,6 +40,10 @@ class Llama : public Model {
     return table_[config_.tied_head ? "model.embed_tokens.weight" : "lm_head.weight"];
   }
 
+  at::Tensor HeadCopy() override {
+    return table_.CopyOf(config_.tied_head ? "model.embed_tokens.weight" : "lm_head.weight");
+  }
+
   const at::Tensor& TokenTable() override { return embedding_VC_; }
   LookupGradient& lookup_gradient() override { return lookup_gradient_; }
 
@@ -59,9 +63,8 @@ class Llama : public Model {
     ResidualStream stream{Embedding(input.tokens_T, embedding_VC_, &lookup_gradient_), {}};
     int64_t index = 0;
     for (const Layer& layer : layers_) {
-      const auto block = [this, &layer, angles, segment_starts = input.segment_starts, cache,
-                          index](const ResidualStream& in) {
-        return Block(layer, in, angles, segment_starts, cache, index);
+      const auto block = [this, &layer, angles, input, cache, index](const ResidualStream& in) {
+        return Block(layer, in, angles, input, cache, index);
       };
       stream = RunBlock(recompute(), block, stream);
       ++index;
@@ -70,15 +73,19 @@ class Llama : public Model {
   }
 
   ResidualStream Block(const Layer& layer, const ResidualStream& in, const RotaryAngles& angles,
-                       const std::vector<int64_t>& segment_starts, KvCache* cache,
-                       int64_t index) const {
-    const auto [stream_TC, attention_input_TC] =
+                       const PackedInput& input, KvCache* cache, int64_t index) const {
+    auto [stream_TC, attention_input_TC] =
         ResidualNorm(in.residual_TC, in.update_TC, layer.attention_norm);
     const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value,
                                      NormAgain(recompute(), stream_TC, layer.attention_norm));
-    const at::Tensor attended_TC =
-        cache == nullptr ? PackedAttention(qkv_TA, angles, shape_, segment_starts)
-                         : CachedAttention(qkv_TA, angles, shape_, segment_starts, *cache, index);
+    at::Tensor attended_TC =
+        cache == nullptr
+            ? PackedAttention(qkv_TA, angles, shape_, input.segment_starts)
+            : CachedAttention(qkv_TA, angles, shape_, input.segment_starts, *cache, index);
+    if (index + 1 == config_.num_layers && input.rows_R.defined()) {
+      stream_TC = SelectRows(stream_TC, input.rows_R);
+      attended_TC = SelectRows(attended_TC, input.rows_R);
+    }
     const at::Tensor attention_TC = Linear(attended_TC, layer.attention_output);
 
     const auto [mlp_stream_TC, mlp_input_TC] =
@@ -134,27 +141,24 @@ class Llama : public Model {
 
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
-      return NormWeights{NormKind::kRms, table_[name + ".weight"], {}, config_.norm_epsilon};
-    };
-    const auto linear = [&](const std::vector<std::string>& names, bool has_bias) {
-      LinearWeights parts;
-      for (const std::string& name : names) {
-        parts.weights.push_back(table_[name + ".weight"]);
-        if (has_bias) parts.biases.push_back(table_[name + ".bias"]);
-      }
-      return parts;
+      return NormWeights{NormKind::kRms,
+                         table_[name + ".weight"],
+                         {},
+                         config_.norm_epsilon,
+                         table_.product_type()};
     };
     embedding_VC_ = table_["model.embed_tokens.weight"];
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string attention = Prefix(i) + "self_attn.";
       const std::string mlp = Prefix(i) + "mlp.";
       layers_.push_back({norm(Prefix(i) + "input_layernorm"),
-                         linear({attention + "q_proj", attention + "k_proj", attention + "v_proj"},
-                                config_.attention_bias),
-                         linear({attention + "o_proj"}, config_.attention_output_bias),
+                         table_.Linear(
+                             {attention + "q_proj", attention + "k_proj", attention + "v_proj"},
+                             config_.attention_bias),
+                         table_.Linear({attention + "o_proj"}, config_.attention_output_bias),
                          norm(Prefix(i) + "post_attention_layernorm"),
-                         linear({mlp + "gate_proj", mlp + "up_proj"}, config_.mlp_bias),
-                         linear({mlp + "down_proj"}, config_.mlp_bias)});
+                         table_.Linear({mlp + "gate_proj", mlp + "up_proj"}, config_.mlp_bias),
+                         table_.Linear({mlp + "down_proj"}, config_.mlp_bias)});
     }
     final_norm_ = norm("model.norm");
   }

@@ -11,6 +11,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/checkpoint/safetensors.h"
+#include "trainer/model/flat_parameters.h"
 #include "trainer/model/model.h"
 
 namespace breakeven {
@@ -118,16 +119,10 @@ void CheckTiedHead(const Found& head, const at::Tensor& embedding_VC) {
   }
 }
 
-}  // namespace
-
-void LoadWeights(const std::string& folder, Model& model) {
-  const std::vector<SafetensorsFile> files = OpenModelFolder(folder);
+// Tensors of the folder by their full names, all checked against the model's parameters.
+std::map<std::string, Found> FindChecked(const std::string& folder,
+                                         const std::vector<SafetensorsFile>& files, Model& model) {
   std::map<std::string, Found> found = FindTensors(files, model.config());
-  Found tied_head;
-  if (model.config().tied_head && found.contains("lm_head.weight")) {
-    tied_head = found.extract("lm_head.weight").mapped();
-  }
-  // Everything is checked before anything is written.
   std::vector<std::string> missing, misshapen, extra;
   for (const NamedParameter& parameter : model.parameters()) {
     const auto place = found.find(parameter.name);
@@ -144,6 +139,7 @@ void LoadWeights(const std::string& folder, Model& model) {
   }
   for (const auto& [name, place] : found) {
     const bool known =
+        (model.config().tied_head && name == "lm_head.weight") ||
         std::any_of(model.parameters().begin(), model.parameters().end(),
                     [&](const NamedParameter& parameter) { return parameter.name == name; });
     if (!known) extra.push_back(name + " " + place.tensor->dtype + ShapeText(place.tensor->shape));
@@ -156,11 +152,30 @@ void LoadWeights(const std::string& folder, Model& model) {
     throw Error(ErrorKind::kBadData, folder + ": the weights do not fit config.json (" +
                                          model.config().model_type + "):" + message);
   }
+  return found;
+}
+
+}  // namespace
+
+void LoadWeights(const std::string& folder, Model& model) {
+  const std::vector<SafetensorsFile> files = OpenModelFolder(folder);
+  // Everything is checked before anything is written.
+  const std::map<std::string, Found> found = FindChecked(folder, files, model);
   const c10::NoGradGuard no_gradients;
   for (const NamedParameter& parameter : model.parameters()) {
     Widen(*found.at(parameter.name).tensor, parameter.tensor.mutable_data_ptr<float>());
   }
-  if (tied_head.tensor != nullptr) CheckTiedHead(tied_head, model.HeadWeight());
+  const auto head = found.find("lm_head.weight");
+  if (model.config().tied_head && head != found.end()) {
+    CheckTiedHead(head->second, model.HeadWeight());
+  }
+}
+
+void CheckWeights(const std::string& folder, const ModelConfig& config) {
+  ModelStorage shapes_only;
+  shapes_only.device = at::kMeta;
+  const std::unique_ptr<Model> model = BuildModel(config, shapes_only);
+  FindChecked(folder, OpenModelFolder(folder), *model);
 }
 
 }  // namespace breakeven

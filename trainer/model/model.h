@@ -31,6 +31,9 @@ struct PackedInput {
   at::Tensor tokens_T;                  // int64
   at::Tensor positions_T;               // int64
   std::vector<int64_t> segment_starts;  // [B+1] on the host
+  // int64, ascending, no doubles: the only rows whose hidden states are wanted. Undefined: all. Where
+  // few tokens carry loss, most of the last layer is left out.
+  at::Tensor rows_R;
   int64_t num_tokens() const { return segment_starts.empty() ? 0 : segment_starts.back(); }
   int64_t num_segments() const { return static_cast<int64_t>(segment_starts.size()) - 1; }
 };
@@ -62,10 +65,10 @@ class Model {
   // lookup_gradient().
   virtual std::vector<NamedParameter>& parameters() = 0;
 
-  // Hidden states after the final norm, [T, C], differentiable with respect to the parameters.
+  // Hidden states after the final norm, [T, C] or [R, C] of input.rows_R, differentiable with respect to the parameters.
   // Attention is causal within a segment and never crosses one. T may be 0. Gradients are prepared
   // only while c10::GradMode is enabled and parameters require them; score under c10::InferenceMode
-  // or c10::NoGradGuard.
+  // or c10::NoGradGuard. In ModelStorage::product_type.
   virtual at::Tensor HiddenStates(const PackedInput& input) = 0;
 
   // The same for new tokens behind a cache, no gradient: segment b (which may be empty) continues
@@ -74,6 +77,8 @@ class Model {
 
   // [V, C]; the embedding itself when tied.
   virtual at::Tensor HeadWeight() = 0;
+  // What products read of it where that is not float32, else undefined (ModelStorage::product_type).
+  virtual at::Tensor HeadCopy() = 0;
 
   // The table that tokens are looked up in, one of parameters(), [V, C].
   virtual const at::Tensor& TokenTable() = 0;
@@ -97,6 +102,8 @@ std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& stora
 // F16, BF16. Validated tensor by tensor: Error(kBadData) lists what is missing, extra or misshapen,
 // with found and expected.
 void LoadWeights(const std::string& folder, Model& model);
+// The same checks without reading a weight, from the files' headers alone: needs no memory for them.
+void CheckWeights(const std::string& folder, const ModelConfig& config);
 
 // Initialisation as transformers' for the family (normal(0, initializer_range); GPT-2 scales
 // residual projections by 1/sqrt(2·layers)); a function of (seed, parameter name, element) only.

@@ -19,10 +19,8 @@ class Rotary {
   // by all layers.
   RotaryAngles Angles(const at::Tensor& positions_T) const;
 
-  const at::Tensor& frequencies() const { return frequencies_; }  // [D/2], radians a token
-
  private:
-  at::Tensor frequencies_;
+  at::Tensor frequencies_;  // [D/2], radians a token
 };
 
 }  // namespace breakeven

@@ -21,9 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void CheckConfig(const EvalConfig& config, bool needs_output) {
+void CheckConfig(const EvalConfig& config, bool needs_models, bool needs_output) {
   config.Validate();
-  if (config.models.empty()) {
+  if (needs_models && config.models.empty()) {
     throw Error(ErrorKind::kUsage,
                 "models: none given; expected 'name: folder' for each model to score");
   }
@@ -43,6 +43,26 @@ EvalData ReadSameData(const EvalConfig& config, World& world, int num_threads) {
                         documents.content_hash);
   }
   return data;
+}
+
+// Line of a dry run. Builds the sealed split's requests too: a field that is missing there would
+// otherwise be found when the other split is scored and the look is in the ledger.
+std::string DescribeRequests(const EvalConfig& config, const PromptConfig& variant,
+                             const EvalData& data, const LoadedModel& model) {
+  int64_t longest = 0;
+  int64_t truncated = 0;
+  for (const std::string& split : {config.split, config.sealed_split}) {
+    if (split.empty()) continue;
+    const ArmRequests requests = BuildArmRequests(config, variant, data, split, model);
+    for (const DocumentRequests& document : requests.documents) {
+      truncated += document.truncated ? 1 : 0;
+      for (const TokenRequest& request : document.requests) {
+        longest = std::max<int64_t>(longest, std::ssize(request.tokens));
+      }
+    }
+  }
+  return "  " + variant.name + ": longest request " + FormatCount(longest) + " tokens, " +
+         FormatCount(truncated) + " cut at their start\n";
 }
 
 class Evaluation {
@@ -166,13 +186,13 @@ class Evaluation {
 
 EvalSummary RunEvaluation(const EvalConfig& config, World& world) {
   RunTogether(*world.control, /*root_only=*/false,
-              [&] { CheckConfig(config, /*needs_output=*/true); });
+              [&] { CheckConfig(config, /*needs_models=*/true, /*needs_output=*/true); });
   return Evaluation(config, world).Run();
 }
 
-std::string DryRunEvaluation(const EvalConfig& config, World& world) {
+std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_models) {
   RunTogether(*world.control, /*root_only=*/false,
-              [&] { CheckConfig(config, /*needs_output=*/false); });
+              [&] { CheckConfig(config, needs_models, /*needs_output=*/false); });
   const int num_threads = SetEvalThreads(config.threads, world);
   const EvalData data = ReadSameData(config, world, num_threads);
   std::string text = "task " + config.task.name + ", " + std::to_string(num_threads) +
@@ -189,17 +209,7 @@ std::string DryRunEvaluation(const EvalConfig& config, World& world) {
             "\n";
     RunTogether(*world.control, /*root_only=*/false, [&] {
       for (const PromptConfig& variant : EvalVariants(config)) {
-        const ArmRequests requests = BuildArmRequests(config, variant, data, config.split, model);
-        int64_t longest = 0;
-        int64_t truncated = 0;
-        for (const DocumentRequests& document : requests.documents) {
-          truncated += document.truncated ? 1 : 0;
-          for (const TokenRequest& request : document.requests) {
-            longest = std::max<int64_t>(longest, std::ssize(request.tokens));
-          }
-        }
-        text += "  " + variant.name + ": longest request " + FormatCount(longest) + " tokens, " +
-                FormatCount(truncated) + " cut at their start\n";
+        text += DescribeRequests(config, variant, data, model);
       }
     });
   }

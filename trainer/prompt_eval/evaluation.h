@@ -52,9 +52,10 @@ struct EvalSummary {
 // written before it is scored. SIGTERM, SIGINT and SIGUSR1 end it between two batches with
 // Error(kSavedRequeue) on all ranks; nothing of it is kept.
 EvalSummary RunEvaluation(const EvalConfig& config, World& world);
-// COLLECTIVE. Reads data, models' configs and tokenizers, builds every request, writes nothing;
-// text for people.
-std::string DryRunEvaluation(const EvalConfig& config, World& world);
+// COLLECTIVE. Reads data, models' configs, tokenizers and headers of weights, builds every request of
+// both splits, writes nothing; text for people. `needs_models` false: the config may name none yet
+// (the checkpoints of a training that has not begun).
+std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_models = true);
 
 // Markdown: model × variant, n, metric ± standard error, tokens, seconds; footnotes on what was
 // chosen, looked at, cut.

@@ -9,6 +9,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/model/model_config.h"
 
@@ -64,6 +65,18 @@ void CheckVocabulary(const LoadedModel& loaded) {
                   "; tokenizer and weights are not of one model");
 }
 
+// A checkpoint of ours says what its weights must be: a flipped bit would be scored silently.
+void CheckManifest(const LoadedModel& loaded) {
+  if (!fs::exists(fs::path(loaded.folder) / "manifest.json")) return;
+  const Manifest manifest = ReadManifest(loaded.folder);
+  const auto weights = manifest.files.find("model.safetensors");
+  if (weights == manifest.files.end() || weights->second.hash == loaded.hash) return;
+  throw Error(ErrorKind::kBadData, "model '" + loaded.name + "': " + loaded.folder +
+                                       "/model.safetensors: content hash is " + loaded.hash +
+                                       ", manifest.json says " + weights->second.hash +
+                                       ". The checkpoint is damaged; score another one.");
+}
+
 LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, bool with_weights) {
   LoadedModel loaded;
   loaded.name = name;
@@ -84,13 +97,14 @@ LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, 
   loaded.seed = IntegerOf(state, "seed");
   loaded.train_size = IntegerOf(state, "train_size");
   if (!with_weights) {
-    OpenModelFolder(folder);  // checks names, shapes and sizes of all tensors in the files
+    CheckWeights(folder, loaded.config);
     return loaded;
   }
   loaded.storage = std::make_unique<ModelStorage>();
   loaded.model = BuildModel(loaded.config, *loaded.storage);
   LoadWeights(folder, *loaded.model);
   loaded.hash = HashModelFolder(folder);
+  CheckManifest(loaded);
   return loaded;
 }
 
@@ -101,6 +115,8 @@ LoadedModel LoadEvalModel(const std::string& name, const std::string& folder, bo
   LoadedModel loaded;
   RunTogether(*world.control, /*root_only=*/false,
               [&] { loaded = ReadModelFolder(name, folder, with_weights); });
+  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "config.json in " + folder,
+                      loaded.config.raw_json);
   CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "hash of the weights in " + folder,
                       loaded.hash);
   CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "tokenizer in " + folder,

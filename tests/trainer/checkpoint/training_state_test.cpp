@@ -32,6 +32,7 @@ TrainingState Example() {
   state.seed = 7;
   state.plan_hash = "plan";
   state.dataset_hash = "data";
+  state.train_size = 1920;
   state.tokenizer_fingerprint = "tokenizer";
   state.template_fingerprint = "template";
   state.config_hash = "config";
@@ -51,6 +52,7 @@ TEST(TrainingState, ReadsBackExactly) {
   EXPECT_EQ(read.seconds, 0.1 + 0.2) << "every bit of a float";
   EXPECT_EQ(read.best_validation_loss, 1.0 / 3);
   EXPECT_EQ(read.tokens, int64_t{1} << 40);
+  EXPECT_EQ(read.train_size, 1920);
 }
 
 TEST(TrainingState, NoValidationYetIsNull) {

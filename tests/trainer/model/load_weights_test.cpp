@@ -77,6 +77,7 @@ class LoadWeightsTest : public testing::Test {
     Built target = Build(json);
     ASSERT_EQ(ErrorOfLoading(target), "loaded");
     EXPECT_TRUE(at::equal(target.storage->parameters_P, expected_P));
+    EXPECT_NO_THROW(CheckWeights(folder_, target.model->config()));
   }
 
   std::string folder_;
@@ -115,6 +116,12 @@ TEST_F(LoadWeightsTest, ListsMissingExtraAndMisshapenTogether) {
             HasSubstr("model.layers.0.self_attn.q_proj.bias F32[48]"),
             HasSubstr("model.layers.2.input_layernorm.weight F32[24]")));
   EXPECT_TRUE(at::equal(target.storage->parameters_P, before)) << "nothing may be half loaded";
+  try {
+    CheckWeights(folder_, target.model->config());
+    FAIL() << "no error without reading the weights";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), ErrorOfLoading(target)) << "the same list from the headers alone";
+  }
 }
 
 TEST_F(LoadWeightsTest, NamesWithoutPrefixAndOldBuffersAreKnown) {

@@ -26,25 +26,25 @@ class RecordingCommunicator : public Communicator {
   int rank() const override { return real_.rank(); }
   int world_size() const override { return real_.world_size(); }
   std::string_view name() const override { return real_.name(); }
-  Memory Allocate(int64_t num_bytes) override { return real_.Allocate(num_bytes); }
-  void AllReduce(Buffer inout, ReduceOp op, Stream stream) override {
+  Memory DoAllocate(int64_t num_bytes) override { return real_.Allocate(num_bytes); }
+  void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) override {
     reduced.push_back(inout);
     during_backward.push_back(in_backward);
     real_.AllReduce(inout, op, stream);
   }
-  void ReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream s) override {
+  void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream s) override {
     reduced.push_back(in);
     during_backward.push_back(in_backward);
     real_.ReduceScatter(in, out, op, s);
   }
-  void AllGather(Buffer in, Buffer out, Stream s) override {
+  void DoAllGather(Buffer in, Buffer out, Stream s) override {
     gathered.push_back(out);
     real_.AllGather(in, out, s);
   }
-  void Broadcast(Buffer b, int root, Stream s) override { real_.Broadcast(b, root, s); }
-  void Barrier() override { real_.Barrier(); }
+  void DoBroadcast(Buffer b, int root, Stream s) override { real_.Broadcast(b, root, s); }
+  void DoBarrier() override { real_.Barrier(); }
   void Abort(std::string_view reason) noexcept override { real_.Abort(reason); }
-  void Close() override {}
+  void DoClose() override {}
 
   std::vector<Buffer> reduced;
   std::vector<Buffer> gathered;

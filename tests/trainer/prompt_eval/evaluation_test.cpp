@@ -13,7 +13,9 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
+#include "comm/base/hash.h"
 #include "tests/support/tiny_model.h"
+#include "trainer/checkpoint/manifest.h"
 #include "trainer/stop_signals.h"
 
 namespace breakeven {
@@ -262,6 +264,47 @@ TEST_F(EvaluationTest, ADryRunWritesNothing) {
     EXPECT_THAT(text, HasSubstr("two_shot: longest request"));
   });
   EXPECT_FALSE(fs::exists(Path("run")));
+}
+
+TEST_F(EvaluationTest, ADryRunFindsWhatTheSealedSplitLacks) {
+  config_.sealed_split = "test";
+  std::ofstream(Path("test.jsonl"), std::ios::app) << R"({"id":999,"a":"fig"})"
+                                                   << "\n";
+  RunThreadWorld(2, [&](World& world) {
+    try {
+      DryRunEvaluation(config_, world);
+      ADD_FAILURE() << "no error for the document without a question";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+      EXPECT_THAT(error.what(), HasSubstr("line 8"));
+    }
+  });
+}
+
+TEST_F(EvaluationTest, WeightsThatDoNotFitAreFoundBeforeAnythingIsScored) {
+  config_.models["other"] = Path("other");
+  WriteTinyModel(Path("other"));
+  std::string json = ReadFile(Path("other/config.json"));
+  json.replace(json.find("\"intermediate_size\": 64"), 23, "\"intermediate_size\": 48");
+  std::ofstream(Path("other/config.json"), std::ios::trunc) << json;
+  SetFaults("eval.stop_signal@1+=errno:4");  // what is scored ends here
+  EXPECT_THAT(ErrorOfRun(2), HasSubstr("the weights do not fit config.json"));
+  SetFaults("");
+}
+
+TEST_F(EvaluationTest, ADamagedCheckpointIsNotScored) {
+  const std::string weights = Path("base/model.safetensors");
+  Manifest manifest;
+  manifest.files["model.safetensors"] = {static_cast<int64_t>(fs::file_size(weights)),
+                                         HashHex(HashFile(weights))};
+  WriteFileDurably(Path("base/manifest.json"), manifest.ToJson());
+  EXPECT_EQ(Run().arms.size(), 2U);
+  fs::remove_all(Path("run"));
+  std::string bytes = ReadFile(weights);
+  bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
+  std::ofstream(weights, std::ios::binary | std::ios::trunc) << bytes;
+  EXPECT_THAT(ErrorOfRun(2), HasSubstr("model.safetensors: content hash is"));
+  EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
 }
 
 }  // namespace

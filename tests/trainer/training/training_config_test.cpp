@@ -60,6 +60,16 @@ TEST(TrainConfig, EveryRuleNamesItsKeys) {
        },
        "schedule.warmup_steps: 6 are together more"},
       {[](TrainConfig& c) { c.batching.global_batch.tokens = 100; }, "global_batch"},
+      {[](TrainConfig& c) {  // a checkpoint without tokenizer cannot be scored
+         c.model = {"", "config.json", ""};
+         c.prompt_eval.emplace();
+         c.prompt_eval->task.name = "task";
+         c.prompt_eval->task.splits["dev"].path = "dev.jsonl";
+         c.prompt_eval->task.doc_to_text = "{{ q }}";
+         c.prompt_eval->task.doc_to_target = "{{ a }}";
+         c.prompt_eval->task.doc_to_choice = {"yes", "no"};
+       },
+       "model.tokenizer: empty"},
   };
   for (const Case& c : cases) {
     TrainConfig config = Good();

@@ -33,10 +33,24 @@ TEST_F(TrainingInputsTest, DryRunSaysWhatWouldRun) {
     const std::string own = DryRunTraining(Config(), world);
     if (world.is_root()) text = own;
   });
-  EXPECT_THAT(text,
-              AllOf(HasSubstr("steps: 20"), HasSubstr("120 examples"), HasSubstr("local_rank"),
-                    HasSubstr("memory per rank"), HasSubstr("llama")));
+  EXPECT_THAT(text, AllOf(HasSubstr("steps: 20"), HasSubstr("120 examples"),
+                          HasSubstr("local_rank"), HasSubstr("memory per rank"),
+                          HasSubstr("for its 2 rank(s)"), HasSubstr("llama")));
   EXPECT_FALSE(std::filesystem::exists(Config().output)) << "a dry run writes nothing";
+}
+
+TEST_F(TrainingInputsTest, PromptsThatCannotBeScoredAreFoundBeforeTheFirstStep) {
+  TrainConfig config = Config();
+  config.model.tokenizer = folder_ / "tokenizer";
+  EvalConfig& eval = config.prompt_eval.emplace();
+  eval.task.name = "task";
+  eval.task.splits["dev"].path = folder_ / "missing.jsonl";
+  eval.task.doc_to_text = "{{ q }}";
+  eval.task.doc_to_target = "{{ a }}";
+  eval.task.doc_to_choice = {"yes", "no"};
+  EXPECT_THAT(MessageOf(ErrorKind::kBadData, [&] { Train(config, 2); }),
+              HasSubstr("missing.jsonl"));
+  EXPECT_FALSE(std::filesystem::exists(config.output)) << "nothing was trained";
 }
 
 TEST_F(TrainingInputsTest, StepsOfEpochsAreCheckedAgainstTheSchedule) {

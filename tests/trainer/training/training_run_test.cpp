@@ -44,6 +44,8 @@ TEST_F(TrainingRunTest, LossFallsAndTheFolderIsAsTheContractSays) {
     EXPECT_TRUE(std::filesystem::exists(checkpoint + "/" + name)) << name;
   }
   EXPECT_EQ(ReadBytes(config.output + "/checkpoints/latest"), "step_000020\n");
+  const auto state = nlohmann::json::parse(ReadBytes(checkpoint + "/trainer_state/state.json"));
+  EXPECT_EQ(state["train_size"], 120) << "records.jsonl of an evaluation says it";
   EXPECT_EQ(Metrics(config, "end").size(), 1u);
   EXPECT_EQ(CheckpointsOf(config.output).at("step_000020"), checkpoint);
 }
@@ -93,6 +95,13 @@ TEST_F(TrainingRunTest, OtherDataTemplateSeedOrBatchIsRefusedOnResume) {
   other.batching.global_batch.examples = 6;
   EXPECT_THAT(MessageOf(ErrorKind::kUsage, [&] { Train(other); }), HasSubstr("global_batch"));
   other = config;
+  std::string json = TinyLlamaJson();
+  json.replace(json.find("10000.0"), 7, "20000.0");
+  WriteBytes(folder_ / "other_config.json", json);
+  other.model.config = folder_ / "other_config.json";
+  EXPECT_THAT(MessageOf(ErrorKind::kBadData, [&] { Train(other, 2); }),
+              HasSubstr("rope_theta is 10000.0, now it is 20000.0"));
+  other = config;
   other.resume = "none";
   EXPECT_THAT(MessageOf(ErrorKind::kCannotCreate, [&] { Train(other); }), HasSubstr("step_000005"));
 }
@@ -110,6 +119,53 @@ TEST_F(TrainingRunTest, ResumeFromANamedFolderIntoAnotherRun) {
       config;  // into the same folder it would leave newer checkpoints of another history
   back.resume = branch.resume;
   EXPECT_THAT(MessageOf(ErrorKind::kCannotCreate, [&] { Train(back); }), HasSubstr("step_000020"));
+}
+
+TEST_F(TrainingRunTest, AFinishedCheckpointOfAnotherFolderIsSavedInTheRunsOwn) {
+  TrainConfig config = Config();
+  config.validation.data = folder_ / "dev.h5";
+  const TrainSummary whole = Train(config);
+  TrainConfig branch = Config("branch");
+  branch.validation = config.validation;
+  branch.resume = whole.last_checkpoint;
+  const TrainSummary summary = Train(branch, 2);
+  EXPECT_EQ(summary.last_checkpoint, branch.output + "/checkpoints/step_000020");
+  EXPECT_TRUE(Bytes(summary.last_checkpoint) == Bytes(whole.last_checkpoint));
+  EXPECT_TRUE(summary.best_checkpoint.empty() ||
+              std::filesystem::is_directory(summary.best_checkpoint))
+      << summary.best_checkpoint;
+}
+
+TEST_F(TrainingRunTest, AStoppedRunSaysHowItGoesOn) {
+  TrainConfig config = Config();
+  SetFaults("train.stop_signal@4=errno:4");
+  EXPECT_THAT(MessageOf(ErrorKind::kSavedRequeue, [&] { Train(config); }),
+              HasSubstr("Run the same command to go on"));
+  for (const std::string& resume :
+       {std::string("none"), config.output + "/checkpoints/step_000005"}) {
+    TrainConfig other = Config(resume == "none" ? "anew" : "branch");
+    other.resume = resume;
+    SetFaults("train.stop_signal@7=errno:4");
+    // The same command would be refused: the folder has checkpoints now.
+    EXPECT_THAT(MessageOf(ErrorKind::kSavedRequeue, [&] { Train(other); }),
+                HasSubstr("Run the same command with resume: auto"));
+    SetFaults("");
+    MessageOf(ErrorKind::kCannotCreate, [&] { Train(other); });
+    other.resume = "auto";
+    EXPECT_EQ(Train(other).steps, 20);
+  }
+}
+
+TEST_F(TrainingRunTest, ARefusedResumeLeavesTheConfigOfTheRun) {
+  TrainConfig config = Config();
+  config.max_steps = 3;
+  const auto train = [&](const std::string& yaml) {
+    RunThreadWorld(2, [&](World& world) { RunTraining(config, world, yaml); });
+  };
+  train("seed: 3");
+  config.seed = 4;
+  MessageOf(ErrorKind::kUsage, [&] { train("seed: 4"); });
+  EXPECT_EQ(ReadBytes(config.output + "/config.yaml"), "seed: 3");
 }
 
 TEST_F(TrainingRunTest, DamagedNewestFallsBackAndIsSetAside) {
