@@ -166,7 +166,7 @@ TEST(LearningCurveTest, TheCrossingLiesBetweenTheSizesThatBracketIt) {
 }
 
 TEST(LearningCurveTest, NotWithinTheData) {
-  PlantedTruth truth = Truth({0.50, 0.58, 0.62});
+  PlantedTruth truth = Truth({0.50, 0.54, 0.57});
   truth.num_test = 2000;
   const StudyInput input = PlantStudy(truth, 6);
   const LearningCurve curve = Conclude(input, Fast(), {}).curves.at(0).curve;
