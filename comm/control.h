@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,8 @@ class Control {
   // Logs `reason` as an error (unless empty) and ends the whole job with this exit code (1 … 255; a shell sees 8 bits);
   // from any thread, any state.
   [[noreturn]] virtual void Abort(int exit_code, std::string_view reason) noexcept = 0;
+  // COLLECTIVE. The same ranks on a communicator of their own, for who must not mix with this one's callers.
+  virtual std::unique_ptr<Control> Duplicate() = 0;
   // COLLECTIVE.
   virtual void Close() = 0;
 

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "comm/base/error.h"
-#include "comm/base/fault_point.h"
 #include "comm/buffer_check.h"
 #include "comm/host_memory.h"
 #include "comm/mpi_support.h"
@@ -30,8 +29,7 @@ constexpr int kTag = 0;
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator() {
-    CheckMpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm_), "MPI_Comm_dup");
+  explicit MpiCommunicator(MPI_Comm own) : comm_(own) {
     CountOpenMpiCommunicator(1);
     CheckMpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     CheckMpi(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
@@ -43,12 +41,11 @@ class MpiCommunicator final : public Communicator {
   int world_size() const override { return world_size_; }
   std::string_view name() const override { return "mpi"; }
 
-  Memory Allocate(int64_t num_bytes) override {
+  Memory DoAllocate(int64_t num_bytes) override {
     return AllocateHostMemory(num_bytes, &live_blocks_);
   }
 
-  void AllReduce(Buffer inout, ReduceOp op, Stream) override {
-    FaultPoint("comm.all_reduce", kCallNumber);
+  void DoAllReduce(Buffer inout, ReduceOp op, Stream) override {
     CheckHostBuffer(inout);
     if (world_size_ == 1) return;
     const int64_t element_bytes = SizeOf(inout.dtype);
@@ -62,7 +59,7 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  void ReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream) override {
+  void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream) override {
     CheckParts(in, out, world_size_);
     const int64_t piece = std::max<int64_t>(1, kPieceBytes / SizeOf(in.dtype) / world_size_);
     for (int64_t begin = 0; begin < out.count; begin += piece) {
@@ -73,7 +70,7 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  void AllGather(Buffer in, Buffer out, Stream) override {
+  void DoAllGather(Buffer in, Buffer out, Stream) override {
     CheckParts(out, in, world_size_);
     char* mine = At(out, rank_ * in.count);
     const int64_t num_bytes = in.count * SizeOf(in.dtype);
@@ -92,19 +89,19 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  void Broadcast(Buffer inout, int root, Stream) override {
+  void DoBroadcast(Buffer inout, int root, Stream) override {
     CheckHostBuffer(inout);
     BE_CHECK(root >= 0 && root < world_size_, "root " + std::to_string(root));
     BroadcastBytes(static_cast<char*>(inout.data), inout.count * SizeOf(inout.dtype), root);
   }
 
-  void Barrier() override { CheckMpi(MPI_Barrier(comm_), "MPI_Barrier"); }
+  void DoBarrier() override { CheckMpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
   void Abort(std::string_view reason) noexcept override {
     AbortJob(static_cast<int>(ErrorKind::kCommunication), reason);
   }
 
-  void Close() override {
+  void DoClose() override {
     BE_CHECK(live_blocks_ == 0, std::to_string(live_blocks_) + " blocks of memory still in use");
     if (comm_ == MPI_COMM_NULL) return;
     CheckMpi(MPI_Comm_free(&comm_), "MPI_Comm_free");
@@ -221,6 +218,15 @@ class MpiCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> MakeMpiCommunicator() { return std::make_unique<MpiCommunicator>(); }
+std::unique_ptr<Communicator> MakeMpiCommunicator() { return MakeMpiCommunicatorOf(0); }
+
+std::unique_ptr<Communicator> MakeMpiCommunicatorOf(int group) {
+  int rank = 0;
+  MPI_Comm comm = MPI_COMM_NULL;
+  CheckMpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  CheckMpi(MPI_Comm_split(MPI_COMM_WORLD, group < 0 ? MPI_UNDEFINED : group, rank, &comm),
+           "MPI_Comm_split");
+  return comm == MPI_COMM_NULL ? nullptr : std::make_unique<MpiCommunicator>(comm);
+}
 
 }  // namespace breakeven

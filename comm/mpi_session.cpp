@@ -6,6 +6,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/log.h"
+#include "comm/device_cuda.h"
 #include "comm/launcher_promise.h"
 #include "comm/mpi_support.h"
 #include "comm/world.h"
@@ -47,6 +48,8 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   // Before MPI_Init, which may set variables of its own.
   const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
 
+  PreferPciOrder();  // before MPI has threads that read the environment
+
   int granted = MPI_THREAD_SINGLE;
   CheckMpi(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");
   CheckMpi(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -79,7 +82,6 @@ MpiSession::~MpiSession() {
 World MpiSession::MakeWorld() {
   World world;
   world.control = MakeMpiControl();
-  world.data = MakeMpiCommunicator();
   world.local_rank = world.control->local_rank();
   return world;
 }

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "comm/base/fault_point.h"
 #include "comm/base/log.h"
 #include "comm/buffer_check.h"
 #include "comm/host_memory.h"
@@ -28,15 +27,14 @@ class ThreadCommunicator final : public Communicator {
   int world_size() const override { return hub_->world_size(); }
   std::string_view name() const override { return "thread"; }
 
-  Memory Allocate(int64_t num_bytes) override {
+  Memory DoAllocate(int64_t num_bytes) override {
     hub_->Meet(rank_, {.collective = "Allocate", .count = num_bytes});
     hub_->Part();
     return AllocateHostMemory(num_bytes, &live_blocks_);
   }
 
   // Each rank reduces the slice of its number and writes it to all: no two ranks touch one address.
-  void AllReduce(Buffer inout, ReduceOp op, Stream) override {
-    FaultPoint("comm.all_reduce", kCallNumber);
+  void DoAllReduce(Buffer inout, ReduceOp op, Stream) override {
     CheckHostBuffer(inout);
     const auto posts = hub_->Meet(rank_, MakePost("AllReduce", inout, op));
     const int64_t begin = SliceBegin(inout.count, rank_);
@@ -50,7 +48,7 @@ class ThreadCommunicator final : public Communicator {
     hub_->Part();
   }
 
-  void ReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream) override {
+  void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream) override {
     CheckParts(in, out, world_size());
     const auto posts = hub_->Meet(rank_, MakePost("ReduceScatter", in, op));
     GatherInputs(posts, rank_ * out.count * SizeOf(in.dtype));
@@ -58,7 +56,7 @@ class ThreadCommunicator final : public Communicator {
     hub_->Part();
   }
 
-  void AllGather(Buffer in, Buffer out, Stream) override {
+  void DoAllGather(Buffer in, Buffer out, Stream) override {
     CheckParts(out, in, world_size());
     const auto posts = hub_->Meet(rank_, MakePost("AllGather", in, ReduceOp::kSum));
     for (size_t r = 0; r < posts.size(); ++r) {
@@ -67,7 +65,7 @@ class ThreadCommunicator final : public Communicator {
     hub_->Part();
   }
 
-  void Broadcast(Buffer inout, int root, Stream) override {
+  void DoBroadcast(Buffer inout, int root, Stream) override {
     CheckHostBuffer(inout);
     BE_CHECK(root >= 0 && root < world_size(), "root " + std::to_string(root));
     ThreadHub::Post post = MakePost("Broadcast", inout, ReduceOp::kSum);
@@ -77,7 +75,7 @@ class ThreadCommunicator final : public Communicator {
     hub_->Part();
   }
 
-  void Barrier() override {
+  void DoBarrier() override {
     hub_->Meet(rank_, {.collective = "Barrier"});
     hub_->Part();
   }
@@ -91,9 +89,9 @@ class ThreadCommunicator final : public Communicator {
     }
   }
 
-  void Close() override {
+  void DoClose() override {
     BE_CHECK(live_blocks_ == 0, std::to_string(live_blocks_) + " blocks of memory still in use");
-    Barrier();
+    DoBarrier();
   }
 
  private:

@@ -1,9 +1,11 @@
 #include "comm/world.h"
 
 #include <sched.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <exception>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -64,11 +66,35 @@ Ending RunRank(Hubs& hubs, int rank, const std::function<void(World&)>& body) {
   return ending;
 }
 
+std::string CpuModel() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("model name")) continue;
+    const size_t begin = line.find_first_not_of(" :\t", line.find(':'));
+    if (begin != std::string::npos) return line.substr(begin);
+  }
+  utsname system = {};
+  return ::uname(&system) == 0 ? system.machine : "unknown";
+}
+
 }  // namespace
 
 void World::Close() {
-  data->Close();
+  if (data != nullptr) data->Close();
   control->Close();
+  if (watchdog != nullptr) watchdog->Close();  // last: the others' ends are watched too
+}
+
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl) {
+  world.device = BindDevice(*world.control, options);
+  if (!world.device.is_cuda()) return;
+  Control* const control = world.control.get();  // outlives world.data
+  std::unique_ptr<Communicator> gpus =
+      MakeNcclCommunicator(control->Duplicate(), world.device, nccl, [control](std::string_view) {
+        control->Abort(static_cast<int>(ErrorKind::kCommunication), "");
+      });
+  world.data->Close();
+  world.data = std::move(gpus);
 }
 
 World MakeSingleWorld() { return MakeThreadWorld(Hubs(1), 0); }
@@ -92,6 +118,7 @@ void RunThreadWorld(int world_size, const std::function<void(World&)>& body) {
 
 ProcessPlace DescribeProcess() {
   ProcessPlace place;
+  place.cpu_model = CpuModel();
   char host[256] = "";
   if (::gethostname(host, sizeof(host) - 1) == 0) place.host = host;
 

@@ -9,13 +9,17 @@
 #include "comm/communicator.h"
 #include "comm/control.h"
 #include "comm/device.h"
+#include "comm/device_binding.h"
+#include "comm/nccl_communicator.h"
+#include "comm/watchdog.h"
 
 namespace breakeven {
 
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
+  std::unique_ptr<Watchdog> watchdog;  // null: nobody watches (watched_world.h)
   std::unique_ptr<Control> control;
-  std::unique_ptr<Communicator> data;
+  std::unique_ptr<Communicator> data;  // of MPI ranks: null until OpenDataPlane (data_plane.h)
   int local_rank = 0;
   Device device;
 
@@ -24,6 +28,11 @@ struct World {
   bool is_root() const { return rank() == 0; }
   void Close();  // COLLECTIVE
 };
+
+// COLLECTIVE. Binds the ranks to GPUs as `options` asks (device_binding.h) and, where they are, puts the nccl_ back end in
+// the place of `world.data`, from which nothing is allocated yet. On CPUs the world stays as it is. Errors: of BindDevice,
+// and of MakeNcclCommunicator.
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl = {});
 
 // MPI_Init_thread(MPI_THREAD_MULTIPLE), checked, and MPI_Finalize when it goes away after World::Close. One per process.
 // Errors: kMachine when MPI grants less; kUsage when the launcher promised another world size (SLURM_NTASKS,
@@ -34,7 +43,8 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
-  World MakeWorld();  // COLLECTIVE. Data plane: the mpi_ back end
+  World
+  MakeWorld();  // COLLECTIVE. Without a data plane: the config says which, and commands that move no data need none
 };
 
 // World size 1 without MPI, for commands that do not start it and for tests.
@@ -44,11 +54,13 @@ World MakeSingleWorld();
 // rank's exception after all have ended (a rank that throws makes the others' collectives throw kCommunication).
 void RunThreadWorld(int world_size, const std::function<void(World&)>& body);
 
-// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), and number of CPUs in it.
+// This process's part in the start-up table: host, CPU mask as a list ("0-1,4"), number of CPUs in it, and what the kernel
+// calls them ("AMD EPYC 7763 64-Core Processor"; the architecture where it has no name for them).
 struct ProcessPlace {
   std::string host;
   std::string cpus;
   int num_cpus = 0;
+  std::string cpu_model;
 };
 ProcessPlace DescribeProcess();
 

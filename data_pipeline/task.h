@@ -26,9 +26,10 @@ struct TaskConfig {
   std::map<std::string, DataFileConfig>
       splits;  // train / dev / test, or one named "all" with split_fractions
   std::map<std::string, double>
-      split_fractions;    // by hash of the group key; must sum to 1; empty = splits as given
-  std::string id_field;   // "" = the line number
-  std::string group_key;  // template, or the name of a field; equal keys stay in one split; "" = none
+      split_fractions;   // by hash of the group key; must sum to 1; empty = splits as given
+  std::string id_field;  // "" = the line number
+  std::string
+      group_key;  // template, or the name of a field; equal keys stay in one split; "" = none
   std::string output_type =
       "multiple_choice";      // multiple_choice | generate_until | loglikelihood_rolling
   std::string doc_to_text;    // template, or the name of a field

@@ -1,5 +1,6 @@
 #include "launch/config_reference.h"
 
+#include "comm/all_reduce_bench.h"
 #include "data_pipeline/prepare.h"
 #include "launch/config_print.h"
 #include "trainer/prompt_eval/eval_config.h"
@@ -28,7 +29,8 @@ std::string Section(const std::string& command) {
 
 std::string ConfigReference() {
   return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
-         Section<EvalConfig>("eval") + Section<GenerateConfig>("generate");
+         Section<EvalConfig>("eval") + Section<GenerateConfig>("generate") +
+         Section<AllReduceBenchConfig>("bench allreduce");
 }
 
 }  // namespace breakeven

@@ -1,14 +1,17 @@
 // breakeven: the command line. What a subcommand does is in command_<name>.cpp.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
 #include "comm/base/suggest.h"
+#include "launch/bench.h"
 #include "launch/command.h"
 #include "launch/job.h"
 
@@ -89,6 +92,16 @@ constexpr CommandInfo kCommands[] = {
      UsesMpi::kNever, RunInspectCommand},
 };
 
+// Below `breakeven bench`.
+constexpr CommandInfo kBenches[] = {
+    {"allreduce", "time of an all-reduce by size, back ends side by side, beside MPI_Allreduce",
+     "Examples:\n"
+     "  mpirun -n 2 --bind-to none breakeven bench allreduce\n"
+     "  mpirun -n 4 --bind-to none breakeven bench allreduce --set sizes=[1000000,64000000] --json",
+     UsesMpi::kAlways, RunBenchAllReduce},
+};
+constexpr char kBenchSummary[] = "measure a part of the program on this machine";
+
 void AddOptions(CLI::App& command, CommandOptions& options, bool inspects) {
   if (inspects) {
     command
@@ -120,21 +133,32 @@ void AddOptions(CLI::App& command, CommandOptions& options, bool inspects) {
   command.add_flag("--json", options.json, "results as JSON on stdout, no progress lines");
 }
 
+// Why `word`, where a command of `names` is wanted, is none; "" when it is one, or an option.
+std::string WhatIsWrongWith(const char* word, const std::vector<std::string>& names,
+                            const std::string& kind, const std::string& help) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  if (word == nullptr)
+    return "no " + kind + " given. There is: " + list + "; " + help + " says more";
+  if (word[0] == '-' || std::find(names.begin(), names.end(), word) != names.end()) return "";
+  return "unknown " + kind + " '" + std::string(word) + "'" + DidYouMean(word, names) +
+         " There is: " + list;
+}
+
 // Exit code of a command line that asked for help or could not be read.
 int EndParse(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   if (error.get_exit_code() == 0) return DescribeLaunch().rank == 0 ? app.exit(error) : 0;
-  std::string message = error.what();
-  std::vector<std::string> names;
-  for (const CommandInfo& command : kCommands) names.emplace_back(command.name);
-  if (argc < 2) {
-    message =
-        "no command given. Commands: prepare, train, eval, generate, inspect; breakeven --help "
-        "says more";
-  } else if (argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
-    message = "unknown command '" + std::string(argv[1]) + "'" + DidYouMean(argv[1], names) +
-              " Commands: prepare, train, eval, generate, inspect";
+  std::vector<std::string> commands;
+  std::vector<std::string> benches;
+  for (const CommandInfo& command : kCommands) commands.emplace_back(command.name);
+  for (const CommandInfo& bench : kBenches) benches.emplace_back(bench.name);
+  commands.emplace_back("bench");
+  const auto word = [&](int i) { return i < argc ? argv[i] : nullptr; };
+  std::string message = WhatIsWrongWith(word(1), commands, "command", "breakeven --help");
+  if (message.empty() && word(1) == std::string_view("bench")) {
+    message = WhatIsWrongWith(word(2), benches, "bench", "breakeven bench --help");
   }
-  return Job().Fail(Error(ErrorKind::kUsage, message));
+  return Job().Fail(Error(ErrorKind::kUsage, message.empty() ? error.what() : message));
 }
 
 int RunCommand(const CommandInfo& command, const CommandOptions& options, int argc, char** argv) {
@@ -168,11 +192,15 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(kFooter);
   CommandOptions options;
-  for (const CommandInfo& command : kCommands) {
-    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+  const auto add = [&](CLI::App& parent, const CommandInfo& command) {
+    CLI::App* sub = parent.add_subcommand(command.name, command.summary);
     AddOptions(*sub, options, command.run == RunInspectCommand);
     sub->footer(std::string(command.examples) + "\n\n" + kFooter);
-  }
+  };
+  for (const CommandInfo& command : kCommands) add(app, command);
+  CLI::App* bench = app.add_subcommand("bench", kBenchSummary);
+  bench->require_subcommand(1);
+  for (const CommandInfo& command : kBenches) add(*bench, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -180,6 +208,9 @@ int Main(int argc, char** argv) {
   }
   for (const CommandInfo& command : kCommands) {
     if (app.got_subcommand(command.name)) return RunCommand(command, options, argc, argv);
+  }
+  for (const CommandInfo& command : kBenches) {
+    if (bench->got_subcommand(command.name)) return RunCommand(command, options, argc, argv);
   }
   return 0;
 }

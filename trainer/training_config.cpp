@@ -50,6 +50,11 @@ void OptimizerConfig::VisitFields(FieldVisitor& v) {
           weight_decay);
   v.Visit({"max_grad_norm", "clip the global gradient norm to this; 0 = never", AtLeast(0)},
           max_grad_norm);
+  v.Visit(
+      Unhashed("shard",
+               "ZeRO-1: every rank keeps the moments of its part of the weights only and updates "
+               "that part; the same results"),
+      shard);
 }
 
 void ScheduleConfig::VisitFields(FieldVisitor& v) {
@@ -124,6 +129,15 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       Unhashed("bucket_bytes", "largest gradient bucket of an all-reduce, in bytes", AtLeast(4096)),
       bucket_bytes);
+  v.Visit(Unhashed("last_bucket_bytes",
+                   "size of the bucket that is reduced last, when no backward is left to hide it; "
+                   "sizes double from it to bucket_bytes",
+                   AtLeast(4096)),
+          last_bucket_bytes);
+  v.Visit(Unhashed("communicate",
+                   "false: ranks exchange nothing, to measure what exchanging costs; `bench step` "
+                   "only, train refuses it"),
+          communicate);
   v.Visit(Unhashed("log_every_steps", "steps between lines of the log", AtLeast(1)),
           log_every_steps);
   v.Visit({"max_nonfinite_steps", "skipped steps in a row after which the run ends", AtLeast(1)},
@@ -133,6 +147,7 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
                    "start and at every save",
                    AtLeast(0)),
           check_replicas_every_steps);
+  v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);
   v.Visit(
       Unhashed("threads", "threads per rank; 0 = its CPUs divided among the ranks that share them",
                AtLeast(0)),

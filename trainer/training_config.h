@@ -7,6 +7,7 @@
 #include <string>
 
 #include "comm/base/fields.h"
+#include "comm/data_plane.h"
 #include "data_pipeline/epoch_plan.h"
 #include "trainer/prompt_eval/eval_config.h"
 
@@ -28,6 +29,7 @@ struct OptimizerConfig {
   double epsilon = 1e-8;
   double weight_decay = 0.01;  // decoupled; never on norms and biases
   double max_grad_norm = 1.0;  // 0 = no clipping
+  bool shard = false;          // ZeRO-1: each rank keeps and updates its part of the moments
   void VisitFields(FieldVisitor& v);
 };
 
@@ -72,10 +74,13 @@ struct TrainConfig {
   std::string precision = "auto";  // auto | float32
   std::string resume =
       "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
-  int64_t bucket_bytes = 16 << 20;  // upper bound of a gradient bucket
+  int64_t bucket_bytes = 16 << 20;      // upper bound of a gradient bucket
+  int64_t last_bucket_bytes = 1 << 20;  // of the one launched last; sizes double from it
+  bool communicate = true;              // false: `bench step` only
   int64_t log_every_steps = 10;
   int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
   int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off
+  CommConfig comm;
   int64_t threads =
       0;  // per rank; 0 = CPUs of the rank's mask divided among the ranks that share it
   std::optional<EvalConfig>

@@ -83,10 +83,16 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   }
   ReadState();
   WriteConfig(resolved_yaml);
+  storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
   model = BuildModel(inputs.model_config, storage);
-  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data);
+  buckets =
+      std::make_unique<GradientBuckets>(*model, storage, *world.data,
+                                        BucketOptions{.bucket_bytes = config.bucket_bytes,
+                                                      .last_bucket_bytes = config.last_bucket_bytes,
+                                                      .shard = config.optimizer.shard,
+                                                      .communicate = config.communicate});
+  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data, buckets->shard());
   LoadModel();
-  buckets = std::make_unique<GradientBuckets>(*model, storage, *world.data, config.bucket_bytes);
   if (inputs.validation != nullptr) {
     validation_plan = PlanOnePass(SizesOf(*inputs.validation), config.batching.micro_batch_tokens);
   }
@@ -161,7 +167,6 @@ void TrainingSession::LoadModel() {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     if (!resumed_from.empty()) {
       LoadWeights(resumed_from, *model);
-      LoadOptimizer(resumed_from, state, storage, *optimizer);
     } else if (!config.model.path.empty()) {
       LoadWeights(config.model.path, *model);
     } else {
@@ -169,12 +174,29 @@ void TrainingSession::LoadModel() {
     }
   });
   BroadcastFlat(*world.data, storage.parameters_P);
-  if (!resumed_from.empty()) {
-    BroadcastFlat(*world.data, optimizer->exp_avg_P());
-    BroadcastFlat(*world.data, optimizer->exp_avg_sq_P());
-    optimizer->set_num_updates(state.num_updates);
-  }
+  RefreshCopies(storage);
+  if (!resumed_from.empty()) LoadMoments();
   CheckWeightsOverRanks(*this);
+}
+
+// By way of the gradient buffer, which no step uses yet: each rank takes its shard out of it.
+void TrainingSession::LoadMoments() {
+  const at::Tensor& whole_P = buckets->gradient_P();
+  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+    RunTogether(*world.control, /*root_only=*/true,
+                [&] { LoadMoment(resumed_from, moment, storage, whole_P); });
+    BroadcastFlat(*world.data, whole_P);
+    optimizer->TakeMoment(moment, whole_P);
+  }
+  optimizer->set_num_updates(state.num_updates);
+}
+
+const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
+  if (!config.optimizer.shard) return optimizer->moment(moment);
+  const at::Tensor& whole_P = buckets->gradient_P();
+  optimizer->PutMoment(moment, whole_P);
+  buckets->GatherShards(whole_P);
+  return whole_P;
 }
 
 void CheckWeightsOverRanks(TrainingSession& session) {

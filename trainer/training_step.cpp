@@ -10,7 +10,7 @@
 
 #include "comm/base/fault_point.h"
 #include "data_pipeline/micro_batch.h"
-#include "trainer/autograd/fused_head_loss.h"
+#include "trainer/model/loss.h"
 
 namespace breakeven {
 namespace {
@@ -21,8 +21,7 @@ at::Tensor Wrap(std::span<T> values, at::ScalarType type) {
 }
 
 at::Tensor LossOf(Model& model, const BatchTensors& batch, double normalizer) {
-  return FusedHeadLoss(model.HiddenStates(batch.input), model.HeadWeight(), batch.targets_T,
-                       batch.loss_weight_T, normalizer);
+  return WeightedLoss(model, batch.input, batch.targets_T, batch.loss_weight_T, normalizer);
 }
 
 // Memory for one micro-batch of the validation pass, used again for the next.
@@ -56,6 +55,19 @@ BatchTensors WrapBatch(const MicroBatch& batch) {
   return tensors;
 }
 
+namespace {
+
+// Of any rank's last micro-batch: every rank has the plan of all.
+int64_t MostTokensOfTheLast(const TrainingSession& session, const StepPlan& plan) {
+  int64_t most = 0;
+  for (const auto& micro_batches : plan.micro_batches) {
+    most = std::max(most, CountTokens(*session.inputs.train, micro_batches.back()));
+  }
+  return most;
+}
+
+}  // namespace
+
 StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
                    bool checkpoint_due) {
   const int64_t step = session.state.step;
@@ -73,18 +85,20 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     }
     if (i + 1 == loaded.micro_batches.size()) {
       report.nonfinite = !std::isfinite(report.loss);
-      buckets.Arm(report, step);
+      buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan));
     }
     if (loss.defined()) loss.backward();
   }
   StepResult result;
   result.outcome = buckets.Finish();
-  result.communication_seconds = buckets.communication_seconds();
   result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
                               session.optimizer->GradScale(result.outcome.grad_norm));
+    buckets.GatherShards(session.storage.parameters_P);
+    RefreshCopies(session.storage);
   }
+  result.waits = buckets.waits();
   return result;
 }
 

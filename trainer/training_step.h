@@ -3,6 +3,7 @@
 #define BREAKEVEN_TRAINER_TRAINING_STEP_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "data_pipeline/loader.h"
 #include "trainer/model/model.h"
@@ -23,7 +24,7 @@ BatchTensors WrapBatch(const MicroBatch& batch);
 struct StepResult {
   StepOutcome outcome;
   double learning_rate = 0;
-  double communication_seconds = 0;
+  std::vector<double> waits;  // GradientBuckets::waits
 };
 
 // COLLECTIVE. Forward and backward over this rank's micro-batches, all-reduce, clipping, AdamW; or,

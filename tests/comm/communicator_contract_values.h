@@ -101,52 +101,79 @@ T Fold(ReduceOp op, T a, T b) {
   return (op == ReduceOp::kMax) == (a < b) ? b : a;
 }
 
+// Which ranks are folded first, by node, before the nodes' results are: set where a back end says that it does so. Empty:
+// all ranks are of one node.
+inline std::vector<std::vector<int>>& NodesInOrder() {
+  static std::vector<std::vector<int>> nodes;
+  return nodes;
+}
+
+// value(rank) folded in order of rank within a node, then in order of node.
 template <typename T>
-void FoldAll(ReduceOp op, DType dtype, int64_t count, int world_size, int64_t first, T* out) {
-  if (count == 0) return;
-  std::memcpy(out, Values(dtype, count, 0, first).data(), static_cast<size_t>(count) * sizeof(T));
-  for (int r = 1; r < world_size; ++r) {
-    const std::vector<char> bytes = Values(dtype, count, r, first);
-    const T* values = reinterpret_cast<const T*>(bytes.data());
-    for (int64_t i = 0; i < count; ++i) out[i] = Fold(op, out[i], values[i]);
+T FoldByNode(ReduceOp op, int world_size, bool by_node, const auto& value) {
+  static const std::vector<std::vector<int>> none;
+  const std::vector<std::vector<int>>& nodes = by_node ? NodesInOrder() : none;
+  if (nodes.empty()) {
+    T sum = value(0);
+    for (int r = 1; r < world_size; ++r) sum = Fold(op, sum, value(r));
+    return sum;
+  }
+  std::vector<T> sums;
+  for (const std::vector<int>& node : nodes) {
+    sums.push_back(value(node[0]));
+    for (size_t k = 1; k < node.size(); ++k) sums.back() = Fold(op, sums.back(), value(node[k]));
+  }
+  T sum = sums[0];
+  for (size_t k = 1; k < sums.size(); ++k) sum = Fold(op, sum, sums[k]);
+  return sum;
+}
+
+template <typename T>
+void FoldAll(ReduceOp op, DType dtype, int64_t count, int world_size, int64_t first, bool by_node,
+             T* out) {
+  std::vector<std::vector<char>> all;
+  for (int r = 0; r < world_size; ++r) all.push_back(Values(dtype, count, r, first));
+  for (int64_t i = 0; i < count; ++i) {
+    out[i] = FoldByNode<T>(op, world_size, by_node, [&](int r) {
+      return reinterpret_cast<const T*>(all[static_cast<size_t>(r)].data())[i];
+    });
   }
 }
 
-inline void FoldBFloat16(ReduceOp op, int64_t count, int world_size, int64_t first, uint16_t* out) {
+inline void FoldBFloat16(ReduceOp op, int64_t count, int world_size, int64_t first, bool by_node,
+                         uint16_t* out) {
   for (int64_t i = 0; i < count; ++i) {
-    float sum = 0;
-    for (int r = 0; r < world_size; ++r) {
+    out[i] = ToBFloat16(FoldByNode<float>(op, world_size, by_node, [&](int r) {
       uint16_t bits;
       StoreValue(DType::kBFloat16, &bits, 0, r, first + i);
-      sum = r == 0 ? FromBFloat16(bits) : Fold(op, sum, FromBFloat16(bits));
-    }
-    out[i] = ToBFloat16(sum);
+      return FromBFloat16(bits);
+    }));
   }
 }
 
-// What a reduction over `world_size` ranks must give, to the bit.
+// What a reduction over `world_size` ranks must give, to the bit. The control plane knows no nodes.
 inline std::vector<char> Reduced(DType dtype, ReduceOp op, int64_t count, int world_size,
-                                 int64_t first = 0) {
+                                 int64_t first = 0, bool by_node = true) {
   std::vector<char> bytes(static_cast<size_t>(count * SizeOf(dtype)));
   void* out = bytes.data();
   switch (dtype) {
     case DType::kFloat32:
-      FoldAll(op, dtype, count, world_size, first, static_cast<float*>(out));
+      FoldAll(op, dtype, count, world_size, first, by_node, static_cast<float*>(out));
       break;
     case DType::kBFloat16:
-      FoldBFloat16(op, count, world_size, first, static_cast<uint16_t*>(out));
+      FoldBFloat16(op, count, world_size, first, by_node, static_cast<uint16_t*>(out));
       break;
     case DType::kFloat64:
-      FoldAll(op, dtype, count, world_size, first, static_cast<double*>(out));
+      FoldAll(op, dtype, count, world_size, first, by_node, static_cast<double*>(out));
       break;
     case DType::kInt32:
-      FoldAll(op, dtype, count, world_size, first, static_cast<int32_t*>(out));
+      FoldAll(op, dtype, count, world_size, first, by_node, static_cast<int32_t*>(out));
       break;
     case DType::kInt64:
-      FoldAll(op, dtype, count, world_size, first, static_cast<int64_t*>(out));
+      FoldAll(op, dtype, count, world_size, first, by_node, static_cast<int64_t*>(out));
       break;
     case DType::kUInt8:
-      FoldAll(op, dtype, count, world_size, first, static_cast<uint8_t*>(out));
+      FoldAll(op, dtype, count, world_size, first, by_node, static_cast<uint8_t*>(out));
       break;
   }
   return bytes;
@@ -167,6 +194,33 @@ inline void ExpectSameBytes(const void* seen, const std::vector<char>& expected,
   while (bytes[i] == expected[i]) ++i;
   Expect(false, what + ": element " + std::to_string(static_cast<int64_t>(i) / SizeOf(dtype)) +
                     " differs from the fold in order of rank");
+}
+
+// The value of element `i` of `bytes`, of a floating-point type.
+inline double RealAt(const std::vector<char>& bytes, DType dtype, int64_t i) {
+  const char* at = bytes.data() + i * SizeOf(dtype);
+  if (dtype == DType::kFloat64) return *reinterpret_cast<const double*>(at);
+  if (dtype == DType::kFloat32) return *reinterpret_cast<const float*>(at);
+  return FromBFloat16(*reinterpret_cast<const uint16_t*>(at));
+}
+
+// For back ends that sum floats in an order of their own. Two orders differ by at most the roundings of both: n - 1 of each, of
+// at most the sum of magnitudes; where bfloat16 is rounded at every addition, as many of its own.
+inline void ExpectSumToRounding(const std::vector<char>& seen, DType dtype, int64_t count,
+                                int world_size, int64_t first, const std::string& what) {
+  const std::vector<char> expected = Reduced(dtype, ReduceOp::kSum, count, world_size, first);
+  const double epsilon = dtype == DType::kFloat64   ? 0x1p-52
+                         : dtype == DType::kFloat32 ? 0x1p-23
+                                                    : 0x1p-8;
+  for (int64_t i = 0; i < count; ++i) {
+    double magnitude = 0;
+    for (int r = 0; r < world_size; ++r) magnitude += std::abs(RealValue(r, first + i));
+    const double a = RealAt(seen, dtype, i);
+    const double b = RealAt(expected, dtype, i);
+    if (std::abs(a - b) <= epsilon * (world_size - 1) * magnitude * 1.01) continue;
+    Expect(false, what + ": element " + std::to_string(i) + " is " + std::to_string(a) + ", not " +
+                      std::to_string(b) + " to rounding");
+  }
 }
 
 }  // namespace breakeven::contract

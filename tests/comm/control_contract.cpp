@@ -40,8 +40,9 @@ void ControlReducesSmallValues(World& world) {
   std::vector<double> sums(static_cast<size_t>(count));
   std::memcpy(sums.data(), Values(DType::kFloat64, count, world.rank()).data(), sums.size() * 8);
   control.AllReduce(std::span<double>(sums), ReduceOp::kSum);
-  ExpectSameBytes(sums.data(), Reduced(DType::kFloat64, ReduceOp::kSum, count, n), DType::kFloat64,
-                  "control AllReduce of doubles");
+  ExpectSameBytes(sums.data(),
+                  Reduced(DType::kFloat64, ReduceOp::kSum, count, n, 0, /*by_node=*/false),
+                  DType::kFloat64, "control AllReduce of doubles");
 }
 
 void ControlCarriesTexts(World& world) {

@@ -1,16 +1,18 @@
-// The contract under mpirun, with MPI's own collectives as the oracle. Arguments: `check` (the
-// default), or one of the endings that a test looks at from outside: `abort`, `abort_from_thread`,
-// `throw`, `leave`.
+// The contract under mpirun, with MPI's own collectives as the oracle. Arguments: BACK_END, or
+// BACK_END/NODES to deal the ranks to pretended nodes; and `check`, or one of the endings that a
+// test looks at from outside: `abort`, `abort_from_thread`, `throw`, `leave`, `mistake`.
 #include <mpi.h>
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <thread>
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
+#include "comm/data_plane.h"
 #include "comm/world.h"
 #include "tests/comm/communicator_contract.h"
 #include "tests/comm/communicator_contract_values.h"
@@ -63,7 +65,6 @@ void AgreesWithMpiAllreduce(World& world) {
 }
 
 int RunChecks(World& world) {
-  Expect(world.data->name() == "mpi", "not the mpi back end");
   std::vector<contract::Check> checks = contract::Checks();
   checks.push_back({"AgreesWithMpiAllreduce", AgreesWithMpiAllreduce});
   for (const contract::Check& check : checks) {
@@ -76,8 +77,9 @@ int RunChecks(World& world) {
   }
   const int size = world.world_size();
   const bool root = world.is_root();
+  const std::string name(world.data->name());
   world.Close();
-  if (root) std::printf("%zu checks passed on %d ranks\n", checks.size(), size);
+  if (root) std::printf("%zu checks passed on %d ranks, %s\n", checks.size(), size, name.c_str());
   return 0;
 }
 
@@ -90,16 +92,48 @@ int Run(World& world, const std::string& what) {
   }
   if (what == "throw" && last) throw Error(ErrorKind::kCommunication, "this rank has failed");
   if (what == "leave" && last) return 3;
+  if (what == "mistake") {
+    float value = 0;
+    const Buffer buffer{&value, 1, DType::kFloat32, Device{}};
+    if (last) world.data->Broadcast(buffer, 0, Stream{});
+    if (!last) world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
+  }
   world.data->Barrier();  // where the others wait
   return 0;
+}
+
+// "shared_memory/2": a back end, and how many nodes there shall seem to be.
+CommConfig ParseBackend(const std::string& text, int world_size) {
+  CommConfig config;
+  const size_t slash = text.find('/');
+  config.backend = text.substr(0, slash);
+  config.check_calls = std::getenv("CHECK_CALLS") != nullptr;
+  if (slash == std::string::npos) return config;
+  config.pretend_nodes = std::stoi(text.substr(slash + 1));
+  contract::NodesInOrder().resize(static_cast<size_t>(config.pretend_nodes));
+  for (int rank = 0; rank < world_size; ++rank) {
+    const int node = rank * config.pretend_nodes / world_size;
+    contract::NodesInOrder()[static_cast<size_t>(node)].push_back(rank);
+  }
+  return config;
 }
 
 int Main(int argc, char** argv) {
   MpiSession session(&argc, &argv);
   World world = session.MakeWorld();
+  const CommConfig config = ParseBackend(argc > 1 ? argv[1] : "mpi", world.world_size());
+  OpenDataPlane(world, config);
+  const char* expected = std::getenv("EXPECT_BACKEND");
+  Expect(world.data->name() == (expected != nullptr ? expected : config.backend),
+         "the back end is " + std::string(world.data->name()));
   try {
-    return Run(world, argc > 1 ? argv[1] : "check");
+    return Run(world, argc > 2 ? argv[2] : "check");
   } catch (const Error& error) {
+    if (error.on_all_ranks()) {
+      if (world.is_root()) LogError(error.what());
+      world.Close();
+      return error.exit_code();
+    }
     world.control->Abort(error.exit_code(), error.what());
     return error.exit_code();  // never reached
   }

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT, run
 
-COMMANDS = ("prepare", "train", "eval", "generate", "inspect")
+COMMANDS = ("prepare", "train", "eval", "generate", "inspect", "bench")
 
 
 def expect_error(result, code, *parts):
@@ -16,7 +16,12 @@ def expect_error(result, code, *parts):
 
 
 def test_no_command_says_which_there_are():
-    expect_error(run(), 64, "no command given", "prepare, train, eval, generate, inspect")
+    expect_error(run(), 64, "no command given", "prepare, train, eval, generate, inspect, bench")
+
+
+def test_bench_without_a_name_says_which_there_are():
+    expect_error(run("bench"), 64, "no bench given", "allreduce")
+    expect_error(run("bench", "alreduce"), 64, "unknown bench 'alreduce'", "did you mean 'allreduce'?")
 
 
 def test_unknown_command_suggests():
@@ -32,14 +37,14 @@ def test_help_lists_exactly_the_commands_there_are():
     assert result.code == 0
     for command in COMMANDS:
         assert f"\n  {command} " in result.out
-    for later in ("study", "bench", "scale"):
+    for later in ("study", "scale"):
         assert f"\n  {later} " not in result.out
     assert "75" in result.out and "run the\nsame command again" in result.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS[:-1], "bench allreduce"])
 def test_help_of_each_command_teaches(command):
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.code == 0
     assert "Examples:" in result.out and f"breakeven {command}" in result.out
     assert "--set" in result.out and "Exit codes" in result.out

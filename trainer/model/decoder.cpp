@@ -35,6 +35,29 @@ const at::Tensor& ParameterTable::operator[](const std::string& name) const {
   return parameters_[found->second].tensor;
 }
 
+at::Tensor ParameterTable::CopyOf(const std::string& name) const {
+  if (!storage_.copies_P.defined()) return {};
+  const auto found = index_.find(name);
+  BE_CHECK(found != index_.end(), name);
+  return ViewOf(storage_.copies_P, storage_.ranges[found->second]);
+}
+
+LinearWeights ParameterTable::Linear(const std::vector<std::string>& names, bool has_bias,
+                                     bool input_major) const {
+  LinearWeights parts;
+  parts.input_major = input_major;
+  const auto take = [this](const std::string& name, std::vector<at::Tensor>& leaves,
+                           std::vector<at::Tensor>& copies) {
+    leaves.push_back((*this)[name]);
+    if (const at::Tensor copy = CopyOf(name); copy.defined()) copies.push_back(copy);
+  };
+  for (const std::string& name : names) {
+    take(name + ".weight", parts.weights, parts.weight_copies);
+    if (has_bias) take(name + ".bias", parts.biases, parts.bias_copies);
+  }
+  return parts;
+}
+
 namespace {
 
 // Neighbouring sequences that hold equally much and get equally much run as one batch.
@@ -77,6 +100,7 @@ at::Tensor MaskBehind(int64_t old_tokens, int64_t new_tokens, const at::TensorOp
 at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
                            const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
                            KvCache& cache, int64_t layer) {
+  BE_CHECK(qkv_TA.scalar_type() == at::kFloat, "the cache is float32");
   RotateInPlace(qkv_TA, angles, shape);
   const int64_t dim = shape.head_dim;
   const int64_t query_width = shape.num_heads * dim;

@@ -29,6 +29,12 @@ class ParameterTable {
   void Allocate();
 
   const at::Tensor& operator[](const std::string& name) const;
+  // What products read of it: a view of storage.copies_P, or undefined in float32.
+  at::Tensor CopyOf(const std::string& name) const;
+  at::ScalarType product_type() const { return storage_.product_type; }
+  // Weights `name.weight` and, when asked for, biases `name.bias`, in this order.
+  LinearWeights Linear(const std::vector<std::string>& names, bool has_bias,
+                       bool input_major = false) const;
   std::vector<NamedParameter>& parameters() { return parameters_; }
 
  private:

@@ -51,6 +51,11 @@ void GradientNorm::AddRange(const float* flat, FlatRange range) {
   });
 }
 
+FlatRange GradientNorm::WholeBlocks(const FlatRange& range) const {
+  const int64_t end = (range.end + kNormBlock - 1) / kNormBlock * kNormBlock;
+  return {range.begin / kNormBlock * kNormBlock, std::min(end, num_elements_)};
+}
+
 double GradientNorm::Take() {
   double total = 0;
   for (double& sum : block_sums_) {

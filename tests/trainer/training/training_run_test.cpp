@@ -32,7 +32,9 @@ TEST_F(TrainingRunTest, LossFallsAndTheFolderIsAsTheContractSays) {
   EXPECT_NEAR(losses[0], std::log(kTinyVocab), 0.5);
   EXPECT_LT(losses[19], losses[0] - 0.1);
   EXPECT_EQ(summary.final_loss, losses[19]);
-  EXPECT_NEAR(summary.compute_share + summary.communication_share + summary.input_share, 1, 1e-12);
+  EXPECT_NEAR(summary.compute_share + summary.communication_share + summary.skew_share +
+                  summary.input_share,
+              1, 1e-12);
   EXPECT_GT(summary.peak_memory_bytes, 1 << 20);
   const std::string checkpoint = config.output + "/checkpoints/step_000020";
   EXPECT_EQ(summary.last_checkpoint, checkpoint);

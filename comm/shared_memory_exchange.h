@@ -1,0 +1,92 @@
+// Pure. The shared_memory_ back end itself; made by MakeSharedMemoryCommunicator (shared_memory_communicator.h), which says
+// what it promises.
+#ifndef BREAKEVEN_COMM_SHARED_MEMORY_EXCHANGE_H_
+#define BREAKEVEN_COMM_SHARED_MEMORY_EXCHANGE_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "comm/shared_memory_communicator.h"
+#include "comm/shared_memory_fold.h"
+#include "comm/shared_memory_meeting.h"
+#include "comm/shared_memory_window.h"
+
+namespace breakeven {
+
+// What is where in every rank's staging segment: the meeting page (only the first rank's is used), two small slots, two
+// pieces.
+struct StagingLayout {
+  int64_t small_begin = 0;
+  int64_t pieces_begin = 0;
+  int64_t piece_bytes = 0;
+  int64_t num_bytes = 0;
+};
+StagingLayout MakeStagingLayout(int local_size, bool one_node);
+
+class SharedMemoryExchange final : public Communicator {
+ public:
+  SharedMemoryExchange(SharedMemorySetup setup, std::vector<int> node_ranks, SegmentSource source,
+                       SharedBlock staging, WaitPolicy policy);
+
+  int rank() const override { return setup_.control->rank(); }
+  int world_size() const override { return setup_.control->world_size(); }
+  std::string_view name() const override { return "shared_memory"; }
+  void Abort(std::string_view reason) noexcept override;
+
+ protected:
+  Memory DoAllocate(int64_t num_bytes) override;
+  void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) override;
+  void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) override;
+  void DoAllGather(Buffer in, Buffer out, Stream stream) override;
+  void DoBroadcast(Buffer inout, int root, Stream stream) override;
+  void DoBarrier() override;
+  void DoClose() override;
+
+ private:
+  bool one_node() const { return setup_.across == nullptr && setup_.flat == nullptr; }
+  int local_size() const { return static_cast<int>(node_ranks_.size()); }
+
+  Post MakePost(Collective collective, const Buffer& buffer, ReduceOp op, int root = 0);
+  // After a meeting: whether all ranks of the node have come with memory of one block, and where it lies, in bases_.
+  bool FindAll(const Post& own);
+  char* Staged(int local_rank, int64_t offset) const {
+    return staging_.base(static_cast<size_t>(local_rank)) + offset;
+  }
+  // The pieces are used in turn, so that one is written while others still read the one before.
+  int64_t NextPiece();
+  int64_t SliceBegin(int64_t count, int slice) const;
+
+  // This rank's slice of `count` elements, from all of inputs_ to all of outputs_.
+  void ReduceSlice(DType dtype, ReduceOp op, int64_t count);
+  void ReduceSmall(const Post& post, char* inout, ReduceOp op);
+  void ReduceWindow(const Post& post, ReduceOp op);
+  // Up to a piece of plain memory; `out` may be null where this rank does not want the result.
+  void ReduceStaged(const Post& post, ReduceOp op, const char* in, char* out, int64_t count);
+
+  SharedMemorySetup setup_;
+  std::vector<int> node_ranks_;
+  int local_rank_;
+  int num_slices_;  // ranks of the node that reduce; over nodes, as many on each
+  SegmentSource source_;
+  StagingLayout layout_;
+  SharedBlock staging_;
+  MeetingPage page_;  // lies in staging_
+  std::shared_ptr<BlockTable> blocks_ = std::make_shared<BlockTable>();
+  std::shared_ptr<std::atomic<int>> num_live_ = std::make_shared<std::atomic<int>>(0);
+  int32_t num_allocated_ = 0;
+  bool has_warned_ = false;
+  uint32_t num_calls_ = 0;
+  int piece_turn_ = 0;
+  StoreChoice store_choice_;
+  Memory partial_;  // of a node's sum on its way to the others
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+  std::vector<char*> bases_;
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_COMM_SHARED_MEMORY_EXCHANGE_H_
