@@ -129,7 +129,9 @@ Interval BcaInterval(std::vector<double> distribution, double estimate,
   const double rank =
       static_cast<double>((below - distribution.begin()) + (not_above - distribution.begin())) /
       (2 * static_cast<double>(distribution.size()));
-  const double bias = NormalQuantile(rank);
+  // An estimate outside its distribution has half a resample beyond it, not none: no infinite bias.
+  const double least = 0.5 / static_cast<double>(distribution.size());
+  const double bias = NormalQuantile(std::clamp(rank, least, 1 - least));
   double centre = 0;
   for (double value : jackknife) centre += value / static_cast<double>(jackknife.size());
   double squares = 0;
@@ -141,7 +143,9 @@ Interval BcaInterval(std::vector<double> distribution, double estimate,
   const double acceleration = squares > 0 ? cubes / (6 * std::pow(squares, 1.5)) : 0;
   const auto end = [&](double p) {
     const double z = bias + NormalQuantile(p);
-    return SortedQuantile(distribution, NormalCdf(bias + z / (1 - acceleration * z)));
+    const double scale = 1 - acceleration * z;
+    if (scale <= 0) return z > 0 ? distribution.back() : distribution.front();
+    return SortedQuantile(distribution, NormalCdf(bias + z / scale));
   };
   const double tail = (1 - confidence) / 2;
   return {end(tail), end(1 - tail)};

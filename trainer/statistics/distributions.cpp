@@ -10,9 +10,8 @@
 namespace breakeven {
 namespace {
 
-// Doubles all through (the default computes in long double), and infinities instead of exceptions.
+// Infinities instead of exceptions.
 using Policy = boost::math::policies::policy<
-    boost::math::policies::promote_double<false>,
     boost::math::policies::overflow_error<boost::math::policies::errno_on_error>>;
 using Normal = boost::math::normal_distribution<double, Policy>;
 using Student = boost::math::students_t_distribution<double, Policy>;

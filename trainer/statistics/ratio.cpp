@@ -19,6 +19,7 @@ double Share(const MeanEstimate& estimate) {
 
 double PooledDegrees(const MeanEstimate& first, const MeanEstimate& second) {
   const double variance = std::pow(first.standard_error, 2) + std::pow(second.standard_error, 2);
+  if (std::isinf(variance)) return 1;
   const double shares = Share(first) + Share(second);
   return shares > 0 ? variance * variance / shares : kInfinity;
 }
@@ -31,6 +32,7 @@ MeanEstimate IndependentDifference(const MeanEstimate& first, const MeanEstimate
 }
 
 Interval FiellerInterval(const MeanEstimate& cost, const MeanEstimate& saving, double confidence) {
+  if (std::isinf(cost.standard_error) || std::isinf(saving.standard_error)) return {0, kInfinity};
   // The scale of the two variances in one t is that of the estimated ratio: Satterthwaite there.
   const double ratio = saving.value > 0 ? std::max(0.0, cost.value / saving.value) : 1;
   const MeanEstimate scaled{0, ratio * saving.standard_error, saving.degrees};

@@ -9,26 +9,16 @@
 #include "trainer/statistics/bootstrap.h"
 #include "trainer/statistics/distributions.h"
 #include "trainer/statistics/proportions.h"
-#include "trainer/statistics/replicates.h"
 #include "trainer/statistics/scaled_score.h"
 #include "trainer/statistics/units.h"
 
 namespace breakeven {
 namespace {
 
-constexpr double kConfidence = 0.95;
-constexpr int64_t kResamples = 1000;
 constexpr size_t kBlock =
     250;  // studies that share one bootstrap: a row of them fits the first-level cache
 
-const std::vector<int64_t> kDocuments = {50, 200, 1000};
 const std::vector<double> kEffects = {0, 0.5, 0.9};  // δ ÷ ψ
-
-// A document is won, lost or the same: differs with chance ψ, and wins (ψ + δ) / 2.
-double Difference(double uniform, double discordance, double effect) {
-  const double won = (discordance + effect) / 2;
-  return uniform < won ? 1 : uniform < discordance ? -1 : 0;
-}
 
 // BCa coverage of independent studies. The bootstrap's draws are shared by the studies of a block: within one study that
 // changes nothing.
@@ -139,9 +129,7 @@ void HitsTable(int64_t studies) {
         std::string bca = "not used";
         if (n >= 200 && psi * static_cast<double>(n) >= 20) {
           const auto draw = [&] { return Difference(dice.Uniform(), psi, delta); };
-          char text[16];
-          std::snprintf(text, sizeof(text), "%.1f", BcaCoverage(studies, n, delta, draw).percent());
-          bca = text;
+          bca = BcaCoverage(studies, n, delta, draw).text();
         }
         std::printf("| %ld | %.2f | %.3f | %.0f | %.1f | %.1f | %s |\n", static_cast<long>(n), psi,
                     delta, psi * static_cast<double>(n), exact.score.percent(), exact.false_better,
@@ -174,9 +162,7 @@ void GroupsTable(int64_t studies) {
               const GroupCoverage heavy =
                   SimulateGroups(studies, n, equal, alike, false, 0, dice,
                                  [&](double u) { return StudentQuantile(u + 0x1p-54, 5); });
-              char text[16];
-              std::snprintf(text, sizeof(text), "%.1f", heavy.student.percent());
-              nats = text;
+              nats = heavy.student.text();
             }
             std::printf("| %ld | %s | %.1f | %.2f | %.3f | %.0f | %.1f | %.1f | %.1f | %s |\n",
                         static_cast<long>(n), equal ? "of 5" : "of 1–12", alike, psi, delta,
@@ -215,95 +201,11 @@ void FractionsTable(int64_t studies) {
         }
         std::string bca = "not used";
         if (n >= 200 && psi * static_cast<double>(n) >= 20) {
-          char text[16];
-          std::snprintf(text, sizeof(text), "%.1f", BcaCoverage(studies, n, delta, draw).percent());
-          bca = text;
+          bca = BcaCoverage(studies, n, delta, draw).text();
         }
         std::printf("| %ld | %.2f | %.4f | %.1f | %.1f | %s |\n", static_cast<long>(n), psi, delta,
                     score.percent(), student.percent(), bca.c_str());
         std::fflush(stdout);
-      }
-    }
-  }
-}
-
-namespace {
-
-// Seeds of one recipe on the same documents: a document's draw is common to all seeds with chance 0.8.
-struct SeedStudy {
-  std::vector<std::vector<double>> columns;  // [seed][document]
-  std::vector<double> mean;                  // over seeds
-  double on_these_documents = 0;             // what new seeds would score on average
-};
-
-SeedStudy DrawSeeds(int64_t n, size_t seeds, double psi, double delta, double deviation,
-                    Dice& dice) {
-  constexpr double kCommon = 0.8;
-  std::vector<double> effects;
-  for (size_t s = 0; s < seeds; ++s) effects.push_back(delta + deviation * dice.Normal());
-  SeedStudy study{std::vector<std::vector<double>>(seeds), {}, 0};
-  for (int64_t i = 0; i < n; ++i) {
-    const double common = dice.Uniform();
-    double sum = 0;
-    for (size_t s = 0; s < seeds; ++s) {
-      const double own = dice.Uniform();
-      const double d = Difference(dice.Uniform() < kCommon ? common : own, psi, effects[s]);
-      study.columns[s].push_back(d);
-      sum += d;
-    }
-    study.mean.push_back(sum / static_cast<double>(seeds));
-    // Won by the seeds whose (ψ + effect) / 2 lies above the common draw.
-    const double margin = psi + delta - 2 * common;
-    const double won = deviation > 0 ? NormalCdf(margin / deviation) : (margin > 0 ? 1 : 0);
-    const double expected = common < psi ? 2 * won - 1 : 0;
-    study.on_these_documents +=
-        (kCommon * expected + (1 - kCommon) * delta) / static_cast<double>(n);
-  }
-  return study;
-}
-
-}  // namespace
-
-void SeedsTable(int64_t studies) {
-  std::printf(
-      "\n### Recipes: documents and seeds\n\n"
-      "| n | ψ | δ | seeds | deviation of seeds | documents and seeds | better | seeds alone "
-      "| documents alone | "
-      "hierarchical bootstrap |\n|---|---|---|---|---|---|---|---|---|---|\n");
-  Dice dice(14);
-  for (int64_t n : kDocuments) {
-    for (double psi : {0.1, 0.3}) {
-      for (double share : {0.0, 0.5}) {
-        for (size_t seeds : {size_t{2}, size_t{3}, size_t{5}}) {
-          for (double deviation : {0.0, 0.1}) {  // of a seed's effect, ÷ ψ
-            const double delta = psi * share;
-            Coverage joined, alone, documents, hierarchical;
-            for (int64_t study = 0; study < studies; ++study) {
-              const SeedStudy drawn = DrawSeeds(n, seeds, psi, delta, deviation * psi, dice);
-              std::vector<size_t> all;
-              for (size_t s = 0; s < seeds; ++s) all.push_back(s);
-              const Units units = MakeUnits(drawn.columns);
-              const RecipeEstimate estimate = CompareRecipes(units, all, {});
-              const Interval of_documents =
-                  ScaledScoreInterval(SummariseDifferences(drawn.mean, {}), kConfidence);
-              joined.Add(JoinReplicates(estimate, of_documents, kConfidence), delta);
-              alone.Add(ReplicateInterval(estimate, kConfidence), drawn.on_these_documents);
-              documents.Add(of_documents, delta);
-              if (n > 200 || study % 4 != 0)
-                continue;  // the bootstrap is dear and only shown beside
-              const uint64_t seed = static_cast<uint64_t>(study);
-              const ResampledMeans resampled = BootstrapMeans(units, {kResamples / 2, seed});
-              hierarchical.Add(
-                  PercentileInterval(HierarchicalMeans(resampled, all, seed), kConfidence), delta);
-            }
-            char text[16] = "";
-            if (n <= 200) std::snprintf(text, sizeof(text), "%.1f", hierarchical.percent());
-            std::printf("| %ld | %.1f | %.2f | %zu | %.2f | %.1f | %.1f | %.1f | %.1f | %s |\n",
-                        static_cast<long>(n), psi, delta, seeds, deviation * psi, joined.percent(),
-                        joined.above_percent(), alone.percent(), documents.percent(), text);
-            std::fflush(stdout);
-          }
-        }
       }
     }
   }

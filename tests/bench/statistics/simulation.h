@@ -11,6 +11,16 @@
 
 namespace breakeven {
 
+inline constexpr double kConfidence = 0.95;
+inline constexpr int64_t kResamples = 1000;
+inline constexpr int64_t kDocuments[] = {50, 200, 1000};
+
+// A document is won, lost or the same: differs with chance ψ, and wins with (ψ + δ) / 2.
+inline double Difference(double uniform, double discordance, double effect) {
+  const double won = (discordance + effect) / 2;
+  return uniform < won ? 1 : uniform < discordance ? -1 : 0;
+}
+
 // Share of intervals that hold the truth, and that lie above 0.
 class Coverage {
  public:
@@ -20,6 +30,11 @@ class Coverage {
     if (interval.low > 0) above_ += weight;
   }
   double percent() const { return 100 * covered_ / total_; }
+  std::string text() const {
+    char text[16];
+    std::snprintf(text, sizeof(text), "%.1f", percent());
+    return text;
+  }
   double above_percent() const { return 100 * above_ / total_; }
 
  private:
