@@ -11,7 +11,7 @@ void SegmentPacker::Add(std::span<const int32_t> tokens, int64_t first_position)
 }
 
 PackedInput SegmentPacker::Pack(const at::Device& device) const {
-  return {IndexTensor(tokens_, device), IndexTensor(positions_, device), starts_};
+  return {IndexTensor(tokens_, device), IndexTensor(positions_, device), starts_, {}};
 }
 
 at::Tensor IndexTensor(const std::vector<int64_t>& values, const at::Device& device) {

@@ -80,7 +80,7 @@ struct Rig {
           static_cast<int64_t>(RandomBits(seed, 2, static_cast<uint64_t>(i)) % kTinyVocab));
       positions.push_back(i % 6);
     }
-    const PackedInput input{at::tensor(tokens), at::tensor(positions), {0, 6, 12}};
+    const PackedInput input{at::tensor(tokens), at::tensor(positions), {0, 6, 12}, {}};
     return FusedHeadLoss(model->HiddenStates(input), model->HeadWeight(), at::tensor(targets),
                          at::ones({size}), 24.0);
   }
