@@ -76,6 +76,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
       buckets.Arm(report, step);
     }
     if (loss.defined()) loss.backward();
+    session.world.Beat();
   }
   StepResult result;
   result.outcome = buckets.Finish();
@@ -100,6 +101,7 @@ double ValidationLoss(TrainingSession& session) {
     const MicroBatch micro_batch = buffer.Fill(dataset, plan[i]);
     const BatchTensors batch = WrapBatch(micro_batch);
     if (batch.has_targets) sums[i] = LossOf(*session.model, batch, 1.0).item<float>();
+    session.world.Beat();
   }
   session.world.control->AllReduce(std::span<double>(sums), ReduceOp::kSum);
   double total = 0;
