@@ -42,7 +42,7 @@ struct CollectiveCall {
   DType dtype = DType::kUInt8;
   ReduceOp op = ReduceOp::kSum;
   int root = 0;
-  std::source_location site;
+  std::source_location site = {};
 
   int64_t num_bytes() const { return count * SizeOf(dtype); }
   std::string Text() const;  // "AllReduce, call 17: sum of 1000 float32"

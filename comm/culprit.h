@@ -25,7 +25,7 @@ struct RankReport {
   Life life = Life::kUnknown;
   double seconds_without_progress = 0;
   double seconds_silent = 0;  // since its watchdog thread last ran
-  Heartbeat heartbeat;
+  Heartbeat heartbeat = {};
 };
 
 struct Verdict {

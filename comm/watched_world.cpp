@@ -23,4 +23,8 @@ void WatchSingleWorld(World& world) {
   WatchWorld(world, std::move(setup));
 }
 
+void SetWatch(World& world, const WatchdogConfig& config) {
+  if (world.watchdog != nullptr) world.watchdog->SetLimits(config);
+}
+
 }  // namespace breakeven

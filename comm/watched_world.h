@@ -17,6 +17,9 @@ void WatchMpiWorld(World& world);
 // For a world of one rank without MPI.
 void WatchSingleWorld(World& world);
 
+// Limits from now on, the same on every rank; nothing in a world that is not watched.
+void SetWatch(World& world, const WatchdogConfig& config);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_COMM_WATCHED_WORLD_H_

@@ -1,4 +1,5 @@
 // breakeven eval: scores prompt variants on models and checkpoints, documents dealt over the ranks.
+#include "comm/watched_world.h"
 #include "launch/command.h"
 #include "trainer/prompt_eval/evaluation.h"
 
@@ -11,6 +12,7 @@ void RunEvalCommand(const CommandOptions& options, World& world) {
     for (auto& [name, path] : config.models) path = ResolveModelPath(path);
   });
   if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
+  SetWatch(world, config.watchdog.value_or(WatchdogConfig()));
   const EvalSummary summary = RunEvaluation(config, world);
   PrintResult(world, options.json
                          ? FormatSummaryJson(summary)

@@ -155,6 +155,9 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
                    AtLeast(0)),
           check_replicas_every_steps);
   v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);
+  v.Visit(Unhashed("watchdog", "ends a job that hangs and names the rank that holds it up"),
+          watchdog);
+  v.Visit(Unhashed("preflight", "what is looked at before the first step"), preflight);
   v.Visit(
       Unhashed("threads", "threads per rank; 0 = its CPUs divided among the ranks that share them",
                AtLeast(0)),

@@ -8,6 +8,8 @@
 
 #include "comm/base/fields.h"
 #include "comm/data_plane.h"
+#include "comm/preflight.h"
+#include "comm/watchdog_config.h"
 #include "data_pipeline/epoch_plan.h"
 #include "trainer/prompt_eval/eval_config.h"
 
@@ -82,6 +84,8 @@ struct TrainConfig {
   int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
   int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off
   CommConfig comm;
+  WatchdogConfig watchdog;
+  PreflightConfig preflight;
   int64_t threads =
       0;  // per rank; 0 = CPUs of the rank's mask divided among the ranks that share it
   std::optional<EvalConfig>

@@ -10,6 +10,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
+#include "comm/watched_world.h"
 #include "data_pipeline/loader.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/manifest.h"
@@ -94,9 +95,12 @@ TrainSummary TrainingRun::Run() {
 
 void TrainingRun::Step(Loader& loader) {
   const Clock::time_point begin = Clock::now();
+  session_.world.EnterPhase(Phase::kInput, state_.step);
+  FaultPoint("train.input", state_.step);
   const std::optional<LoadedStep> loaded = loader.Next();
   BE_CHECK(loaded.has_value(), "the loader ended before the last step");
   const double input_seconds = SecondsSince(begin);
+  session_.world.EnterPhase(Phase::kStep, state_.step);
 
   const bool stop = signals_.requested() || InjectedErrno("train.stop_signal", state_.step) != 0;
   const double every_seconds = 60 * session_.config.checkpoint.every_minutes;
@@ -181,6 +185,7 @@ bool TrainingRun::ValidationDue() const {
 }
 
 void TrainingRun::Validate() {
+  const PhaseScope phase(session_.world.watchdog.get(), Phase::kValidation, state_.step);
   FaultPoint("train.validate", state_.step);
   const Clock::time_point begin = Clock::now();
   const double loss = ValidationLoss(session_);
@@ -200,6 +205,7 @@ void TrainingRun::Validate() {
 }
 
 void TrainingRun::Save() {
+  const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
   const TrainConfig& config = session_.config;
   const Clock::time_point begin = Clock::now();
   report_.Flush();
@@ -258,6 +264,7 @@ EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
     begin = end + 1;
   }
   if (eval.output.empty()) eval.output = config.output + "/eval";
+  SetWatch(world, eval.watchdog.value_or(config.watchdog));
   return RunEvaluation(eval, world);
 }
 
@@ -288,6 +295,8 @@ TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_vi
   RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
+  SetWatch(world, config.watchdog);
+  const PhaseScope start_up(world.watchdog.get(), Phase::kStartUp);
   if (config.prompt_eval.has_value()) CheckPromptEval(config, world);
   TrainSummary summary;
   std::unique_ptr<FolderLock> lock;  // no other run may touch the checkpoints that are scored

@@ -12,6 +12,7 @@
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "trainer/checkpoint/manifest.h"
+#include "trainer/preflight.h"
 #include "trainer/resume_check.h"
 
 namespace breakeven {
@@ -83,6 +84,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   const std::string table = RankTable(world, inputs);
   TakeRunFolder();
   LogInfo(table);
+  Preflight(config, world, inputs);
   if (inputs.model_config.dropout > 0) {
     LogInfo("config.json asks for dropout; it is never applied here");
   }

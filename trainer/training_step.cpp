@@ -88,6 +88,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
       buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan));
     }
     if (loss.defined()) loss.backward();
+    session.world.Beat();
   }
   StepResult result;
   result.outcome = buckets.Finish();
@@ -114,6 +115,7 @@ double ValidationLoss(TrainingSession& session) {
     const MicroBatch micro_batch = buffer.Fill(dataset, plan[i]);
     const BatchTensors batch = WrapBatch(micro_batch);
     if (batch.has_targets) sums[i] = LossOf(*session.model, batch, 1.0).item<float>();
+    session.world.Beat();
   }
   session.world.control->AllReduce(std::span<double>(sums), ReduceOp::kSum);
   double total = 0;

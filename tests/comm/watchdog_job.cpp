@@ -94,7 +94,7 @@ int Run(int argc, char** argv) {
   WatchMpiWorld(world);
   WatchdogConfig config;
   config.startup_seconds = config.step_seconds = config.checkpoint_seconds = options.limit;
-  world.watchdog->SetLimits(config);
+  SetWatch(world, config);
   CommConfig comm;
   comm.check_calls = options.check;
   if (options.mpi) comm.backend = "mpi";

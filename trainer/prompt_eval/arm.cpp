@@ -224,6 +224,7 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
                     {.enabled = world.is_root()});
   const OnBatch on_batch = [&](int64_t n) {
     progress.Add(n);
+    world.Beat();
     EndIfSignalled(signals);
   };
   std::vector<DocumentOutcome> outcomes =

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "comm/base/fields.h"
+#include "comm/watchdog_config.h"
 #include "data_pipeline/task.h"
 
 namespace breakeven {
@@ -48,6 +50,7 @@ struct EvalConfig {
   ExactMatchConfig exact_match;
   std::string output;   // folder for the files; "" in train = eval/ of the run folder
   int64_t threads = 0;  // per rank
+  std::optional<WatchdogConfig> watchdog;  // in train: absent = that of the run
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };

@@ -185,6 +185,7 @@ class Evaluation {
 }  // namespace
 
 EvalSummary RunEvaluation(const EvalConfig& config, World& world) {
+  const PhaseScope phase(world.watchdog.get(), Phase::kEval);
   RunTogether(*world.control, /*root_only=*/false,
               [&] { CheckConfig(config, /*needs_models=*/true, /*needs_output=*/true); });
   return Evaluation(config, world).Run();
