@@ -9,52 +9,13 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
-#include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
+#include "comm/collective_call.h"
 #include "comm/device.h"
 
 namespace breakeven {
-
-enum class Collective : uint8_t {
-  kNone,
-  kAllocate,
-  kAllReduce,
-  kReduceScatter,
-  kAllGather,
-  kBroadcast,
-  kBarrier,
-  kClose
-};
-
-std::string_view CollectiveName(Collective collective);  // "AllReduce"
-std::string_view DTypeName(DType dtype);                 // "float32"
-
-// One call of a collective on this rank: what the ranks must agree on, and where it stands in the program.
-struct CollectiveCall {
-  int64_t sequence = 0;  // number of the call on this communicator: 0, 1, …
-  Collective collective = Collective::kNone;
-  int64_t count = 0;  // elements of the larger buffer; bytes of kAllocate
-  DType dtype = DType::kUInt8;
-  ReduceOp op = ReduceOp::kSum;
-  int root = 0;
-  std::source_location site;
-
-  int64_t num_bytes() const { return count * SizeOf(dtype); }
-  std::string Text() const;  // "AllReduce, call 17: sum of 1000 float32"
-  std::string Site() const;  // "optim/gradient_buckets.cpp:100"
-};
-
-// Sees every collective of a communicator, on the thread that calls it: checks and watchdogs. Begin may throw, and the
-// collective is then not begun. End comes also after one that failed; on a GPU it says that the call has been launched.
-class CollectiveObserver {
- public:
-  virtual ~CollectiveObserver() = default;
-  virtual void Begin(const CollectiveCall& call) = 0;
-  virtual void End(const CollectiveCall& call) noexcept = 0;
-  virtual void Close() {}  // COLLECTIVE. After the communicator's own Close
-};
 
 // COLLECTIVE functions are not virtual, so that what is common to all back ends (observers, faults) stands in one place; a
 // back end implements their Do… halves.
@@ -108,7 +69,9 @@ class Communicator {
   void Close(std::source_location site = std::source_location::current());
 
   // COLLECTIVE where the observer communicates. Not while a collective runs.
-  void AddObserver(std::unique_ptr<CollectiveObserver> observer);
+  void AddObserver(std::unique_ptr<CollectiveObserver> observer) {
+    calls_.Add(std::move(observer));
+  }
 
  protected:
   // What a back end does; the contracts are those above. Back ends call each other's collectives only on communicators of
@@ -122,11 +85,7 @@ class Communicator {
   virtual void DoClose() = 0;
 
  private:
-  template <typename Work>
-  auto Observed(CollectiveCall call, const Work& work);
-
-  int64_t num_calls_ = 0;
-  std::vector<std::unique_ptr<CollectiveObserver>> observers_;
+  ObservedCalls calls_{Plane::kData};
 };
 
 }  // namespace breakeven

@@ -114,7 +114,7 @@ class Finder {
         const PlaneStatus& other = first->heartbeat.planes[index];
         // Sizes of texts differ over ranks by right.
         const bool sizes = plane == Plane::kControl || other.num_bytes == status.num_bytes;
-        if (other.kind == status.kind && sizes) continue;
+        if (other.collective == status.collective && sizes) continue;
         const std::vector<int> one = {first->rank}, two = {report.rank};
         return Verdict{{first->rank, report.rank},
                        "ranks do not call the same collective: " + Name(one) + " is in " +

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 
@@ -28,6 +29,21 @@ const char* RemedyFor(int error) {
       return "See `nvidia-smi` and the kernel log (dmesg, Xid messages) for the device's state; "
              "CUDA_LAUNCH_BLOCKING=1 shows the call that a later error comes from.";
   }
+}
+
+void Copy(Device device, void* to, const void* from, int64_t num_bytes, cudaMemcpyKind kind) {
+  if (num_bytes == 0) return;
+  const size_t size = static_cast<size_t>(num_bytes);
+  if (!device.is_cuda()) {
+    std::memcpy(to, from, size);
+    return;
+  }
+  UseCudaDevice(device);
+  // The copy goes to the default stream, which our streams are not ordered with.
+  CheckCuda(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  CheckCuda(cudaMemcpy(to, from, size, kind), "cudaMemcpy");
+  // From pageable memory it may return before the last bytes are there.
+  CheckCuda(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
 }
 
 }  // namespace
@@ -85,6 +101,28 @@ void Wait(Stream stream, const Event& event) {
   CheckCuda(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream.handle),
                                 static_cast<cudaEvent_t>(event.handle.get()), 0),
             "cudaStreamWaitEvent");
+}
+
+Memory AllocateCudaMemory(Device device, int64_t num_bytes) {
+  UseCudaDevice(device);
+  void* data = nullptr;
+  CheckCuda(cudaMalloc(&data, static_cast<size_t>(num_bytes)), "cudaMalloc");
+  return Memory(data, num_bytes, [data] { cudaFree(data); });
+}
+
+void WriteTo(Device device, void* to, const void* from, int64_t num_bytes) {
+  Copy(device, to, from, num_bytes, cudaMemcpyHostToDevice);
+}
+
+void ReadFrom(Device device, void* to, const void* from, int64_t num_bytes) {
+  Copy(device, to, from, num_bytes, cudaMemcpyDeviceToHost);
+}
+
+void Synchronize(Stream stream) {
+  if (!stream.device.is_cuda()) return;
+  UseCudaDevice(stream.device);
+  CheckCuda(cudaStreamSynchronize(static_cast<cudaStream_t>(stream.handle)),
+            "cudaStreamSynchronize");
 }
 
 void CheckCuda(int error, const char* call, std::source_location place) {

@@ -35,6 +35,17 @@ void PreferPciOrder();
 // Makes `device` the calling thread's. Error: kMachine.
 void UseCudaDevice(Device device);
 
+// Of cudaMalloc, not zeroed. Error: kMachine.
+Memory AllocateCudaMemory(Device device, int64_t num_bytes);
+
+// Between host memory and `device`'s (`to` of WriteTo and `from` of ReadFrom are the device's): behind all work that the device has
+// been given, before any that it will be, and done on return. On CPU a memcpy. For tests and measurements, not for steps.
+void WriteTo(Device device, void* to, const void* from, int64_t num_bytes);
+void ReadFrom(Device device, void* to, const void* from, int64_t num_bytes);
+
+// The host waits until all that is on the stream has been done. Nothing to do on CPU. Error: kMachine.
+void Synchronize(Stream stream);
+
 // "My future work waits for your past work": Wait(mine, Record(yours)). The host waits for neither. On CPU both do
 // nothing. Error: kMachine, as everything that the device refuses.
 Event Record(Stream stream);

@@ -11,9 +11,6 @@ namespace {
 constexpr std::array<std::string_view, kNumPhases> kPhaseNames = {
     "idle", "start-up", "input", "step", "checkpoint", "validation", "eval", "ended"};
 
-constexpr std::array<std::string_view, 8> kCollectiveNames = {
-    "none", "AllReduce", "ReduceScatter", "AllGather", "Broadcast", "Barrier", "Allocate", "Close"};
-
 std::string Bytes(int64_t num_bytes) {
   constexpr std::array<const char*, 4> kUnits = {"bytes", "KiB", "MiB", "GiB"};
   auto value = static_cast<double>(num_bytes);
@@ -36,18 +33,14 @@ std::string_view PhaseName(Phase phase) {
   return index < kPhaseNames.size() ? kPhaseNames[index] : "unknown";
 }
 
-std::string_view CollectiveName(CollectiveKind kind) {
-  const auto index = static_cast<size_t>(kind);
-  return index < kCollectiveNames.size() ? kCollectiveNames[index] : "unknown";
-}
-
 std::string Describe(Plane plane, const PlaneStatus& status) {
   if (status.begun == 0) return "";
-  std::string text = plane == Plane::kData ? "data" : "control";
-  text += " collective " + std::to_string(status.begun) + ": " +
-          std::string(CollectiveName(status.kind));
-  if (status.num_bytes > 0) text += " of " + Bytes(status.num_bytes);
-  text += ", called in " + NameOfCode(status.site);
+  std::string text = std::string(PlaneName(plane)) + " " +
+                     std::string(CollectiveName(status.collective)) + ", call " +
+                     std::to_string(status.begun - 1);
+  if (status.num_bytes > 0) text += ", of " + Bytes(status.num_bytes);
+  const std::string_view file = ProgramText(status.site_file);
+  if (!file.empty()) text += " at " + SiteText(file, status.site_line);
   return text + (status.inside() ? ", not finished" : ", finished");
 }
 
@@ -69,11 +62,12 @@ void HeartbeatLine::EnterPhase(Phase phase, int64_t step) {
   Beat();
 }
 
-void HeartbeatLine::Begin(Plane plane, CollectiveKind kind, int64_t num_bytes, uint64_t site) {
-  PlaneLine& line = planes_[static_cast<size_t>(plane)];
-  line.kind.store(static_cast<uint32_t>(kind), kRelaxed);
-  line.num_bytes.store(num_bytes, kRelaxed);
-  line.site.store(site, kRelaxed);
+void HeartbeatLine::Begin(const CollectiveCall& call) {
+  PlaneLine& line = planes_[static_cast<size_t>(call.plane)];
+  line.collective.store(static_cast<uint32_t>(call.collective), kRelaxed);
+  line.num_bytes.store(call.num_bytes(), kRelaxed);
+  line.site_file.store(ProgramOffset(call.site.file_name()), kRelaxed);
+  line.site_line.store(call.site.line(), kRelaxed);
   line.begun.store(line.begun.load(kRelaxed) + 1, std::memory_order_release);
   Beat();
 }
@@ -96,11 +90,26 @@ Heartbeat HeartbeatLine::Read() const {
     PlaneStatus& status = heartbeat.planes[i];
     status.done = planes_[i].done.load(std::memory_order_acquire);
     status.begun = planes_[i].begun.load(std::memory_order_acquire);
-    status.kind = static_cast<CollectiveKind>(planes_[i].kind.load(kRelaxed));
+    status.collective = static_cast<Collective>(planes_[i].collective.load(kRelaxed));
     status.num_bytes = planes_[i].num_bytes.load(kRelaxed);
-    status.site = planes_[i].site.load(kRelaxed);
+    status.site_file = planes_[i].site_file.load(kRelaxed);
+    status.site_line = planes_[i].site_line.load(kRelaxed);
   }
   return heartbeat;
+}
+
+std::unique_ptr<CollectiveObserver> MakeHeartbeatObserver(HeartbeatLine& line) {
+  class Observer final : public CollectiveObserver {
+   public:
+    explicit Observer(HeartbeatLine& own) : line_(own) {}
+    void Begin(const CollectiveCall& call) override { line_.Begin(call); }
+    void End(const CollectiveCall& call) noexcept override { line_.End(call.plane); }
+    void Abort() noexcept override { line_.EnterPhase(Phase::kEnded, -1); }
+
+   private:
+    HeartbeatLine& line_;
+  };
+  return std::make_unique<Observer>(line);
 }
 
 void AlarmFlag::Raise(const AlarmCause& cause) {

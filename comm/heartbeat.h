@@ -6,8 +6,11 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "comm/collective_call.h"
 
 namespace breakeven {
 
@@ -25,28 +28,16 @@ enum class Phase : uint32_t {
 constexpr size_t kNumPhases = 8;
 std::string_view PhaseName(Phase phase);  // "input", "step", …
 
-enum class Plane : uint32_t { kControl, kData };
 constexpr size_t kNumPlanes = 2;
-
-enum class CollectiveKind : uint32_t {
-  kNone,
-  kAllReduce,
-  kReduceScatter,
-  kAllGather,
-  kBroadcast,
-  kBarrier,
-  kAllocate,
-  kClose
-};
-std::string_view CollectiveName(CollectiveKind kind);
-
-// The last collective of a plane: number `begun` (from 1). begun == done + 1 inside of it, begun == done behind it.
+// The last collective of a plane, number begun - 1. begun == done + 1 inside of it, begun == done behind it.
 struct PlaneStatus {
-  uint64_t begun = 0;
+  uint64_t begun = 0;  // so many were begun, and so many are done
   uint64_t done = 0;
   int64_t num_bytes = 0;
-  uint64_t site = 0;  // the caller: comm/base/code_names.h, NameOfCode
-  CollectiveKind kind = CollectiveKind::kNone;
+  uint64_t site_file =
+      0;  // of the caller: ProgramOffset (comm/base/code_names.h) of the file's name
+  uint32_t site_line = 0;
+  Collective collective = Collective::kNone;
   bool inside() const { return begun > done; }
 };
 
@@ -64,7 +55,7 @@ struct Heartbeat {
   const PlaneStatus& data() const { return planes[static_cast<size_t>(Plane::kData)]; }
 };
 
-// "data collective 31: AllReduce of 16.0 MiB, called in GradientBuckets::Launch (+0x4c2f1), not finished"; "" before the first.
+// "data AllReduce, call 31, of 16.0 MiB at optim/gradient_buckets.cpp:100, not finished"; "" before the first.
 std::string Describe(Plane plane, const PlaneStatus& status);
 // "phase step, step 7", without the step where there is none (-1).
 std::string DescribePlace(const Heartbeat& heartbeat);
@@ -75,7 +66,7 @@ class alignas(128) HeartbeatLine {
   void Start(int64_t pid, uint64_t start_time);
   void EnterPhase(Phase phase, int64_t step);
   void Beat() { beats_.fetch_add(1, std::memory_order_relaxed); }
-  void Begin(Plane plane, CollectiveKind kind, int64_t num_bytes, uint64_t site);
+  void Begin(const CollectiveCall& call);
   void End(Plane plane);
   void Tick() { ticks_.fetch_add(1, std::memory_order_relaxed); }
   Heartbeat Read() const;
@@ -88,9 +79,9 @@ class alignas(128) HeartbeatLine {
 
  private:
   struct PlaneLine {
-    std::atomic<uint64_t> begun, done, site;
+    std::atomic<uint64_t> begun, done, site_file;
     std::atomic<int64_t> num_bytes;
-    std::atomic<uint32_t> kind;
+    std::atomic<uint32_t> site_line, collective;
   };
   std::atomic<uint64_t> beats_, ticks_;
   std::atomic<int64_t> step_, pid_;
@@ -99,6 +90,9 @@ class alignas(128) HeartbeatLine {
   std::array<PlaneLine, kNumPlanes> planes_;
   static_assert(std::atomic<uint64_t>::is_always_lock_free);  // processes share it
 };
+
+// Notes every collective of a plane in a line, which outlives it. Some 10 ns a call.
+std::unique_ptr<CollectiveObserver> MakeHeartbeatObserver(HeartbeatLine& line);
 
 // Why the alarm was raised.
 struct AlarmCause {

@@ -1,9 +1,11 @@
-// The watchdog's means where ranks are processes of an MPI job: a page in a node's shared memory, and messages between
-// nodes on a communicator of their own.
+// The watchdog where ranks are processes of an MPI job: heartbeats in a node's shared memory, and messages between nodes on
+// a communicator of their own.
 #include <mpi.h>
 
 #include <list>
+#include <memory>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +13,8 @@
 
 #include "comm/base/log.h"
 #include "comm/mpi_support.h"
+#include "comm/shared_memory_communicator.h"
+#include "comm/shared_memory_window.h"
 #include "comm/watched_world.h"
 
 namespace breakeven {
@@ -68,80 +72,34 @@ class MpiLink final : public HeartbeatLink {
   std::list<Sent> sent_;
 };
 
-// The ranks of a node, and a window of their shared memory.
-struct NodeWindow {
-  MPI_Comm comm = MPI_COMM_NULL;
-  MPI_Win window = MPI_WIN_NULL;
-};
-
-size_t PageBytes(size_t num_lines) {
-  return sizeof(AlarmFlag) + num_lines * sizeof(HeartbeatLine) + alignof(HeartbeatLine);
-}
-
-// False, on this rank, when the window cannot be had.
-bool MapPage(const NodeWindow& node, HeartbeatPage& page) {
-  MPI_Aint num_bytes = 0;
-  int unit = 0;
-  void* base = nullptr;
-  if (MPI_Win_shared_query(node.window, 0, &num_bytes, &unit, &base) != MPI_SUCCESS) return false;
-  size_t space = static_cast<size_t>(num_bytes);
-  if (std::align(alignof(HeartbeatLine), sizeof(AlarmFlag), base, space) == nullptr) return false;
-  auto* memory = static_cast<char*>(base);
-  // The node's first rank makes the objects; they are there for the others when all have agreed.
-  const auto make_or_find = [&]<typename T>(T*& object, char* at) {
-    object = page.own == 0 ? new (at) T() : std::launder(reinterpret_cast<T*>(at));
+// COLLECTIVE. Each rank's line lies in a segment of its own, the alarm in the first one's. nullopt on all ranks where one has no
+// memory to share.
+std::optional<HeartbeatPage> MakeSharedPage(Control& control, const std::vector<int>& nodes) {
+  struct Segment {
+    HeartbeatLine line;
+    AlarmFlag alarm;
   };
-  make_or_find(page.alarm, memory);
-  memory += sizeof(AlarmFlag);
-  page.lines.resize(page.ranks.size());
-  for (HeartbeatLine*& line : page.lines) {
-    make_or_find(line, memory);
-    memory += sizeof(HeartbeatLine);
-  }
-  return true;
-}
-
-// COLLECTIVE over MPI_COMM_WORLD. The same answer on every rank.
-bool AllAgree(bool yes) {
-  int value = yes ? 1 : 0;
-  CheckMpi(MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD),
-           "MPI_Allreduce");
-  return value != 0;
-}
-
-// COLLECTIVE over MPI_COMM_WORLD. nullopt on all ranks when a node has no shared memory to give.
-std::optional<HeartbeatPage> MakeSharedPage(int rank) {
-  NodeWindow node;
-  CheckMpi(
-      MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node.comm),
-      "MPI_Comm_split_type");
-  CheckMpi(MPI_Comm_set_errhandler(node.comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  int local_rank = 0;
-  int local_size = 1;
-  CheckMpi(MPI_Comm_rank(node.comm, &local_rank), "MPI_Comm_rank");
-  CheckMpi(MPI_Comm_size(node.comm, &local_size), "MPI_Comm_size");
   HeartbeatPage page;
-  page.own = static_cast<size_t>(local_rank);
-  page.ranks.resize(static_cast<size_t>(local_size));
-  CheckMpi(MPI_Allgather(&rank, 1, MPI_INT, page.ranks.data(), 1, MPI_INT, node.comm),
-           "MPI_Allgather");
-  const MPI_Aint num_bytes =
-      local_rank == 0 ? static_cast<MPI_Aint>(PageBytes(page.ranks.size())) : 0;
-  void* own_part = nullptr;
-  const bool have = MPI_Win_allocate_shared(num_bytes, 1, MPI_INFO_NULL, node.comm, &own_part,
-                                            &node.window) == MPI_SUCCESS;
-  if (!AllAgree(have) || !AllAgree(MapPage(node, page))) {
-    if (have) MPI_Win_free(&node.window);
-    MPI_Comm_free(&node.comm);
-    return std::nullopt;
+  for (int rank = 0; rank < control.world_size(); ++rank) {
+    if (nodes[static_cast<size_t>(rank)] != control.node_rank()) continue;
+    if (rank == control.rank()) page.own = page.ranks.size();
+    page.ranks.push_back(rank);
   }
-  CountOpenMpiCommunicator(1);
-  page.close = [node]() mutable {
-    CheckMpi(MPI_Win_free(&node.window), "MPI_Win_free");
-    CheckMpi(MPI_Comm_free(&node.comm), "MPI_Comm_free");
-    CountOpenMpiCommunicator(-1);
-  };
-  return page;
+  for (const SegmentSource source : {SegmentSource::kMemfd, SegmentSource::kDevShm}) {
+    WindowResult window = MakeWindow(control, page.ranks, source, sizeof(Segment));
+    if (!window.block.has_value()) continue;
+    const auto block = std::make_shared<SharedBlock>(std::move(*window.block));
+    new (block->base(page.own)) Segment();
+    control.Barrier();  // the others' objects are there
+    for (size_t i = 0; i < page.ranks.size(); ++i) {
+      auto* segment = std::launder(reinterpret_cast<Segment*>(block->base(i)));
+      page.lines.push_back(&segment->line);
+      if (i == 0) page.alarm = &segment->alarm;
+    }
+    page.memory = block;
+    return page;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -151,26 +109,18 @@ void WatchMpiWorld(World& world) {
   WatchSetup setup;
   setup.rank = world.rank();
   setup.hosts = control.AllGather(DescribeProcess().host);
-  for (const std::string& node : control.AllGather(std::to_string(control.node_rank()))) {
-    setup.nodes.push_back(std::stoi(node));
-  }
-  if (auto page = MakeSharedPage(world.rank())) {
+  setup.nodes = FindNodes(control).node_of;
+  if (auto page = MakeSharedPage(control, setup.nodes)) {
     setup.page = std::move(*page);
   } else {
-    if (world.is_root()) {
-      LogWarning(
-          "watchdog: a node has no shared memory for MPI (is /dev/shm full?); each rank watches "
-          "alone");
-    }
+    LogInfo("watchdog: no shared memory for heartbeats, each rank watches alone");
     setup.page = MakeLocalPage({world.rank()});
-    for (int rank = 0; rank < world.world_size(); ++rank)
-      setup.nodes[static_cast<size_t>(rank)] = rank;
+    std::iota(setup.nodes.begin(), setup.nodes.end(), 0);
   }
-  if (setup.page.ranks.size() < static_cast<size_t>(world.world_size())) {
-    setup.link = std::make_unique<MpiLink>();
-  }
+  const bool one_page = setup.page.ranks.size() == setup.hosts.size();
+  if (!one_page) setup.link = std::make_unique<MpiLink>();
   setup.abort_job = [](int exit_code) { AbortJob(exit_code, ""); };
-  WatchWorld(world, std::move(setup), MakeMpiControl);
+  WatchWorld(world, std::move(setup));
 }
 
 }  // namespace breakeven

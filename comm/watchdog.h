@@ -32,7 +32,6 @@ struct HeartbeatPage {
   std::vector<int> ranks;  // by line, ascending
   size_t own = 0;
   std::shared_ptr<void> memory;  // what the pointers point into
-  std::function<void()> close;   // COLLECTIVE over the page's ranks; may be empty
 };
 
 // A page in this process's own memory: for ranks that are threads (or one alone). One page for all, `own` set per rank.
@@ -66,9 +65,9 @@ class Watchdog {
   void EnterPhase(Phase phase, int64_t step);
   void Beat() { line_.Beat(); }  // a sign of progress; nanoseconds
   HeartbeatLine& line() { return line_; }
+  // Notes a plane's collectives in this rank's line: for Control::AddObserver and Communicator::AddObserver.
+  std::unique_ptr<CollectiveObserver> Observer() { return MakeHeartbeatObserver(line_); }
 
-  // This rank is about to end on purpose: its end is no death.
-  void ExpectEnd() { line_.EnterPhase(Phase::kEnded, -1); }
   // COLLECTIVE. Ends the watch.
   void Close();
 

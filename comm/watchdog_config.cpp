@@ -35,9 +35,6 @@ void WatchdogConfig::VisitFields(FieldVisitor& v) {
            "steps: also at most this many times the slowest of the last steps, but 10 s; 0 = off",
            AtLeast(0)),
       learned_scale);
-  v.Visit(Info("check_collectives",
-               "compare each collective over ranks before it runs, to find where they part; slow"),
-          check_collectives);
 }
 
 double WatchdogConfig::Limit(Phase phase) const {

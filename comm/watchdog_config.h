@@ -16,7 +16,6 @@ struct WatchdogConfig {
   double checkpoint_seconds = 1800;
   double eval_seconds = 1800;
   double learned_scale = 0;
-  bool check_collectives = false;
   void VisitFields(FieldVisitor& v);
   // Seconds of a phase; 0: none.
   double Limit(Phase phase) const;

@@ -26,8 +26,19 @@ struct World {
   int rank() const { return control->rank(); }
   int world_size() const { return control->world_size(); }
   bool is_root() const { return rank() == 0; }
+  // For the watchdog, if there is one: where this rank is (step -1: none), and that it gets on.
+  void EnterPhase(Phase phase, int64_t step = -1) const {
+    if (watchdog != nullptr) watchdog->EnterPhase(phase, step);
+  }
+  void Beat() const {
+    if (watchdog != nullptr) watchdog->Beat();
+  }
   void Close();  // COLLECTIVE
 };
+
+// COLLECTIVE. The nccl_ back end over the ranks of `control`, which outlives it and ends the job where Abort is called.
+std::unique_ptr<Communicator> MakeNcclPlane(Control& control, Device device,
+                                            const NcclOptions& options = {});
 
 // COLLECTIVE. Binds the ranks to GPUs as `options` asks (device_binding.h) and, where they are, puts the nccl_ back end in
 // the place of `world.data`, from which nothing is allocated yet. On CPUs the world stays as it is. Errors: of BindDevice,

@@ -22,19 +22,25 @@ namespace {
 // Where the program's own file lies in memory.
 struct ProgramImage {
   uint64_t base = 0;  // of a position-independent program; else 0
-  uint64_t begin = 0;
+  uint64_t begin = ~uint64_t{0};
   uint64_t end = 0;
+  uint64_t constants_begin = 0;  // the segment that is read only and no code
+  uint64_t constants_end = 0;
 };
 
 int TakeFirst(dl_phdr_info* info, size_t, void* result) {
   auto& image = *static_cast<ProgramImage*>(result);
   image.base = info->dlpi_addr;
-  image.begin = ~uint64_t{0};
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const auto& segment = info->dlpi_phdr[i];
     if (segment.p_type != PT_LOAD) continue;
-    image.begin = std::min<uint64_t>(image.begin, image.base + segment.p_vaddr);
-    image.end = std::max<uint64_t>(image.end, image.base + segment.p_vaddr + segment.p_memsz);
+    const uint64_t begin = image.base + segment.p_vaddr;
+    image.begin = std::min(image.begin, begin);
+    image.end = std::max(image.end, begin + segment.p_memsz);
+    if (segment.p_flags == PF_R) {  // the last such one holds the constants
+      image.constants_begin = begin;
+      image.constants_end = begin + segment.p_memsz;
+    }
   }
   return 1;  // the program comes first
 }
@@ -127,28 +133,37 @@ std::string WithOffset(const std::string& name, uint64_t offset) {
   return name.empty() ? "+0x" + digits : name + " (+0x" + digits + ")";
 }
 
-}  // namespace
-
-uint64_t CodeOffset(const void* address) {
-  const auto value = reinterpret_cast<uint64_t>(address);
-  const ProgramImage& image = Program();
-  return value >= image.begin && value < image.end ? value - image.base : 0;
-}
-
-std::string NameOfCode(uint64_t offset) {
+// Of the program's own function at an offset.
+std::string NameInProgram(uint64_t offset) {
   static const std::vector<Function> functions = ReadFunctions();
   // A return address may be the first byte behind its function: look at the call before it.
   const uint64_t call = offset - 1;
   auto next = std::upper_bound(functions.begin(), functions.end(), call,
                                [](uint64_t at, const Function& f) { return at < f.begin; });
-  if (offset == 0 || next == functions.begin()) return WithOffset("", offset);
-  const Function& function = *(next - 1);
-  if (call >= function.end) return WithOffset("", offset);
-  return WithOffset(ShortFunctionName(Demangle(function.mangled)), offset);
+  if (next == functions.begin() || call >= (next - 1)->end) return WithOffset("", offset);
+  return WithOffset(ShortFunctionName(Demangle((next - 1)->mangled)), offset);
+}
+
+}  // namespace
+
+uint64_t ProgramOffset(const void* address) {
+  const auto value = reinterpret_cast<uint64_t>(address);
+  const ProgramImage& image = Program();
+  return value >= image.begin && value < image.end ? value - image.base : 0;
+}
+
+std::string_view ProgramText(uint64_t offset) {
+  constexpr uint64_t kLongest = 4096;
+  const ProgramImage& image = Program();
+  const uint64_t at = image.base + offset;
+  if (offset == 0 || at < image.constants_begin || at >= image.constants_end) return "";
+  const char* text = reinterpret_cast<const char*>(at);
+  const size_t size = ::strnlen(text, std::min(kLongest, image.constants_end - at));
+  return {text, size};
 }
 
 std::string NameOfAddress(const void* address) {
-  if (const uint64_t offset = CodeOffset(address); offset != 0) return NameOfCode(offset);
+  if (const uint64_t offset = ProgramOffset(address); offset != 0) return NameInProgram(offset);
   Dl_info info{};
   const void* call = static_cast<const char*>(address) - 1;
   if (address == nullptr || ::dladdr(call, &info) == 0 || info.dli_fname == nullptr) {

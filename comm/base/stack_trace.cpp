@@ -110,7 +110,7 @@ std::vector<void*> Ask(pid_t thread, std::chrono::milliseconds patience) {
 bool IsInOurCode(const Thread& thread) {
   // The outermost frames of the main thread (_start) are the program's too, of others only its own functions are.
   return std::any_of(thread.frames.begin(), thread.frames.end(),
-                     [](const void* frame) { return CodeOffset(frame) != 0; });
+                     [](const void* frame) { return ProgramOffset(frame) != 0; });
 }
 
 std::vector<pid_t> OtherThreads() {

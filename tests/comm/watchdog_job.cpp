@@ -1,6 +1,6 @@
 // A job for tests of the watchdog, without libtorch: steps of input, compute and all-reduce under mpirun, with fault points.
-// Arguments: key=value of {steps, limit, elements, check, part}: the limit of every phase in seconds; check=1: the
-// contract of collectives is checked; part=N: at step N the last rank calls another collective than the others.
+// Arguments: key=value of {steps, limit, elements, check, part, mpi}: the limit of every phase in seconds; check=1: the
+// contract of collectives is checked; mpi=1: that back end; part=N: at step N the last rank calls another collective than the others.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +12,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/log.h"
+#include "comm/data_plane.h"
 #include "comm/watched_world.h"
 #include "comm/world.h"
 
@@ -24,6 +25,7 @@ struct Options {
   int64_t elements = 1 << 14;
   bool check = false;
   int64_t part = -1;
+  bool mpi = false;
 };
 
 Options Parse(int argc, char** argv) {
@@ -40,6 +42,7 @@ Options Parse(int argc, char** argv) {
   if (values.count("elements")) options.elements = static_cast<int64_t>(values["elements"]);
   if (values.count("check")) options.check = values["check"] != 0;
   if (values.count("part")) options.part = static_cast<int64_t>(values["part"]);
+  if (values.count("mpi")) options.mpi = values["mpi"] != 0;
   return options;
 }
 
@@ -60,7 +63,7 @@ Options Parse(int argc, char** argv) {
 }
 
 [[gnu::noinline]] void WaitForInput(World& world, int64_t step) {
-  world.watchdog->EnterPhase(Phase::kInput, step);
+  world.EnterPhase(Phase::kInput, step);
   FaultPoint("job.input", step);
 }
 
@@ -69,7 +72,7 @@ void Steps(World& world, const Options& options) {
   const bool last = world.rank() == world.world_size() - 1;
   for (int64_t step = 0; step < options.steps; ++step) {
     WaitForInput(world, step);
-    world.watchdog->EnterPhase(Phase::kStep, step);
+    world.EnterPhase(Phase::kStep, step);
     FaultPoint("job.step", step);
     if (step == options.part && last) {
       SendWeights(world, values);
@@ -91,8 +94,11 @@ int Run(int argc, char** argv) {
   WatchMpiWorld(world);
   WatchdogConfig config;
   config.startup_seconds = config.step_seconds = config.checkpoint_seconds = options.limit;
-  config.check_collectives = options.check;
-  SetWatch(world, config);
+  world.watchdog->SetLimits(config);
+  CommConfig comm;
+  comm.check_calls = options.check;
+  if (options.mpi) comm.backend = "mpi";
+  OpenDataPlane(world, comm);
   LogInfo("watching");
   try {
     Steps(world, options);

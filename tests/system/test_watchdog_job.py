@@ -84,7 +84,7 @@ def test_a_rank_stuck_in_input_is_named():
     stuck = ended.text.split("[rank 1] warning")[1].split("[rank")[0]
     assert "phase input, step 5" in stuck and "main thread" in stuck and "FaultPoint" in stuck, stuck
     waiting = ended.text.split("[rank 2] warning")[1].split("[rank")[0]
-    assert re.search(r"data collective 6: AllReduce of 64\.0 KiB, called in ReduceGradients \(\+0x[0-9a-f]+\), not", waiting)
+    assert re.search(r"data AllReduce, call 5, of 64\.0 KiB at comm/watchdog_job\.cpp:\d+, not finished", waiting)
 
 
 @pytest.mark.parametrize("rank", [0, 2])
@@ -96,7 +96,7 @@ def test_a_stopped_rank_is_named(rank):
 def test_stopped_inside_a_collective():
     """The others are stuck inside the same collective: whoever does not run is the culprit."""
     ended = job(3, "elements=100000", fault="comm.all_reduce@9:1=stop")
-    ended.expect(r"^rank 1 on \S+ is stopped", "inside data collective 10: AllReduce")
+    ended.expect(r"^rank 1 on \S+ is stopped", "inside data AllReduce, call 9,")
 
 
 def test_a_rank_that_hangs_while_it_saves():
@@ -112,16 +112,17 @@ def test_a_killed_rank_ends_the_job_at_once(rank):
 
 
 def test_ranks_that_part_are_named_by_the_watchdog():
-    job(3, "part=6").expect("rank 0 on .*AllReduce of 64.0 KiB, called in ReduceGradients",
-                            "rank 2 on .*Broadcast of 64.0 KiB, called in SendWeights")  # fmt: skip
+    job(3, "part=6", "mpi=1").expect(r"rank 0 on .*data AllReduce, call 6, of 64\.0 KiB at comm/watchdog_job\.cpp:\d+",
+                            r"rank 2 on .*data Broadcast, call 6, of 64\.0 KiB at comm/watchdog_job\.cpp:\d+")  # fmt: skip
 
 
 def test_ranks_that_part_are_named_before_they_hang_when_calls_are_checked():
-    ended = job(3, "part=6", "check=1", limit=60)
-    assert ended.code == 70 and ended.seconds < 10, (ended.seconds, ended.text)
+    ended = job(3, "part=6", "check=1", "mpi=1", limit=60)
+    assert ended.code == 76 and ended.seconds < 10, (ended.code, ended.seconds, ended.text)
     message = next(line for line in ended.text.splitlines() if "error: " in line)
-    assert "rank 0 calls AllReduce 7 (sum of 16384 float32), called in ReduceGradients" in message
-    assert "rank 2 calls Broadcast 7 (16384 float32 from rank 0), called in SendWeights" in message
+    site = r"\(comm/watchdog_job\.cpp:\d+\)"
+    assert re.search(rf"rank 0 AllReduce, call 6: sum of 16384 float32 {site}", message), message
+    assert re.search(rf"rank 2 Broadcast, call 6: 16384 float32 from rank 0 {site}", message), message
 
 
 def test_checked_calls_change_nothing():
