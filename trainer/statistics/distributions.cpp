@@ -18,6 +18,7 @@ using Student = boost::math::students_t_distribution<double, Policy>;
 using Binomial = boost::math::binomial_distribution<double, Policy>;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
@@ -31,11 +32,13 @@ double NormalQuantile(double p) {
 
 double StudentCdf(double x, double degrees) {
   if (std::isinf(degrees)) return NormalCdf(x);
+  if (!(degrees > 0)) return kNaN;
   return boost::math::cdf(Student(degrees), x);
 }
 
 double StudentQuantile(double p, double degrees) {
   if (std::isinf(degrees)) return NormalQuantile(p);
+  if (!(degrees > 0)) return kNaN;
   if (p <= 0) return -kInfinity;
   if (p >= 1) return kInfinity;
   return boost::math::quantile(Student(degrees), p);

@@ -9,7 +9,7 @@ namespace breakeven {
 double NormalCdf(double x);
 double NormalQuantile(double p);  // p = 0 and 1: ∓infinity
 
-// `degrees` > 0, need not be whole; infinity: the normal distribution.
+// `degrees` need not be whole; infinity: the normal distribution; not above 0, or NaN: NaN.
 double StudentCdf(double x, double degrees);
 double StudentQuantile(double p, double degrees);
 // P(|T| ≥ |t|). NaN stays NaN.

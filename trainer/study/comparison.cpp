@@ -152,10 +152,14 @@ class ScoreComparer::Work {
   // The smallest α whose interval leaves out 0, found to a part in 10⁴.
   double PValue() const {
     if (estimate_.value == 0) return 1;
-    double log_low = std::log(1e-12);
-    double log_high = 0;
     if (std::isnan(At(comparer_.config_.confidence).low)) return kNaN;
-    if (Excludes(At(1 - 1e-12), 0)) return 1e-12;
+    // A bootstrap says nothing about what is rarer than its resamples.
+    const double least = documents_->method() == IntervalMethod::kBca
+                             ? 1 / static_cast<double>(distribution_.size())
+                             : 1e-12;
+    if (Excludes(At(1 - least), 0)) return least;
+    double log_low = std::log(least);
+    double log_high = 0;
     while (log_high - log_low > 1e-4) {
       const double middle = (log_low + log_high) / 2;
       (Excludes(At(-std::expm1(middle)), 0) ? log_high : log_low) = middle;
@@ -183,7 +187,12 @@ class ScoreComparer::Work {
       return;
     }
     double variance = std::pow(estimate_.documents.standard_error, 2);
-    if (documents_->Has(IntervalMethod::kScaledScore)) {
+    const bool bounded = documents_->Has(IntervalMethod::kScaledScore);
+    if (std::isnan(variance)) {  // one document, or one group: nothing can be seen
+      result.minimum_detectable_effect = bounded ? 1 : kInfinity;
+      return;
+    }
+    if (bounded) {
       variance = std::max(variance, 2 * documents_->scaled().bound / (n * n));
     }
     const double of_documents = Needed(variance, estimate_.documents.degrees);
@@ -209,7 +218,7 @@ class ScoreComparer::Work {
     if (result.num_groups > 0 && result.num_groups < kFewGroups) {
       result.cautions.push_back("The test documents stand in only " +
                                 std::to_string(result.num_groups) +
-                                " groups, and it is groups that count.");
+                                " groups, and groups are what counts.");
     }
     if (std::max(result.num_replicates, result.num_baseline_replicates) == 2) {
       result.cautions.push_back(

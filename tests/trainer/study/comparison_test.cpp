@@ -222,6 +222,30 @@ TEST(ComparisonTest, AFamilyIsHeldToHolmsPValues) {
   }
 }
 
+TEST(ComparisonTest, OneDocumentOrOneGroupTellsNothing) {
+  const Comparison one = ScoreComparer(Hits(0, 1, 0, 0), Config()).Compare(kArm, kBaseline);
+  EXPECT_EQ(one.verdict, Verdict::kCannotTell);
+  ScoreTable grouped = Hits(10, 30, 0, 10);
+  grouped.groups.assign(grouped.num_documents(), 4);
+  const ScoreComparer comparer(grouped, Config());
+  const Comparison group = comparer.Compare(kArm, kBaseline);
+  EXPECT_EQ(group.verdict, Verdict::kCannotTell);
+  EXPECT_EQ(group.deciding.interval.low, -1);
+  EXPECT_EQ(group.minimum_detectable_effect, 1);
+  EXPECT_THAT(group.cautions, testing::Contains(testing::HasSubstr("only 1 groups")));
+  EXPECT_LT(comparer.Score(kArm).interval.low, 0.3) << "one group is one document";
+  ScoreTable nats = grouped;
+  nats.unit_interval = false;
+  nats.sizes.assign(nats.num_documents(), 3);
+  EXPECT_EQ(ScoreComparer(nats, Config()).Compare(kArm, kBaseline).verdict, Verdict::kCannotTell);
+}
+
+TEST(ComparisonTest, ABootstrapsPValueEndsAtItsResamples) {
+  const Comparison sure = ScoreComparer(Fractions(250, 0.15), Config(500)).Compare(kArm, kBaseline);
+  ASSERT_EQ(sure.deciding.method, IntervalMethod::kBca);
+  EXPECT_DOUBLE_EQ(sure.p_value, 1.0 / 500);
+}
+
 TEST(ComparisonTest, SameInputSameBits) {
   const auto run = [] {
     const Comparison c = ScoreComparer(Fractions(230, 0.02), Config()).Compare(kArm, kBaseline);
