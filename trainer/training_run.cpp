@@ -11,6 +11,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "data_pipeline/loader.h"
+#include "trainer/caching_allocator.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
@@ -288,6 +289,7 @@ TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_vi
   RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
+  InstallCachingAllocator();
   if (config.prompt_eval.has_value()) CheckPromptEval(config, world);
   TrainSummary summary;
   std::unique_ptr<FolderLock> lock;  // no other run may touch the checkpoints that are scored
