@@ -9,52 +9,13 @@
 #include <cstdint>
 #include <memory>
 #include <source_location>
-#include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
+#include "comm/collective_call.h"
 #include "comm/device.h"
 
 namespace breakeven {
-
-enum class Collective : uint8_t {
-  kNone,
-  kAllocate,
-  kAllReduce,
-  kReduceScatter,
-  kAllGather,
-  kBroadcast,
-  kBarrier,
-  kClose
-};
-
-std::string_view CollectiveName(Collective collective);  // "AllReduce"
-std::string_view DTypeName(DType dtype);                 // "float32"
-
-// One call of a collective on this rank: what the ranks must agree on, and where it stands in the program.
-struct CollectiveCall {
-  int64_t sequence = 0;  // number of the call on this communicator: 0, 1, …
-  Collective collective = Collective::kNone;
-  int64_t count = 0;  // elements of the larger buffer; bytes of kAllocate
-  DType dtype = DType::kUInt8;
-  ReduceOp op = ReduceOp::kSum;
-  int root = 0;
-  std::source_location site;
-
-  int64_t num_bytes() const { return count * SizeOf(dtype); }
-  std::string Text() const;  // "AllReduce, call 17: sum of 1000 float32"
-  std::string Site() const;  // "optim/gradient_buckets.cpp:100"
-};
-
-// Sees every collective of a communicator, on the thread that calls it: checks and watchdogs. Begin may throw, and the
-// collective is then not begun. End comes also after one that failed.
-class CollectiveObserver {
- public:
-  virtual ~CollectiveObserver() = default;
-  virtual void Begin(const CollectiveCall& call) = 0;
-  virtual void End(const CollectiveCall& call) noexcept = 0;
-  virtual void Close() {}  // COLLECTIVE. After the communicator's own Close
-};
 
 // COLLECTIVE functions are not virtual, so that what is common to all back ends (observers, faults) stands in one place; a
 // back end implements their Do… halves.
@@ -74,8 +35,19 @@ class Communicator {
   // The block must be released before Close(). Error: kMachine when there is not enough.
   Memory Allocate(int64_t num_bytes, std::source_location site = std::source_location::current());
 
-  // COLLECTIVE. In place. Ordered on `stream` and not awaited by the host; a CPU back end may be done when it returns.
-  // Any count, also 0. Errors of all collectives: kCommunication.
+  // The stream on which collectives run beside the caller's own work; empty on CPU. Order it against other streams with
+  // Record and Wait (device_cuda.h): Wait(data.stream(), Record(compute)) before a collective that reads what `compute`
+  // wrote, Wait(compute, Record(data.stream())) before `compute` reads the result.
+  virtual Stream stream() const { return {}; }
+
+  // Collectives between the two are launched together, which saves launches where several are ready at once: nothing of
+  // them is ordered on a stream before EndGroup returns. Not nested. CPU back ends do each when it is called.
+  virtual void BeginGroup() {}
+  virtual void EndGroup() {}
+
+  // COLLECTIVE. In place. Ordered on `stream` (an empty one means stream()) and not awaited by the host; a CPU back end
+  // may be done when it returns. Any count, also 0. Errors of all collectives: kCommunication; on a GPU what happens
+  // after the launch is thrown by a later call, Barrier() at the latest.
   void AllReduce(Buffer inout, ReduceOp op, Stream stream,
                  std::source_location site = std::source_location::current());
   // COLLECTIVE. in.count == world_size * out.count; rank r receives the reduction of part r. `out` may be part `rank`
@@ -88,7 +60,7 @@ class Communicator {
   // COLLECTIVE.
   void Broadcast(Buffer inout, int root, Stream stream,
                  std::source_location site = std::source_location::current());
-  // COLLECTIVE.
+  // COLLECTIVE. The host waits for all ranks, and for every collective that was launched before.
   void Barrier(std::source_location site = std::source_location::current());
   // Logs `reason` (unless empty) and ends the whole job, other ranks included, from any thread; does not return in mpi_
   // back ends.
@@ -97,7 +69,9 @@ class Communicator {
   void Close(std::source_location site = std::source_location::current());
 
   // COLLECTIVE where the observer communicates. Not while a collective runs.
-  void AddObserver(std::unique_ptr<CollectiveObserver> observer);
+  void AddObserver(std::unique_ptr<CollectiveObserver> observer) {
+    calls_.Add(std::move(observer));
+  }
 
  protected:
   // What a back end does; the contracts are those above. Back ends call each other's collectives only on communicators of
@@ -111,11 +85,7 @@ class Communicator {
   virtual void DoClose() = 0;
 
  private:
-  template <typename Work>
-  auto Observed(CollectiveCall call, const Work& work);
-
-  int64_t num_calls_ = 0;
-  std::vector<std::unique_ptr<CollectiveObserver>> observers_;
+  ObservedCalls calls_{Plane::kData};
 };
 
 }  // namespace breakeven

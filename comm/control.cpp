@@ -49,7 +49,51 @@ std::string Excerpt(std::string_view value, size_t difference) {
 
 }  // namespace
 
-void RunTogether(Control& control, bool root_only, const std::function<void()>& work) {
+void Control::AllReduce(std::span<int64_t> values, ReduceOp op, std::source_location site) {
+  calls_.Run({.collective = Collective::kAllReduce,
+              .count = std::ssize(values),
+              .dtype = DType::kInt64,
+              .op = op,
+              .site = site},
+             [&] { DoAllReduce(values, op); });
+}
+
+void Control::AllReduce(std::span<double> values, ReduceOp op, std::source_location site) {
+  calls_.Run({.collective = Collective::kAllReduce,
+              .count = std::ssize(values),
+              .dtype = DType::kFloat64,
+              .op = op,
+              .site = site},
+             [&] { DoAllReduce(values, op); });
+}
+
+void Control::Broadcast(std::string& text, int root, std::source_location site) {
+  calls_.Run({.collective = Collective::kBroadcast, .root = root, .site = site},
+             [&] { DoBroadcast(text, root); });
+}
+
+std::vector<std::string> Control::AllGather(std::string_view text, std::source_location site) {
+  return calls_.Run({.collective = Collective::kAllGather, .site = site},
+                    [&] { return DoAllGather(text); });
+}
+
+void Control::Barrier(std::source_location site) {
+  calls_.Run({.collective = Collective::kBarrier, .site = site}, [&] { DoBarrier(); });
+}
+
+void Control::Abort(int exit_code, std::string_view reason) noexcept {
+  calls_.Abort();
+  DoAbort(exit_code, reason);
+  std::terminate();  // never reached: g++ forgets that a virtual function does not return
+}
+
+void Control::Close(std::source_location site) {
+  calls_.Run({.collective = Collective::kClose, .site = site}, [&] { DoClose(); });
+  calls_.Close();
+}
+
+void RunTogether(Control& control, bool root_only, const std::function<void()>& work,
+                 std::source_location site) {
   const int rank = control.rank();
   const bool takes_part = !root_only || rank == 0;
   const std::optional<std::string> failure = takes_part ? FailureOf(work) : std::nullopt;
@@ -57,18 +101,18 @@ void RunTogether(Control& control, bool root_only, const std::function<void()>& 
   // [0]: the lowest failing rank; [1]: -1 when a rank that took part succeeded.
   int64_t outcome[2] = {failure.has_value() ? rank : control.world_size(),
                         takes_part && !failure.has_value() ? -1 : 0};
-  control.AllReduce(std::span<int64_t>(outcome), ReduceOp::kMin);
+  control.AllReduce(std::span<int64_t>(outcome), ReduceOp::kMin, site);
   if (outcome[0] == control.world_size()) return;
 
   const int failed_rank = static_cast<int>(outcome[0]);
   std::string text = failure.value_or("");
-  control.Broadcast(text, failed_rank);
+  control.Broadcast(text, failed_rank, site);
   throw Unpack(text, outcome[1] == -1 ? "rank " + std::to_string(failed_rank) + ": " : "");
 }
 
 void CheckSameOnAllRanks(Control& control, ErrorKind kind, std::string_view what,
-                         std::string_view value) {
-  const std::vector<std::string> values = control.AllGather(value);
+                         std::string_view value, std::source_location site) {
+  const std::vector<std::string> values = control.AllGather(value, site);
   for (size_t rank = 1; rank < values.size(); ++rank) {
     const std::string& first = values[0];
     const std::string& other = values[rank];

@@ -32,14 +32,14 @@ class MpiControl final : public Control {
   int node_rank() const override { return node_rank_; }
   int num_nodes() const override { return num_nodes_; }
 
-  void AllReduce(std::span<int64_t> values, ReduceOp op) override {
+  void DoAllReduce(std::span<int64_t> values, ReduceOp op) override {
     Reduce(values, DType::kInt64, MPI_INT64_T, op);
   }
-  void AllReduce(std::span<double> values, ReduceOp op) override {
+  void DoAllReduce(std::span<double> values, ReduceOp op) override {
     Reduce(values, DType::kFloat64, MPI_DOUBLE, op);
   }
 
-  void Broadcast(std::string& text, int root) override {
+  void DoBroadcast(std::string& text, int root) override {
     int64_t size = static_cast<int64_t>(text.size());
     CheckMpi(MPI_Bcast(&size, 1, MPI_INT64_T, root, comm_), "MPI_Bcast");
     text.resize(static_cast<size_t>(size));
@@ -49,7 +49,7 @@ class MpiControl final : public Control {
     }
   }
 
-  std::vector<std::string> AllGather(std::string_view text) override {
+  std::vector<std::string> DoAllGather(std::string_view text) override {
     const int64_t mine = static_cast<int64_t>(text.size());
     std::vector<int64_t> sizes(static_cast<size_t>(world_size_));
     CheckMpi(MPI_Allgather(&mine, 1, MPI_INT64_T, sizes.data(), 1, MPI_INT64_T, comm_),
@@ -59,13 +59,15 @@ class MpiControl final : public Control {
     return total <= kMostBytes ? GatherShort(text, sizes, total) : GatherLong(text);
   }
 
-  void Barrier() override { CheckMpi(MPI_Barrier(comm_), "MPI_Barrier"); }
+  void DoBarrier() override { CheckMpi(MPI_Barrier(comm_), "MPI_Barrier"); }
 
-  [[noreturn]] void Abort(int exit_code, std::string_view reason) noexcept override {
+  [[noreturn]] void DoAbort(int exit_code, std::string_view reason) noexcept override {
     AbortJob(exit_code, reason);
   }
 
-  void Close() override {
+  std::unique_ptr<Control> Duplicate() override { return MakeMpiControl(); }
+
+  void DoClose() override {
     if (comm_ == MPI_COMM_NULL) return;
     CheckMpi(MPI_Comm_free(&comm_), "MPI_Comm_free");
     CountOpenMpiCommunicator(-1);
@@ -134,7 +136,7 @@ class MpiControl final : public Control {
   std::vector<std::string> GatherLong(std::string_view text) {
     std::vector<std::string> all(static_cast<size_t>(world_size_));
     all[static_cast<size_t>(rank_)] = text;
-    for (int r = 0; r < world_size_; ++r) Broadcast(all[static_cast<size_t>(r)], r);
+    for (int r = 0; r < world_size_; ++r) DoBroadcast(all[static_cast<size_t>(r)], r);
     return all;
   }
 

@@ -22,14 +22,14 @@ class ThreadControl final : public Control {
   int node_rank() const override { return 0; }
   int num_nodes() const override { return 1; }
 
-  void AllReduce(std::span<int64_t> values, ReduceOp op) override {
+  void DoAllReduce(std::span<int64_t> values, ReduceOp op) override {
     Reduce(values, DType::kInt64, op);
   }
-  void AllReduce(std::span<double> values, ReduceOp op) override {
+  void DoAllReduce(std::span<double> values, ReduceOp op) override {
     Reduce(values, DType::kFloat64, op);
   }
 
-  void Broadcast(std::string& text, int root) override {
+  void DoBroadcast(std::string& text, int root) override {
     const auto posts =
         hub_->Meet(rank_, {.collective = "control Broadcast", .data = &text, .root = root});
     if (rank_ != root)
@@ -37,7 +37,7 @@ class ThreadControl final : public Control {
     hub_->Part();
   }
 
-  std::vector<std::string> AllGather(std::string_view text) override {
+  std::vector<std::string> DoAllGather(std::string_view text) override {
     std::string mine(text);
     std::vector<std::string> all;
     for (const auto& post : hub_->Meet(rank_, {.collective = "control AllGather", .data = &mine})) {
@@ -47,17 +47,21 @@ class ThreadControl final : public Control {
     return all;
   }
 
-  void Barrier() override {
+  void DoBarrier() override {
     hub_->Meet(rank_, {.collective = "control Barrier"});
     hub_->Part();
   }
 
-  [[noreturn]] void Abort(int exit_code, std::string_view reason) noexcept override {
+  [[noreturn]] void DoAbort(int exit_code, std::string_view reason) noexcept override {
     if (!reason.empty()) LogError(reason);
     ::_exit(exit_code);
   }
 
-  void Close() override { Barrier(); }
+  std::unique_ptr<Control> Duplicate() override {
+    return std::make_unique<ThreadControl>(hub_->Child(num_duplicates_++), rank_);
+  }
+
+  void DoClose() override { DoBarrier(); }
 
  private:
   template <typename T>
@@ -78,6 +82,7 @@ class ThreadControl final : public Control {
 
   std::shared_ptr<ThreadHub> hub_;
   int rank_;
+  size_t num_duplicates_ = 0;
 };
 
 }  // namespace

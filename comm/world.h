@@ -9,11 +9,15 @@
 #include "comm/communicator.h"
 #include "comm/control.h"
 #include "comm/device.h"
+#include "comm/device_binding.h"
+#include "comm/nccl_communicator.h"
+#include "comm/watchdog.h"
 
 namespace breakeven {
 
 // Order of members = order of construction; Close() first, then destruction in reverse.
 struct World {
+  std::unique_ptr<Watchdog> watchdog;  // null: nobody watches (watched_world.h)
   std::unique_ptr<Control> control;
   std::unique_ptr<Communicator> data;  // of MPI ranks: null until OpenDataPlane (data_plane.h)
   int local_rank = 0;
@@ -22,8 +26,24 @@ struct World {
   int rank() const { return control->rank(); }
   int world_size() const { return control->world_size(); }
   bool is_root() const { return rank() == 0; }
+  // For the watchdog, if there is one: where this rank is (step -1: none), and that it gets on.
+  void EnterPhase(Phase phase, int64_t step = -1) const {
+    if (watchdog != nullptr) watchdog->EnterPhase(phase, step);
+  }
+  void Beat() const {
+    if (watchdog != nullptr) watchdog->Beat();
+  }
   void Close();  // COLLECTIVE
 };
+
+// COLLECTIVE. The nccl_ back end over the ranks of `control`, which outlives it and ends the job where Abort is called.
+std::unique_ptr<Communicator> MakeNcclPlane(Control& control, Device device,
+                                            const NcclOptions& options = {});
+
+// COLLECTIVE. Binds the ranks to GPUs as `options` asks (device_binding.h) and, where they are, puts the nccl_ back end in
+// the place of `world.data`, from which nothing is allocated yet. On CPUs the world stays as it is. Errors: of BindDevice,
+// and of MakeNcclCommunicator.
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl = {});
 
 // MPI_Init_thread(MPI_THREAD_MULTIPLE), checked, and MPI_Finalize when it goes away after World::Close. One per process.
 // Errors: kMachine when MPI grants less; kUsage when the launcher promised another world size (SLURM_NTASKS,

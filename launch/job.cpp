@@ -8,6 +8,7 @@
 #include "comm/base/fault_point.h"
 #include "comm/base/log.h"
 #include "comm/launcher_promise.h"
+#include "comm/watched_world.h"
 
 namespace breakeven {
 namespace {
@@ -59,6 +60,11 @@ void Job::Start(int* argc, char*** argv, bool use_mpi) {
   }
   SetLogRank(world_->rank(), world_->world_size());
   SetFaultRank(world_->rank());
+  if (use_mpi) {
+    WatchMpiWorld(*world_);
+  } else {
+    WatchSingleWorld(*world_);
+  }
 }
 
 void Job::Finish() {

@@ -142,6 +142,13 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
                    "sizes double from it to bucket_bytes",
                    AtLeast(4096)),
           last_bucket_bytes);
+  v.Visit(
+      Unhashed("activation_checkpointing",
+               "what backward computes again instead of keeping it, to the same bits: selective = "
+               "outputs of norms and activations (a third of the memory, little time), full = all "
+               "but the stream between blocks (most of the memory, a third more time)",
+               OneOf({"none", "selective", "full"})),
+      activation_checkpointing);
   v.Visit(Unhashed("communicate",
                    "false: ranks exchange nothing, to measure what exchanging costs; `bench step` "
                    "only, train refuses it"),

@@ -75,9 +75,10 @@ struct TrainConfig {
   bool force_bfloat16 = false;     // also where it is emulated
   std::string resume =
       "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
-  int64_t bucket_bytes = 16 << 20;      // upper bound of a gradient bucket
-  int64_t last_bucket_bytes = 1 << 20;  // of the one launched last; sizes double from it
-  bool communicate = true;              // false: `bench step` only
+  int64_t bucket_bytes = 16 << 20;                // upper bound of a gradient bucket
+  int64_t last_bucket_bytes = 1 << 20;            // of the one launched last; sizes double from it
+  std::string activation_checkpointing = "none";  // none | selective | full
+  bool communicate = true;                        // false: `bench step` only
   int64_t log_every_steps = 10;
   int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
   int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off

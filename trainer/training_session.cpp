@@ -25,6 +25,11 @@ void BroadcastFlat(Communicator& data, const at::Tensor& flat_P) {
                  /*root=*/0, Stream{});
 }
 
+Recompute RecomputeOf(const std::string& activation_checkpointing) {
+  if (activation_checkpointing == "full") return Recompute::kFull;
+  return activation_checkpointing == "selective" ? Recompute::kSelective : Recompute::kNone;
+}
+
 // A new run beside another's checkpoints would mix two histories in one folder.
 void RefuseNewerCheckpoints(const std::string& output, int64_t step, const std::string& why) {
   const std::vector<CheckpointEntry> entries = ListCheckpoints(output);
@@ -86,6 +91,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   WriteConfig(resolved_yaml);
   storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
   model = BuildModel(inputs.model_config, storage);
+  model->set_recompute(RecomputeOf(config.activation_checkpointing));
   buckets =
       std::make_unique<GradientBuckets>(*model, storage, *world.data,
                                         BucketOptions{.bucket_bytes = config.bucket_bytes,

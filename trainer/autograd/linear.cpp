@@ -9,6 +9,7 @@
 #include "comm/base/error.h"
 #include "trainer/autograd/gradient_sink.h"
 #include "trainer/autograd/matrix_product.h"
+#include "trainer/autograd/recompute.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -52,10 +53,12 @@ void DealGradients(const at::Tensor& whole, at::TensorList parameters, variable_
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TI, at::TensorList weights,
-                            at::TensorList biases, const LinearWeights& parameters) {
+                            at::TensorList biases, const LinearWeights& parameters,
+                            const std::function<at::Tensor()>& input_again) {
     const bool copied = !parameters.weight_copies.empty();
     const at::Tensor weight = JoinedOrCopied(copied ? parameters.weight_copies : weights);
-    variable_list saved = {x_TI, weight};
+    variable_list saved = {input_again ? at::Tensor() : x_TI, weight};
+    if (input_again) ctx->saved_data["input_again"] = HoldRecipe(input_again);
     saved.insert(saved.end(), weights.begin(), weights.end());
     saved.insert(saved.end(), biases.begin(), biases.end());
     ctx->save_for_backward(std::move(saved));
@@ -71,7 +74,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const size_t num_weights = static_cast<size_t>(ctx->saved_data["num_weights"].toInt());
     const bool input_major = ctx->saved_data["input_major"].toBool();
-    const at::Tensor &x_TI = saved[0], &weight = saved[1];
+    const at::Tensor& weight = saved[1];
     const at::TensorList weights = at::TensorList(saved).slice(2, num_weights);
     const at::TensorList biases = at::TensorList(saved).slice(2 + num_weights);
     const at::Tensor grad_TO = grad_outputs[0].contiguous();
@@ -80,13 +83,22 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     if (ctx->needs_input_grad(0)) {
       gradients[0] = at::mm(grad_TO, input_major ? weight.t() : weight);
     }
-    WeightGradients(x_TI, grad_TO, weights, input_major, gradients);
+    WeightGradients(Input(ctx, saved[0], weights), grad_TO, weights, input_major, gradients);
     BiasGradients(grad_TO, biases, gradients);
-    gradients.emplace_back();  // parameters
+    gradients.resize(gradients.size() + 2);  // parameters, input_again
     return gradients;
   }
 
  private:
+  static at::Tensor Input(AutogradContext* ctx, const at::Tensor& saved, at::TensorList weights) {
+    const auto recipe = ctx->saved_data.find("input_again");
+    if (recipe == ctx->saved_data.end()) return saved;
+    const at::Tensor input =
+        weights[0].requires_grad() ? FollowRecipe(recipe->second) : at::Tensor();
+    ctx->saved_data.erase(recipe);
+    return input;
+  }
+
   static void WeightGradients(const at::Tensor& x_TI, const at::Tensor& grad_TO,
                               at::TensorList weights, bool input_major, variable_list& gradients) {
     if (!weights[0].requires_grad()) {
@@ -196,10 +208,11 @@ void CheckTokens(const at::Tensor& tokens_T, int64_t num_rows) {
 
 }  // namespace
 
-at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters) {
+at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters,
+                  const std::function<at::Tensor()>& input_again) {
   const at::TensorList weights = parameters.weights;
   const at::TensorList biases = parameters.biases;
-  return LinearFunction::apply(x_TI, weights, biases, parameters);
+  return LinearFunction::apply(x_TI, weights, biases, parameters, input_again);
 }
 
 at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, LookupGradient* rows) {

@@ -7,6 +7,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <vector>
 
 namespace breakeven {
@@ -25,8 +26,10 @@ struct LinearWeights {
 };
 
 // x_TI · Wᵀ + b: [T, O], O in the order of the parts, in x's type, which is that of what the
-// products read. Gradient contract: fused_head_loss.h; gradients of weights are float32 always.
-at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters);
+// products read. Gradient contract: fused_head_loss.h; gradients of weights are float32 always. With
+// `input_again`, which returns x_TI once more (recompute.h), backward asks it instead of keeping x_TI.
+at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters,
+                  const std::function<at::Tensor()>& input_again = {});
 
 // A lookup's gradient as rows: row tokens_T[t] of the table gets grad_TC[t]. While `armed` is set, a
 // backward leaves them here instead of adding them to the table's gradient, so that the table can be

@@ -1,10 +1,13 @@
 #include "trainer/model/decoder.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 #include <limits>
 #include <optional>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/recompute.h"
 
 namespace breakeven {
 
@@ -56,6 +59,40 @@ LinearWeights ParameterTable::Linear(const std::vector<std::string>& names, bool
     if (has_bias) take(name + ".bias", parts.biases, parts.bias_copies);
   }
   return parts;
+}
+
+namespace {
+
+bool Keeps(const Recompute recompute) {
+  return recompute == Recompute::kNone || !at::GradMode::is_enabled();
+}
+
+at::Tensor Sum(const ResidualStream& stream) {
+  return stream.update_TC.defined() ? stream.residual_TC + stream.update_TC : stream.residual_TC;
+}
+
+}  // namespace
+
+ResidualStream RunBlock(Recompute recompute,
+                        const std::function<ResidualStream(const ResidualStream&)>& block,
+                        const ResidualStream& stream) {
+  if (Keeps(recompute) || recompute != Recompute::kFull) return block(stream);
+  const auto body = [block](const at::Tensor& input_TC) { return Sum(block({input_TC, {}})); };
+  return {Recomputed(body, Sum(stream)), {}};
+}
+
+std::function<at::Tensor()> NormAgain(Recompute recompute, const at::Tensor& residual_TC,
+                                      const NormWeights& norm) {
+  if (Keeps(recompute) || recompute != Recompute::kSelective) return {};
+  return [residual = residual_TC.detach(), norm] {
+    return ResidualNorm(residual, {}, norm).normed_TC;
+  };
+}
+
+std::function<at::Tensor()> ActivationAgain(Recompute recompute, const at::Tensor& input,
+                                            at::Tensor (*activation)(const at::Tensor&)) {
+  if (Keeps(recompute) || recompute != Recompute::kSelective) return {};
+  return [kept = input.detach(), activation] { return activation(kept); };
 }
 
 namespace {

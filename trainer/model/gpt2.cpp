@@ -57,31 +57,43 @@ class Gpt2 : public Model {
  private:
   at::Tensor Forward(const PackedInput& input, KvCache* cache) {
     CheckInput(input, config_, cache);
-    at::Tensor residual_TC = Embedding(input.tokens_T, token_embedding_VC_, &lookup_gradient_);
-    at::Tensor update_TC = Embedding(input.positions_T, position_embedding_PC_);
+    ResidualStream stream{Embedding(input.tokens_T, token_embedding_VC_, &lookup_gradient_),
+                          Embedding(input.positions_T, position_embedding_PC_)};
     int64_t index = 0;
     for (const Layer& layer : layers_) {
-      auto [stream_TC, attention_input_TC] =
-          ResidualNorm(residual_TC, update_TC, layer.attention_norm);
-      const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value);
-      at::Tensor attended_TC =
-          cache == nullptr
-              ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
-              : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
-      if (index + 1 == config_.num_layers && input.rows_R.defined()) {
-        stream_TC = SelectRows(stream_TC, input.rows_R);
-        attended_TC = SelectRows(attended_TC, input.rows_R);
-      }
-      update_TC = Linear(attended_TC, layer.attention_output);
-
-      const auto [mlp_stream_TC, mlp_input_TC] = ResidualNorm(stream_TC, update_TC, layer.mlp_norm);
-      const at::Tensor activated_TF = at::gelu(Linear(mlp_input_TC, layer.up), "tanh");
-      update_TC = Linear(activated_TF, layer.down);
-      residual_TC = mlp_stream_TC;
+      const auto block = [this, &layer, input, cache, index](const ResidualStream& in) {
+        return Block(layer, in, input, cache, index);
+      };
+      stream = RunBlock(recompute(), block, stream);
       ++index;
     }
-    return ResidualNorm(residual_TC, update_TC, final_norm_).normed_TC;
+    return ResidualNorm(stream.residual_TC, stream.update_TC, final_norm_).normed_TC;
   }
+
+  ResidualStream Block(const Layer& layer, const ResidualStream& in, const PackedInput& input,
+                       KvCache* cache, int64_t index) const {
+    auto [stream_TC, attention_input_TC] =
+        ResidualNorm(in.residual_TC, in.update_TC, layer.attention_norm);
+    const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value,
+                                     NormAgain(recompute(), stream_TC, layer.attention_norm));
+    at::Tensor attended_TC =
+        cache == nullptr ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
+                         : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
+    if (index + 1 == config_.num_layers && input.rows_R.defined()) {
+      stream_TC = SelectRows(stream_TC, input.rows_R);
+      attended_TC = SelectRows(attended_TC, input.rows_R);
+    }
+    const at::Tensor attention_TC = Linear(attended_TC, layer.attention_output);
+
+    const auto [mlp_stream_TC, mlp_input_TC] =
+        ResidualNorm(stream_TC, attention_TC, layer.mlp_norm);
+    const at::Tensor wide_TF =
+        Linear(mlp_input_TC, layer.up, NormAgain(recompute(), mlp_stream_TC, layer.mlp_norm));
+    return {mlp_stream_TC,
+            Linear(Gelu(wide_TF), layer.down, ActivationAgain(recompute(), wide_TF, Gelu))};
+  }
+
+  static at::Tensor Gelu(const at::Tensor& x) { return at::gelu(x, "tanh"); }
 
   static std::string Prefix(int64_t layer) {
     return "transformer.h." + std::to_string(layer) + ".";

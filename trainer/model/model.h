@@ -47,6 +47,13 @@ struct NamedParameter {
 // Keys and values of one sequence batch during generation; see kv_cache.h.
 class KvCache;
 
+// What a differentiable forward pass keeps for its backward.
+enum class Recompute {
+  kNone,       // everything
+  kSelective,  // not what norms and activations put out: cheap to compute again, no matrix product
+  kFull        // the residual stream in front of every block
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -77,6 +84,13 @@ class Model {
   virtual const at::Tensor& TokenTable() = 0;
   // Armed: the next backward leaves the table's lookup gradient here instead of adding it.
   virtual LookupGradient& lookup_gradient() = 0;
+
+  // Losses and gradients are the same bits in every mode.
+  void set_recompute(Recompute recompute) { recompute_ = recompute; }
+  Recompute recompute() const { return recompute_; }
+
+ private:
+  Recompute recompute_ = Recompute::kNone;
 };
 
 // Builds the model of config.model_type with parameters as views of storage.parameters_P, zeroed,
