@@ -119,9 +119,17 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"schedule", "learning rate over steps"}, schedule);
   v.Visit({"validation", "loss on held-out examples during training"}, validation);
   v.Visit(Unhashed("checkpoint", "when to save and what to keep"), checkpoint);
-  v.Visit(
-      Unhashed("precision", "type of the computation; auto = float32", OneOf({"auto", "float32"})),
-      precision);
+  v.Visit(Unhashed(
+              "precision",
+              "type of matrix products and of what goes between them; weights, gradients, moments "
+              "and sums stay float32. auto = bfloat16 on CPUs with AVX512-BF16 or AMX and on GPUs, "
+              "else float32; a resumed run keeps what it had",
+              OneOf({"auto", "float32", "bfloat16"})),
+          precision);
+  v.Visit(Unhashed("force_bfloat16",
+                   "precision: bfloat16 also where it is emulated, about 16 times slower than "
+                   "float32"),
+          force_bfloat16);
   v.Visit(
       Unhashed("resume",
                "auto = from the run folder's newest checkpoint, none = start anew, or a folder"),

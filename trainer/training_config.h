@@ -73,7 +73,8 @@ struct TrainConfig {
   ScheduleConfig schedule;
   ValidationConfig validation;
   CheckpointConfig checkpoint;
-  std::string precision = "auto";  // auto | float32
+  std::string precision = "auto";  // auto | float32 | bfloat16
+  bool force_bfloat16 = false;     // also where it is emulated
   std::string resume =
       "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
   int64_t bucket_bytes = 16 << 20;                // upper bound of a gradient bucket

@@ -12,6 +12,7 @@
 #include "comm/base/fault_point.h"
 #include "comm/watched_world.h"
 #include "data_pipeline/loader.h"
+#include "trainer/caching_allocator.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
@@ -295,6 +296,7 @@ TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_vi
   RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
+  InstallCachingAllocator();
   SetWatch(world, config.watchdog);
   const PhaseScope start_up(world.watchdog.get(), Phase::kStartUp);
   if (config.prompt_eval.has_value()) CheckPromptEval(config, world);

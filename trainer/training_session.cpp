@@ -13,6 +13,7 @@
 #include "comm/base/log.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/preflight.h"
+#include "trainer/precision.h"
 #include "trainer/resume_check.h"
 
 namespace breakeven {
@@ -152,6 +153,12 @@ void TrainingSession::ReadState() {
   state = current;
   if (text.empty()) return;
   const TrainingState saved = ParseTrainingState(text, resumed_from);
+  if (config.precision == "auto" && saved.precision != inputs.precision) {
+    // What auto meant at the start of the run holds, on this machine too.
+    inputs.precision = AgreeOnPrecision(saved.precision, config.force_bfloat16,
+                                        DescribeBFloat16(world), *world.control);
+    current.precision = inputs.precision;
+  }
   const ResumeVerdict verdict = CompareForResume(saved, current);
   if (!verdict.error.empty()) {
     throw Error(verdict.kind, resumed_from + ": " + verdict.error, /*on_all_ranks=*/true);

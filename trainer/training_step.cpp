@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "comm/base/fault_point.h"
+#include "comm/base/timing.h"
 #include "data_pipeline/micro_batch.h"
 #include "trainer/model/loss.h"
 
@@ -57,6 +58,13 @@ BatchTensors WrapBatch(const MicroBatch& batch) {
 
 namespace {
 
+// Seconds since the last lap.
+double Lap(Stopwatch& watch) {
+  const double seconds = watch.Seconds();
+  watch = Stopwatch();
+  return seconds;
+}
+
 // Of any rank's last micro-batch: every rank has the plan of all.
 int64_t MostTokensOfTheLast(const TrainingSession& session, const StepPlan& plan) {
   int64_t most = 0;
@@ -76,6 +84,8 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
   GradientBuckets& buckets = *session.buckets;
   buckets.BeginStep();
   StepReport report{stop, false, checkpoint_due, 0};
+  StepResult result;
+  Stopwatch watch;
   for (size_t i = 0; i < loaded.micro_batches.size(); ++i) {
     const BatchTensors batch = WrapBatch(loaded.micro_batches[i].batch);
     at::Tensor loss;
@@ -83,15 +93,17 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
       loss = LossOf(*session.model, batch, normalizer);
       report.loss += loss.item<float>();
     }
+    result.times.forward += Lap(watch);
     if (i + 1 == loaded.micro_batches.size()) {
       report.nonfinite = !std::isfinite(report.loss);
       buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan));
     }
     if (loss.defined()) loss.backward();
+    result.times.backward += Lap(watch);
     session.world.Beat();
   }
-  StepResult result;
   result.outcome = buckets.Finish();
+  result.times.backward += Lap(watch);
   result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
@@ -99,6 +111,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     buckets.GatherShards(session.storage.parameters_P);
     RefreshCopies(session.storage);
   }
+  result.times.update = Lap(watch);
   result.waits = buckets.waits();
   return result;
 }

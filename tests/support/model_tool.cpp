@@ -10,7 +10,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "comm/base/durable_file.h"
+#include "trainer/caching_allocator.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/model/flat_parameters.h"
 #include "trainer/model/head.h"
@@ -110,7 +110,8 @@ void Compare(const Json& job, Model& model, ModelStorage& storage, Output& outpu
 void Benchmark(const Json& job, Model& model, ModelStorage& storage) {
   const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>());
   const Training training = Prepare(job, model, storage);
-  double best_forward = 1e30, best_step = 1e30;  // of CPU time: other work on the machine matters less
+  double best_forward = 1e30,
+         best_step = 1e30;  // of CPU time: other work on the machine matters less
   for (int64_t i = 0; i < job.at("repeats").get<int64_t>(); ++i) {
     const auto now = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
     training.gradients_P.zero_();
@@ -180,9 +181,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: model_tool job.json\n");
     return 64;
   }
-  // Freed blocks stay in the heap: a training process sets the same.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, -1);
+  breakeven::InstallCachingAllocator();  // as a training process does
   try {
     breakeven::Run(argv[1]);
   } catch (const std::exception& error) {

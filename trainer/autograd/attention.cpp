@@ -67,16 +67,15 @@ void ForEachHead(const AttentionTensors& tensors, const AttentionShape& shape,
   const int64_t scratch_size = AttentionScratch(longest, shape.head_dim);
   const at::Tensor scratch = at::empty({at::get_num_threads(), scratch_size}, at::kFloat);
   float* memory = scratch.mutable_data_ptr<float>();
-  at::parallel_for(
-      0, num_segments * shape.num_kv_heads, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t b = i / shape.num_kv_heads;
-          const int64_t length = start_of(b + 1) - start_of(b);
-          if (length == 0) continue;
-          body(SegmentAt<T>(tensors, shape, start_of(b), length), i % shape.num_kv_heads,
-               memory + at::get_thread_num() * scratch_size);
-        }
-      });
+  at::parallel_for(0, num_segments * shape.num_kv_heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t b = i / shape.num_kv_heads;
+      const int64_t length = start_of(b + 1) - start_of(b);
+      if (length == 0) continue;
+      body(SegmentAt<T>(tensors, shape, start_of(b), length), i % shape.num_kv_heads,
+           memory + at::get_thread_num() * scratch_size);
+    }
+  });
 }
 
 class PackedAttentionFunction : public torch::autograd::Function<PackedAttentionFunction> {

@@ -160,8 +160,8 @@ struct Scratch {
     return Padded(head_dim) * (6 * Padded(length) + 3 * kBlockRows) +
            2 * kBlockRows * Padded(length);
   }
-  int64_t width;    // Dp
-  int64_t columns;  // Lp
+  int64_t width;                             // Dp
+  int64_t columns;                           // Lp
   float *key, *value;                        // [Lp, Dp]
   float *key_transposed, *value_transposed;  // [Dp, Lp]
   float *grad_key, *grad_value;              // [Lp, Dp]

@@ -28,11 +28,11 @@ struct AttentionSegment {
   float scale = 1;
   const float* cos = nullptr;  // [L, D/2], or nullptr: no rotation
   const float* sin = nullptr;
-  const T* qkv = nullptr;          // [L, A], not rotated
-  T* out = nullptr;                // [L, H·D]; backward only reads it
-  float* log_sum_exp = nullptr;    // [L, H]; backward only reads it
-  const T* grad_out = nullptr;     // [L, H·D]; backward only
-  T* grad_qkv = nullptr;           // [L, A]; backward only
+  const T* qkv = nullptr;        // [L, A], not rotated
+  T* out = nullptr;              // [L, H·D]; backward only reads it
+  float* log_sum_exp = nullptr;  // [L, H]; backward only reads it
+  const T* grad_out = nullptr;   // [L, H·D]; backward only
+  T* grad_qkv = nullptr;         // [L, A]; backward only
 };
 
 // Floats that the calls below need as scratch, for segments of at most `length` tokens.

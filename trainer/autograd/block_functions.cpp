@@ -117,11 +117,9 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
                      bias_sums == nullptr ? nullptr : bias_sums + chunk * rows.row_length);
       });
     });
-    return {grad_input,
-            has_update && !apart ? grad_input : grad_update,
+    return {grad_input, has_update && !apart ? grad_input : grad_update,
             DeliverPartialSums(weight_parts, weight_C),
-            bias_C.defined() ? DeliverPartialSums(bias_parts, bias_C) : at::Tensor(),
-            at::Tensor()};
+            bias_C.defined() ? DeliverPartialSums(bias_parts, bias_C) : at::Tensor(), at::Tensor()};
   }
 };
 
@@ -185,8 +183,8 @@ ResidualNormResult ResidualNormComposite(const at::Tensor& residual_TC, const at
                 .to(norm.output_type)};
   }
   const at::Tensor mean_square_T1 = sum_TC.pow(2).mean(-1, /*keepdim=*/true);
-  return {sum_TC, (sum_TC * (mean_square_T1 + norm.epsilon).rsqrt() * norm.weight_C)
-                      .to(norm.output_type)};
+  return {sum_TC,
+          (sum_TC * (mean_square_T1 + norm.epsilon).rsqrt() * norm.weight_C).to(norm.output_type)};
 }
 
 at::Tensor SwiGlu(const at::Tensor& gate_up_T2F) {

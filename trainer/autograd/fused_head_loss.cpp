@@ -139,11 +139,9 @@ at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
   }
   const bool gradients =
       at::GradMode::is_enabled() && (hidden_TC.requires_grad() || head_VC.requires_grad());
-  return FusedHeadLossFunction::apply(hidden_TC, head_VC, targets_T, loss_weight_T, normalizer,
-                                      gradients,
-                                      head_copy_VC.defined()
-                                          ? std::optional<at::Tensor>(head_copy_VC)
-                                          : std::nullopt);
+  return FusedHeadLossFunction::apply(
+      hidden_TC, head_VC, targets_T, loss_weight_T, normalizer, gradients,
+      head_copy_VC.defined() ? std::optional<at::Tensor>(head_copy_VC) : std::nullopt);
 }
 
 }  // namespace breakeven

@@ -189,8 +189,8 @@ class SelectRowsFunction : public torch::autograd::Function<SelectRowsFunction> 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const at::Tensor rows_R = ctx->get_saved_variables()[0];
     const at::Tensor& grad_RC = grad_outputs[0];
-    const at::Tensor grad_TC = at::zeros({ctx->saved_data["num_rows"].toInt(), grad_RC.size(1)},
-                                         grad_RC.options());
+    const at::Tensor grad_TC =
+        at::zeros({ctx->saved_data["num_rows"].toInt(), grad_RC.size(1)}, grad_RC.options());
     grad_TC.index_copy_(0, rows_R, grad_RC);
     return {grad_TC, at::Tensor()};
   }
@@ -220,7 +220,6 @@ at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, Loo
   CheckTokens(tokens, table_VC.size(0));
   return EmbeddingFunction::apply(tokens, table_VC, rows);
 }
-
 
 at::Tensor SelectRows(const at::Tensor& x_TC, const at::Tensor& rows_R) {
   return SelectRowsFunction::apply(x_TC, rows_R);

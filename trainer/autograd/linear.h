@@ -22,7 +22,7 @@ struct LinearWeights {
   // the float32 weights themselves.
   std::vector<at::Tensor> weight_copies;
   std::vector<at::Tensor> bias_copies;
-  bool input_major = false;         // GPT-2's "Conv1D" layout; one part only
+  bool input_major = false;  // GPT-2's "Conv1D" layout; one part only
 };
 
 // x_TI · Wᵀ + b: [T, O], O in the order of the parts, in x's type, which is that of what the

@@ -21,7 +21,8 @@ constexpr int kTransposed = 112;
 
 // MKL's product is the fast one on Intel's processors only; elsewhere it may emulate.
 bool MklMultipliesBFloat16() {
-  static const bool fast = cblas_gemm_bf16bf16f32 != nullptr && CpuFeaturesOfThisMachine().is_intel &&
+  static const bool fast = cblas_gemm_bf16bf16f32 != nullptr &&
+                           CpuFeaturesOfThisMachine().is_intel &&
                            CpuFeaturesOfThisMachine().HasFastBFloat16();
   return fast;
 }

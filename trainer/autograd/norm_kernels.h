@@ -24,9 +24,9 @@ struct NormForwardRows {
   const T* update = nullptr;        // [rows, C], or nullptr: nothing to add
   const float* weight = nullptr;    // [C]
   const float* bias = nullptr;      // [C] or nullptr
-  float* sum = nullptr;  // [rows, C] residual + update; not written when update is nullptr
-  T* normed = nullptr;   // [rows, C]
-  float* mean = nullptr;               // [rows]; layer norm only
+  float* sum = nullptr;   // [rows, C] residual + update; not written when update is nullptr
+  T* normed = nullptr;    // [rows, C]
+  float* mean = nullptr;  // [rows]; layer norm only
   float* inverse_deviation = nullptr;  // [rows]
 };
 // Rows [begin, end) of all arrays.

@@ -50,8 +50,7 @@ BE_INLINE void StoreWhole(BFloat16* to, const Floats& value) {
   const Ints bits = AsInts(value);
   const Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);       // to nearest even
   const Ints kept = value != value ? bits | 0x400000 : rounded;  // a quiet NaN stays one
-  *reinterpret_cast<HalvesInMemory*>(to) =
-      __builtin_convertvector((kept >> 16) & 0xffff, Halves);
+  *reinterpret_cast<HalvesInMemory*>(to) = __builtin_convertvector((kept >> 16) & 0xffff, Halves);
 }
 
 // `count` may be below kLanes at the end of a row: the other lanes read as `filler` and are not

@@ -47,9 +47,9 @@ struct ModelStorage {
   int64_t num_elements() const { return parameters_P.numel(); }
 
   Communicator* communicator = nullptr;
-  at::Device device = at::kCPU;        // at::kMeta: names and shapes without memory
-  Memory memory;                       // empty when communicator is null
-  at::Tensor parameters_P;             // float32, flat
+  at::Device device = at::kCPU;  // at::kMeta: names and shapes without memory
+  Memory memory;                 // empty when communicator is null
+  at::Tensor parameters_P;       // float32, flat
   // What matrix products read. bfloat16: BuildModel makes copies_P, and who changes the parameters
   // calls RefreshCopies before the next forward pass.
   at::ScalarType product_type = at::kFloat;

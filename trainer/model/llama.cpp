@@ -151,14 +151,14 @@ class Llama : public Model {
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string attention = Prefix(i) + "self_attn.";
       const std::string mlp = Prefix(i) + "mlp.";
-      layers_.push_back({norm(Prefix(i) + "input_layernorm"),
-                         table_.Linear(
-                             {attention + "q_proj", attention + "k_proj", attention + "v_proj"},
-                             config_.attention_bias),
-                         table_.Linear({attention + "o_proj"}, config_.attention_output_bias),
-                         norm(Prefix(i) + "post_attention_layernorm"),
-                         table_.Linear({mlp + "gate_proj", mlp + "up_proj"}, config_.mlp_bias),
-                         table_.Linear({mlp + "down_proj"}, config_.mlp_bias)});
+      layers_.push_back(
+          {norm(Prefix(i) + "input_layernorm"),
+           table_.Linear({attention + "q_proj", attention + "k_proj", attention + "v_proj"},
+                         config_.attention_bias),
+           table_.Linear({attention + "o_proj"}, config_.attention_output_bias),
+           norm(Prefix(i) + "post_attention_layernorm"),
+           table_.Linear({mlp + "gate_proj", mlp + "up_proj"}, config_.mlp_bias),
+           table_.Linear({mlp + "down_proj"}, config_.mlp_bias)});
     }
     final_norm_ = norm("model.norm");
   }

@@ -82,6 +82,7 @@ class TrainingTest : public testing::Test {
     config.bucket_bytes = 16384;
     config.log_every_steps = 1;
     config.threads = 1;
+    config.precision = "float32";  // auto would depend on this machine
     return config;
   }
 
