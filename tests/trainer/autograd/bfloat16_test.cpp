@@ -135,9 +135,9 @@ TEST(BFloat16Test, LinearReadsTheCopiesAndGivesFloat32Gradients) {
     const at::Tensor bias = RandomLeaf({20}), x = BFloat16Leaf({30, 12});
     const LinearWeights linear{.weights = {weight},
                                .biases = {bias},
-                               .input_major = input_major,
                                .weight_copies = {weight.detach().to(at::kBFloat16)},
-                               .bias_copies = {bias.detach().to(at::kBFloat16)}};
+                               .bias_copies = {bias.detach().to(at::kBFloat16)},
+                               .input_major = input_major};
     weight.mutable_grad() = at::ones_like(weight.detach());  // added to
     const at::Tensor up = at::randn({30, 20}).to(at::kBFloat16);
     const at::Tensor y = Linear(x, linear);

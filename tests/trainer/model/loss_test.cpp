@@ -15,10 +15,7 @@ class LossTest : public testing::TestWithParam<std::string> {};
 
 struct Batch {
   PackedInput input = Pack({Text(9, 0), Text(1, 1), Text(20, 2)});
-  at::Tensor targets = Int64s([] {
-    std::vector<int64_t> targets = Text(30, 5);
-    return targets;
-  }());
+  at::Tensor targets = Int64s(Text(30, 5));
   at::Tensor weights = at::zeros({30});
 };
 
