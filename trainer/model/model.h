@@ -33,7 +33,7 @@ struct PackedInput {
   std::vector<int64_t> segment_starts;  // [B+1] on the host
   // int64, ascending, no doubles: the only rows whose hidden states are wanted. Undefined: all. Where
   // few tokens carry loss, most of the last layer is left out.
-  at::Tensor rows_R;
+  at::Tensor rows_R = {};
   int64_t num_tokens() const { return segment_starts.empty() ? 0 : segment_starts.back(); }
   int64_t num_segments() const { return static_cast<int64_t>(segment_starts.size()) - 1; }
 };
