@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "comm/base/error.h"
+#include "comm/device_cuda.h"
 #include "comm/reduce.h"
 
 namespace breakeven {
@@ -57,6 +58,13 @@ std::vector<char> PatternOf(DType dtype, int rank) {
   return {};
 }
 
+// A megabyte or so of it: whole periods.
+std::vector<char> Repeated(const std::vector<char>& pattern) {
+  std::vector<char> often;
+  while (often.size() < (1 << 20)) often.insert(often.end(), pattern.begin(), pattern.end());
+  return often;
+}
+
 class Measurement {
  public:
   Measurement(Control& control, const AllReduceBenchConfig& config, DType dtype, int64_t count)
@@ -64,7 +72,6 @@ class Measurement {
 
   // COLLECTIVE. Every element of every rank.
   bool IsCorrect(AllReduceSubject& subject) {
-    const int64_t period = kPattern * SizeOf(dtype_);
     const std::vector<char> mine = PatternOf(dtype_, control_.rank());
     std::vector<std::vector<char>> all;
     std::vector<const void*> inputs;
@@ -74,28 +81,43 @@ class Measurement {
     ReduceInOrder(dtype_, op_, inputs, expected.data(), kPattern);
 
     const int64_t total = count_ * SizeOf(dtype_);
+    const Device device = subject.device();
     char* input = static_cast<char*>(subject.input());
-    const auto each_period = [&](const auto& visit) {
-      for (int64_t begin = 0; begin < total; begin += period) {
-        visit(begin, static_cast<size_t>(std::min(period, total - begin)));
+    const std::vector<char> mine_often = Repeated(mine);
+    const std::vector<char> expected_often = Repeated(expected);
+    const auto each_piece = [&](const auto& visit) {
+      const auto piece = static_cast<int64_t>(mine_often.size());
+      for (int64_t begin = 0; begin < total; begin += piece) {
+        visit(begin, std::min(piece, total - begin));
       }
     };
-    each_period([&](int64_t begin, size_t size) { std::memcpy(input + begin, mine.data(), size); });
-    subject.Run(dtype_, count_, op_);
-    const char* result = static_cast<const char*>(subject.result());
-    int64_t correct = 1;
-    each_period([&](int64_t begin, size_t size) {
-      if (std::memcmp(result + begin, expected.data(), size) != 0) correct = 0;
+    each_piece([&](int64_t begin, int64_t size) {
+      WriteTo(device, input + begin, mine_often.data(), size);
     });
-    std::memset(input, 0, static_cast<size_t>(total));  // sums of what is timed stay finite
+    subject.Run(dtype_, count_, op_);
+    subject.Finish();
+    const char* result = static_cast<const char*>(subject.result());
+    std::vector<char> seen(mine_often.size());
+    int64_t correct = 1;
+    each_piece([&](int64_t begin, int64_t size) {
+      ReadFrom(device, seen.data(), result + begin, size);
+      if (std::memcmp(seen.data(), expected_often.data(), static_cast<size_t>(size)) != 0) {
+        correct = 0;
+      }
+    });
+    const std::vector<char> zeros(mine_often.size());  // sums of what is timed stay finite
+    each_piece(
+        [&](int64_t begin, int64_t size) { WriteTo(device, input + begin, zeros.data(), size); });
     return control_.AllReduce(correct, ReduceOp::kMin) == 1;
   }
 
   // COLLECTIVE. Warms up and decides how a sample is taken: the same on all ranks.
   void Plan(AllReduceSubject& subject) {
     const double estimate = Slowest(Sample(subject, 1));
-    calls_.push_back(std::clamp(static_cast<int64_t>(std::ceil(kShortestSample / estimate)),
-                                int64_t{1}, kMostCalls));
+    calls_.push_back(config_.rewrite
+                         ? 1
+                         : std::clamp(static_cast<int64_t>(std::ceil(kShortestSample / estimate)),
+                                      int64_t{1}, kMostCalls));
     for (int64_t i = 1; i < config_.warmups; ++i) Sample(subject, calls_.back());
     const double sample =
         Slowest(Sample(subject, calls_.back())) * static_cast<double>(calls_.back());
@@ -133,9 +155,13 @@ class Measurement {
  private:
   // Seconds of one call on this rank.
   double Sample(AllReduceSubject& subject, int64_t calls) {
+    if (config_.rewrite) {
+      std::memset(subject.input(), 0, static_cast<size_t>(count_ * SizeOf(dtype_)));
+    }
     subject.Barrier();
     const Stopwatch watch;
     for (int64_t i = 0; i < calls; ++i) subject.Run(dtype_, count_, op_);
+    subject.Finish();
     return watch.Seconds() / static_cast<double>(calls);
   }
   double Slowest(double seconds) {

@@ -20,7 +20,8 @@ struct AllReduceBenchConfig {
   std::vector<std::string> dtypes = {"float32"};
   std::string op = "sum";            // sum | max | min
   std::string memory = "allocated";  // allocated | plain
-  std::vector<int64_t> sizes;        // bytes; empty: min_bytes, times factor, …, max_bytes
+  bool rewrite = false;        // each rank writes its buffer before each call, as backward does
+  std::vector<int64_t> sizes;  // bytes; empty: min_bytes, times factor, …, max_bytes
   int64_t min_bytes = 8;
   int64_t max_bytes = int64_t{1} << 30;
   int64_t factor = 4;

@@ -7,8 +7,10 @@
 namespace breakeven {
 
 void AllReduceBenchConfig::VisitFields(FieldVisitor& v) {
-  v.Visit({"backends", "what is measured, in turns: back ends of ours, and MPI's own MPI_Allreduce",
-           OneOf({"shared_memory", "mpi", "mpi_allreduce", "mpi_allreduce_out_of_place"})},
+  v.Visit({"backends",
+           "what is measured, in turns: back ends of ours (nccl: on GPUs, one a rank), and MPI's "
+           "own MPI_Allreduce",
+           OneOf({"shared_memory", "mpi", "nccl", "mpi_allreduce", "mpi_allreduce_out_of_place"})},
           backends);
   v.Visit({"dtypes", "element types; MPI_Allreduce knows no bfloat16",
            OneOf({"float32", "bfloat16", "float64", "int32", "int64", "uint8"})},
@@ -17,6 +19,11 @@ void AllReduceBenchConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"memory", "of our back ends: allocated by them, or plain as of malloc",
            OneOf({"allocated", "plain"})},
           memory);
+  v.Visit(
+      {"rewrite",
+       "every rank writes its buffer before each call, not timed, as backward does: else parts of "
+       "it may still lie in the cache of the rank that reduced them last"},
+      rewrite);
   v.Visit({"sizes", "bytes a rank, a list; empty = from min_bytes to max_bytes", AtLeast(1)},
           sizes);
   v.Visit({"min_bytes", "smallest size", AtLeast(1)}, min_bytes);

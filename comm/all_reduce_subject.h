@@ -18,12 +18,14 @@ class AllReduceSubject {
   AllReduceSubject& operator=(const AllReduceSubject&) = delete;
 
   virtual std::string name() const = 0;
+  virtual Device device() const { return {}; }  // where its memory is
   // COLLECTIVE. Takes memory for `num_bytes`, zeroed, in place of what it had; 0 gives it back.
   virtual void Reserve(int64_t num_bytes) = 0;
   virtual void* input() = 0;
   virtual const void* result() const = 0;  // input() where it works in place
-  // COLLECTIVE. The first `count` elements, to the end.
+  // COLLECTIVE. The first `count` elements. On a GPU it is launched; Finish waits for what was launched.
   virtual void Run(DType dtype, int64_t count, ReduceOp op) = 0;
+  virtual void Finish() {}
   // COLLECTIVE. All ranks are here when it returns.
   virtual void Barrier() = 0;
   // COLLECTIVE. Gives everything back.

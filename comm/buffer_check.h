@@ -9,17 +9,22 @@
 
 namespace breakeven {
 
-// A broken caller, not a broken network: kInternal.
-inline void CheckHostBuffer(const Buffer& buffer) {
+// A broken caller, not a broken network: kInternal. `device` is where this back end's buffers lie.
+inline void CheckBuffer(const Buffer& buffer, Device device) {
   BE_CHECK(buffer.count >= 0, "count " + std::to_string(buffer.count));
   BE_CHECK(buffer.count == 0 || buffer.data != nullptr, "no data");
-  BE_CHECK(!buffer.device.is_cuda(), "this back end moves host memory only");
+  BE_CHECK(buffer.device.is_cuda() || !device.is_cuda(), "this back end moves device memory only");
+  BE_CHECK(device.is_cuda() || !buffer.device.is_cuda(), "this back end moves host memory only");
+  BE_CHECK(buffer.device == device, "memory of device " + std::to_string(buffer.device.index) +
+                                        ", this rank's is " + std::to_string(device.index));
 }
+inline void CheckHostBuffer(const Buffer& buffer) { CheckBuffer(buffer, Device{}); }
 
 // `whole` holds one part of `part`'s size for each rank.
-inline void CheckParts(const Buffer& whole, const Buffer& part, int world_size) {
-  CheckHostBuffer(whole);
-  CheckHostBuffer(part);
+inline void CheckParts(const Buffer& whole, const Buffer& part, int world_size,
+                       Device device = {}) {
+  CheckBuffer(whole, device);
+  CheckBuffer(part, device);
   BE_CHECK(whole.dtype == part.dtype, "the two buffers differ in dtype");
   BE_CHECK(whole.count == part.count * world_size, std::to_string(whole.count) + " elements for " +
                                                        std::to_string(world_size) + " ranks of " +

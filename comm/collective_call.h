@@ -53,7 +53,7 @@ struct CollectiveCall {
 std::string SiteText(std::string_view file_name, uint32_t line);
 
 // Sees every collective of a plane, on the thread that calls it: checks and watchdogs. Begin may throw, and the
-// collective is then not begun. End comes also after one that failed.
+// collective is then not begun. End comes also after one that failed; on a GPU it says that the call has been launched.
 class CollectiveObserver {
  public:
   virtual ~CollectiveObserver() = default;

@@ -35,8 +35,19 @@ class Communicator {
   // The block must be released before Close(). Error: kMachine when there is not enough.
   Memory Allocate(int64_t num_bytes, std::source_location site = std::source_location::current());
 
-  // COLLECTIVE. In place. Ordered on `stream` and not awaited by the host; a CPU back end may be done when it returns.
-  // Any count, also 0. Errors of all collectives: kCommunication.
+  // The stream on which collectives run beside the caller's own work; empty on CPU. Order it against other streams with
+  // Record and Wait (device_cuda.h): Wait(data.stream(), Record(compute)) before a collective that reads what `compute`
+  // wrote, Wait(compute, Record(data.stream())) before `compute` reads the result.
+  virtual Stream stream() const { return {}; }
+
+  // Collectives between the two are launched together, which saves launches where several are ready at once: nothing of
+  // them is ordered on a stream before EndGroup returns. Not nested. CPU back ends do each when it is called.
+  virtual void BeginGroup() {}
+  virtual void EndGroup() {}
+
+  // COLLECTIVE. In place. Ordered on `stream` (an empty one means stream()) and not awaited by the host; a CPU back end
+  // may be done when it returns. Any count, also 0. Errors of all collectives: kCommunication; on a GPU what happens
+  // after the launch is thrown by a later call, Barrier() at the latest.
   void AllReduce(Buffer inout, ReduceOp op, Stream stream,
                  std::source_location site = std::source_location::current());
   // COLLECTIVE. in.count == world_size * out.count; rank r receives the reduction of part r. `out` may be part `rank`
@@ -49,7 +60,7 @@ class Communicator {
   // COLLECTIVE.
   void Broadcast(Buffer inout, int root, Stream stream,
                  std::source_location site = std::source_location::current());
-  // COLLECTIVE.
+  // COLLECTIVE. The host waits for all ranks, and for every collective that was launched before.
   void Barrier(std::source_location site = std::source_location::current());
   // Logs `reason` (unless empty) and ends the whole job, other ranks included, from any thread; does not return in mpi_
   // back ends.

@@ -51,6 +51,8 @@ class Control {
   // Logs `reason` as an error (unless empty) and ends the whole job with this exit code (1 … 255; a shell sees 8 bits);
   // from any thread, any state.
   [[noreturn]] void Abort(int exit_code, std::string_view reason) noexcept;
+  // COLLECTIVE. The same ranks on a communicator of their own, for who must not mix with this one's callers.
+  virtual std::unique_ptr<Control> Duplicate() = 0;
   // COLLECTIVE.
   void Close(std::source_location site = std::source_location::current());
 

@@ -31,7 +31,8 @@ SharedMemorySetup MakeSetup(const NodeMap& nodes, int rank, const CommConfig& co
   };
   if (nodes.num_nodes() > 1) {
     const int place = nodes.PlaceOf(rank);
-    setup.across = MakeMpiCommunicatorOf(place < nodes.SmallestNode() ? place : -1);
+    setup.across = MakeMpiCommunicatorOf(place < nodes.SmallestNode() ? place : -1,
+                                         nodes.node_of[static_cast<size_t>(rank)]);
     setup.flat = MakeMpiCommunicator();
   }
   return setup;
@@ -48,14 +49,15 @@ void CommConfig::VisitFields(FieldVisitor& v) {
     return FieldInfo{name, help, std::move(limits), false};
   };
   v.Visit(unhashed("backend",
-                   "what moves gradients between CPU ranks; auto = shared memory within a machine "
-                   "where there is any, MPI between machines",
+                   "what moves gradients between CPU ranks (GPUs have NCCL); auto = shared memory "
+                   "within a machine where there is any, MPI between machines",
                    OneOf({"auto", "shared_memory", "mpi"})),
           backend);
-  v.Visit(unhashed("timeout_seconds",
-                   "shared_memory: a rank that keeps the others waiting for longer is an error",
-                   Above(0)),
-          timeout_seconds);
+  v.Visit(
+      unhashed("timeout_seconds",
+               "shared_memory, nccl: a rank that keeps the others waiting for longer is an error",
+               Above(0)),
+      timeout_seconds);
   v.Visit(unhashed("check_calls",
                    "compares every collective over ranks before it is done and names the two that "
                    "differ; for debugging, slow",
@@ -77,14 +79,19 @@ std::unique_ptr<Communicator> MakeDataPlane(Control& control, const CommConfig& 
   return MakeMpiCommunicator();
 }
 
-void OpenDataPlane(World& world, const CommConfig& config) {
-  if (world.data != nullptr) return;
-  world.data = MakeDataPlane(*world.control, config);
+void OpenDataPlane(World& world, const CommConfig& config, const DeviceOptions& devices) {
+  NcclOptions nccl;
+  nccl.collective_timeout_seconds = config.timeout_seconds;
+  UseDevices(world, devices, nccl);
+  if (!world.device.is_cuda()) {
+    if (world.data != nullptr) return;
+    world.data = MakeDataPlane(*world.control, config);
+  }
   // The heartbeat first: it shows who waits in a check.
   if (world.watchdog != nullptr) world.data->AddObserver(world.watchdog->Observer());
   if (config.check_calls) {
-    world.data->AddObserver(MakeCallCheck(MakeMpiControl()));
-    world.control->AddObserver(MakeCallCheck(MakeMpiControl()));
+    world.data->AddObserver(MakeCallCheck(world.control->Duplicate()));
+    world.control->AddObserver(MakeCallCheck(world.control->Duplicate()));
   }
   if (world.world_size() == 1) return;
   const bool shared = world.data->name() == "shared_memory";

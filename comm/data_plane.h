@@ -1,4 +1,4 @@
-// Pure. Which back end moves the data of CPU ranks that are processes, and how.
+// Pure. Which back end moves the data of ranks that are processes, and how.
 #ifndef BREAKEVEN_COMM_DATA_PLANE_H_
 #define BREAKEVEN_COMM_DATA_PLANE_H_
 
@@ -11,7 +11,7 @@
 namespace breakeven {
 
 struct CommConfig {
-  // auto: shared_memory where a node has several ranks and memory to share, else mpi.
+  // Of CPU ranks. auto: shared_memory where a node has several ranks and memory to share, else mpi. GPU ranks have nccl.
   std::string backend = "auto";  // auto | shared_memory | mpi
   double timeout_seconds = 1800;
   bool check_calls = false;
@@ -23,9 +23,11 @@ struct CommConfig {
 // 0 warns, saying why and what to do, and it is mpi.
 std::unique_ptr<Communicator> MakeDataPlane(Control& control, const CommConfig& config);
 
-// COLLECTIVE. Gives `world` its data plane and says in the log what it is; a world that has one already (ranks that are
-// threads) is left as it is. With check_calls every collective is compared over ranks before it is done (call_check.h).
-void OpenDataPlane(World& world, const CommConfig& config);
+// COLLECTIVE. Binds the ranks to GPUs where `devices` says so, gives `world` its data plane (nccl_ on GPUs) and says in the log
+// what it is; a world on CPUs that has one already (ranks that are threads) is left as it is. With check_calls every
+// collective is compared over ranks before it is done (call_check.h). Errors: of UseDevices.
+void OpenDataPlane(World& world, const CommConfig& config,
+                   const DeviceOptions& devices = {.choice = DeviceChoice::kCpu});
 
 }  // namespace breakeven
 

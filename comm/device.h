@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 
 namespace breakeven {
@@ -43,14 +44,16 @@ struct Buffer {
 
 enum class ReduceOp { kSum, kMax, kMin };
 
-// A CUDA stream (cudaStream_t) or, on CPU, nothing: all work there is done when a call returns.
+// Where work is done in order, not awaited by the host. On CPU (the default) there is no such queue: work is done when a
+// call returns. On a CUDA device `handle` is a cudaStream_t, and null there is the device's default stream.
 struct Stream {
   void* handle = nullptr;
+  Device device;
 };
 
-// A CUDA event (cudaEvent_t) owned by whoever recorded it; empty on CPU.
+// A point in a stream's work (cudaEvent_t), freed with its last copy; empty on CPU. See Record and Wait in device_cuda.h.
 struct Event {
-  void* handle = nullptr;
+  std::shared_ptr<void> handle;
 };
 
 // A block that a communicator handed out, owned: released with this object. Move only.

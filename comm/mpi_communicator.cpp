@@ -218,13 +218,11 @@ class MpiCommunicator final : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> MakeMpiCommunicator() { return MakeMpiCommunicatorOf(0); }
+std::unique_ptr<Communicator> MakeMpiCommunicator() { return MakeMpiCommunicatorOf(0, 0); }
 
-std::unique_ptr<Communicator> MakeMpiCommunicatorOf(int group) {
-  int rank = 0;
-  MPI_Comm comm = MPI_COMM_NULL;
-  CheckMpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
-  CheckMpi(MPI_Comm_split(MPI_COMM_WORLD, group < 0 ? MPI_UNDEFINED : group, rank, &comm),
+std::unique_ptr<Communicator> MakeMpiCommunicatorOf(int group, int place) {
+  MPI_Comm comm = MPI_COMM_NULL;  // of equal places the ranks decide
+  CheckMpi(MPI_Comm_split(MPI_COMM_WORLD, group < 0 ? MPI_UNDEFINED : group, place, &comm),
            "MPI_Comm_split");
   return comm == MPI_COMM_NULL ? nullptr : std::make_unique<MpiCommunicator>(comm);
 }

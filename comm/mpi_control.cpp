@@ -65,6 +65,8 @@ class MpiControl final : public Control {
     AbortJob(exit_code, reason);
   }
 
+  std::unique_ptr<Control> Duplicate() override { return MakeMpiControl(); }
+
   void DoClose() override {
     if (comm_ == MPI_COMM_NULL) return;
     CheckMpi(MPI_Comm_free(&comm_), "MPI_Comm_free");

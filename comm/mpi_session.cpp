@@ -6,6 +6,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/log.h"
+#include "comm/device_cuda.h"
 #include "comm/launcher_promise.h"
 #include "comm/mpi_support.h"
 #include "comm/world.h"
@@ -46,6 +47,8 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   BE_CHECK(!initialized, "MPI is initialized once in a process");
   // Before MPI_Init, which may set variables of its own.
   const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
+
+  PreferPciOrder();  // before MPI has threads that read the environment
 
   int granted = MPI_THREAD_SINGLE;
   CheckMpi(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");

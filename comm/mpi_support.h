@@ -15,8 +15,8 @@ void CheckMpi(int code, const char* call);
 // COLLECTIVE over MPI_COMM_WORLD. Each works on a duplicate of it, with errors returned.
 std::unique_ptr<Control> MakeMpiControl();
 std::unique_ptr<Communicator> MakeMpiCommunicator();
-// COLLECTIVE over MPI_COMM_WORLD. Among the ranks that give the same `group`, in order of rank; null where it is < 0.
-std::unique_ptr<Communicator> MakeMpiCommunicatorOf(int group);
+// COLLECTIVE over MPI_COMM_WORLD. Among the ranks that give the same `group`, in order of `place`; null where it is < 0.
+std::unique_ptr<Communicator> MakeMpiCommunicatorOf(int group, int place);
 
 // Duplicates that were made and not yet closed. Finalizing MPI with some left would wait for ranks that have failed.
 int NumOpenMpiCommunicators();

@@ -88,6 +88,10 @@ int NodeMap::PlaceOf(int rank) const {
   return place;
 }
 
+bool NodeMap::AreEqual() const {
+  return SmallestNode() * num_nodes() == static_cast<int>(node_of.size());
+}
+
 NodeMap FindNodes(Control& control) {
   NodeMap nodes;
   for (const std::string& node : control.AllGather(std::to_string(control.node_rank()))) {

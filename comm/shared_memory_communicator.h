@@ -22,6 +22,7 @@ struct NodeMap {
   std::vector<int> RanksOf(int node) const;  // ascending
   int SmallestNode() const;                  // its number of ranks
   int PlaceOf(int rank) const;               // among the ranks of its node
+  bool AreEqual() const;                     // the same number of ranks on each
 };
 
 // COLLECTIVE. As the control plane sees it.
@@ -32,8 +33,8 @@ struct SharedMemorySetup {
   NodeMap nodes;
   // Where memory may come from, first choice first. The first one that works on all ranks is taken.
   std::vector<SegmentSource> sources = {SegmentSource::kMemfd, SegmentSource::kDevShm};
-  // Several nodes only. A communicator among the ranks with the same place on their nodes, for places below
-  // nodes.SmallestNode(), and null on others: they carry the sums of nodes. And one among all ranks.
+  // Several nodes only. A communicator among the ranks with the same place on their nodes, in order of node, for places
+  // below nodes.SmallestNode(), and null on others: they carry the sums of nodes. And one among all ranks.
   std::unique_ptr<Communicator> across;
   std::unique_ptr<Communicator> flat;
   double timeout_seconds = 1800;  // a rank that is waited for longer is an error

@@ -17,24 +17,11 @@ namespace breakeven {
 namespace {
 
 // Up to here every rank reads all of everything: one meeting instead of two.
-constexpr int64_t kSmallBytes = int64_t{16} << 10;
+constexpr int64_t kSmallBytes = int64_t{1} << 10;
 // Of plain memory at a time: copied in, reduced and copied out while it is in the second-level cache.
 constexpr int64_t kPieceBytes = int64_t{512} << 10;
 // Over nodes: large enough to hide the start of a message for each slice.
 constexpr int64_t kNodePieceBytes = int64_t{4} << 20;
-// Slices from here on do not stay in the caches, so nothing is lost by writing past them.
-constexpr int64_t kStreamingBytes = int64_t{4} << 20;
-
-void Copy(void* to, const void* from, int64_t num_bytes) {
-  if (to != from && num_bytes > 0) std::memcpy(to, from, static_cast<size_t>(num_bytes));
-}
-
-// Calls visit(begin, size) for pieces of `total`.
-void ForPieces(int64_t total, int64_t piece, const auto& visit) {
-  for (int64_t begin = 0; begin < total; begin += piece) {
-    visit(begin, std::min(piece, total - begin));
-  }
-}
 
 }  // namespace
 
@@ -60,7 +47,11 @@ SharedMemoryExchange::SharedMemoryExchange(SharedMemorySetup setup, std::vector<
       staging_(std::move(staging)),
       page_(staging_.base(0), local_rank_, local_size(), std::move(policy)),
       inputs_(node_ranks_.size()),
-      bases_(node_ranks_.size()) {}
+      bases_(node_ranks_.size()) {
+  for (int node = 0; node < setup_.nodes.num_nodes(); ++node) {
+    ranks_of_.push_back(setup_.nodes.RanksOf(node));
+  }
+}
 
 void SharedMemoryExchange::Abort(std::string_view reason) noexcept {
   try {
@@ -148,16 +139,22 @@ void SharedMemoryExchange::ReduceSlice(DType dtype, ReduceOp op, int64_t count) 
   for (const void*& input : inputs_) input = static_cast<const char*>(input) + offset;
   for (void*& output : outputs_) output = static_cast<char*>(output) + offset;
   if (one_node()) {
-    const bool streaming = size * SizeOf(dtype) >= kStreamingBytes;
-    return FoldInOrder(dtype, op, inputs_, outputs_, size,
-                       streaming ? Stores::kStreaming : Stores::kPlain);
+    const int64_t num_bytes = size * SizeOf(dtype);
+    const Stores stores = store_choice_.Choose(num_bytes);
+    const Stopwatch watch;
+    FoldInOrder(dtype, op, inputs_, outputs_, size, stores);
+    return store_choice_.Report(stores, num_bytes, watch.Seconds());
   }
   const DType partial_type = PartialType(dtype);
-  const int64_t partial_bytes = size * SizeOf(partial_type);
-  if (partial_.num_bytes() < partial_bytes) partial_ = AllocateHostMemory(partial_bytes, nullptr);
-  FoldPartial(dtype, op, inputs_, partial_.data(), size, /*first=*/true);
-  setup_.across->AllReduce({partial_.data(), size, partial_type, Device{}}, op, Stream{});
-  StorePartial(dtype, partial_.data(), outputs_, size);
+  void* partial = Partial(size * SizeOf(partial_type));
+  FoldPartial(dtype, op, inputs_, partial, size, /*first=*/true);
+  setup_.across->AllReduce({partial, size, partial_type, Device{}}, op, Stream{});
+  StorePartial(dtype, partial, outputs_, size);
+}
+
+void* SharedMemoryExchange::Partial(int64_t num_bytes) {
+  if (partial_.num_bytes() < num_bytes) partial_ = AllocateHostMemory(num_bytes, nullptr);
+  return partial_.data();
 }
 
 // A slot is written again after the meeting behind the next one: all have read it by then.
@@ -213,73 +210,6 @@ void SharedMemoryExchange::DoAllReduce(Buffer inout, ReduceOp op, Stream) {
   ForPieces(inout.count, layout_.piece_bytes / element_bytes, [&](int64_t begin, int64_t size) {
     char* part = At(inout, begin);
     ReduceStaged(post, op, part, part, size);
-  });
-}
-
-void SharedMemoryExchange::DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream) {
-  CheckParts(in, out, world_size());
-  const Post post = MakePost(Collective::kReduceScatter, in, op);
-  page_.Meet(post);
-  const bool found = FindAll(post);
-  if (found && one_node()) {
-    for (size_t r = 0; r < bases_.size(); ++r) {
-      inputs_[r] = bases_[r] + rank() * out.count * SizeOf(in.dtype);
-    }
-    outputs_.assign(1, out.data);
-    FoldInOrder(in.dtype, op, inputs_, outputs_, out.count, Stores::kPlain);
-    return page_.Meet(post);
-  }
-  // A node's ranks share the work on each part; over nodes this folds in the order of AllReduce.
-  for (int r = 0; r < world_size(); ++r) {
-    ForPieces(out.count, layout_.piece_bytes / SizeOf(in.dtype), [&](int64_t begin, int64_t size) {
-      ReduceStaged(post, op, At(in, r * out.count + begin), r == rank() ? At(out, begin) : nullptr,
-                   size);
-    });
-  }
-}
-
-void SharedMemoryExchange::DoAllGather(Buffer in, Buffer out, Stream stream) {
-  CheckParts(out, in, world_size());
-  if (!one_node()) return setup_.flat->AllGather(in, out, stream);
-  const Post post = MakePost(Collective::kAllGather, in, ReduceOp::kSum);
-  const int64_t element_bytes = SizeOf(in.dtype);
-  page_.Meet(post);
-  if (FindAll(post)) {
-    for (int step = 0; step < local_size(); ++step) {
-      const int r = (local_rank_ + step) % local_size();  // not all from the same one at once
-      Copy(At(out, r * in.count), bases_[static_cast<size_t>(r)], in.count * element_bytes);
-    }
-    return page_.Meet(post);
-  }
-  ForPieces(in.count, layout_.piece_bytes / element_bytes, [&](int64_t begin, int64_t size) {
-    const int64_t piece = NextPiece();
-    Copy(Staged(local_rank_, piece), At(in, begin), size * element_bytes);
-    page_.Meet(post);
-    for (int r = 0; r < local_size(); ++r) {
-      Copy(At(out, r * in.count + begin), r == local_rank_ ? At(in, begin) : Staged(r, piece),
-           size * element_bytes);
-    }
-  });
-}
-
-void SharedMemoryExchange::DoBroadcast(Buffer inout, int root, Stream stream) {
-  CheckHostBuffer(inout);
-  BE_CHECK(root >= 0 && root < world_size(), "root " + std::to_string(root));
-  if (!one_node()) return setup_.flat->Broadcast(inout, root, stream);
-  const Post post = MakePost(Collective::kBroadcast, inout, ReduceOp::kSum, root);
-  const int64_t element_bytes = SizeOf(inout.dtype);
-  page_.Meet(post);
-  if (FindAll(post)) {
-    if (rank() != root) {
-      Copy(inout.data, bases_[static_cast<size_t>(root)], inout.count * element_bytes);
-    }
-    return page_.Meet(post);
-  }
-  ForPieces(inout.count, layout_.piece_bytes / element_bytes, [&](int64_t begin, int64_t size) {
-    const int64_t piece = NextPiece();
-    if (rank() == root) Copy(Staged(root, piece), At(inout, begin), size * element_bytes);
-    page_.Meet(post);
-    if (rank() != root) Copy(At(inout, begin), Staged(root, piece), size * element_bytes);
   });
 }
 

@@ -3,17 +3,31 @@
 #ifndef BREAKEVEN_COMM_SHARED_MEMORY_EXCHANGE_H_
 #define BREAKEVEN_COMM_SHARED_MEMORY_EXCHANGE_H_
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "comm/communicator.h"
 #include "comm/shared_memory_communicator.h"
+#include "comm/shared_memory_fold.h"
 #include "comm/shared_memory_meeting.h"
 #include "comm/shared_memory_window.h"
 
 namespace breakeven {
+
+inline void Copy(void* to, const void* from, int64_t num_bytes) {
+  if (to != from && num_bytes > 0) std::memcpy(to, from, static_cast<size_t>(num_bytes));
+}
+
+// Calls visit(begin, size) for pieces of `total`.
+inline void ForPieces(int64_t total, int64_t piece, const auto& visit) {
+  for (int64_t begin = 0; begin < total; begin += piece) {
+    visit(begin, std::min(piece, total - begin));
+  }
+}
 
 // What is where in every rank's staging segment: the meeting page (only the first rank's is used), two small slots, two
 // pieces.
@@ -62,6 +76,10 @@ class SharedMemoryExchange final : public Communicator {
   void ReduceSlice(DType dtype, ReduceOp op, int64_t count);
   void ReduceSmall(const Post& post, char* inout, ReduceOp op);
   void ReduceWindow(const Post& post, ReduceOp op);
+  // Room for a node's sums on their way to the others.
+  void* Partial(int64_t num_bytes);
+  void ScatterWindow(const Post& post, ReduceOp op, const Buffer& out);
+  void ScatterOverNodes(const Post& post, ReduceOp op, const Buffer& in, const Buffer& out);
   // Up to a piece of plain memory; `out` may be null where this rank does not want the result.
   void ReduceStaged(const Post& post, ReduceOp op, const char* in, char* out, int64_t count);
 
@@ -79,7 +97,9 @@ class SharedMemoryExchange final : public Communicator {
   bool has_warned_ = false;
   uint32_t num_calls_ = 0;
   int piece_turn_ = 0;
-  Memory partial_;  // of a node's sum on its way to the others
+  StoreChoice store_choice_;
+  Memory partial_;
+  std::vector<std::vector<int>> ranks_of_;  // by node
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
   std::vector<char*> bases_;

@@ -200,6 +200,19 @@ void FoldAs(DType dtype, ReduceOp op, std::span<const void* const> inputs,
 
 }  // namespace
 
+Stores StoreChoice::Choose(int64_t num_bytes) const {
+  if (num_bytes < kFewestBytes) return Stores::kPlain;
+  if (num_trials_ < 2 * kTrials) return num_trials_ % 2 == 0 ? Stores::kPlain : Stores::kStreaming;
+  return best_[1] > best_[0] ? Stores::kStreaming : Stores::kPlain;
+}
+
+void StoreChoice::Report(Stores stores, int64_t num_bytes, double seconds) {
+  if (num_bytes < kFewestBytes || num_trials_ >= 2 * kTrials) return;
+  ++num_trials_;
+  double& best = best_[stores == Stores::kStreaming ? 1 : 0];
+  best = std::max(best, static_cast<double>(num_bytes) / std::max(seconds, 1e-9));
+}
+
 void FoldInOrder(DType dtype, ReduceOp op, std::span<const void* const> inputs,
                  std::span<void* const> outputs, int64_t count, Stores stores) {
   BE_CHECK(!inputs.empty() && !outputs.empty(), "a reduction of nothing");

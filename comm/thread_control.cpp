@@ -57,6 +57,10 @@ class ThreadControl final : public Control {
     ::_exit(exit_code);
   }
 
+  std::unique_ptr<Control> Duplicate() override {
+    return std::make_unique<ThreadControl>(hub_->Child(num_duplicates_++), rank_);
+  }
+
   void DoClose() override { DoBarrier(); }
 
  private:
@@ -78,6 +82,7 @@ class ThreadControl final : public Control {
 
   std::shared_ptr<ThreadHub> hub_;
   int rank_;
+  size_t num_duplicates_ = 0;
 };
 
 }  // namespace

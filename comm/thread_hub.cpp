@@ -63,6 +63,16 @@ void ThreadHub::Poison(const std::string& reason) {
   poisoned_ = true;
   reason_ = reason;
   all_here_.notify_all();
+  for (const auto& child : children_) child->Poison(reason);
+}
+
+std::shared_ptr<ThreadHub> ThreadHub::Child(size_t index) {
+  const std::lock_guard lock(mutex_);
+  if (index == children_.size()) {
+    children_.push_back(std::make_shared<ThreadHub>(world_size()));
+    if (poisoned_) children_.back()->Poison(reason_);
+  }
+  return children_.at(index);
 }
 
 }  // namespace breakeven

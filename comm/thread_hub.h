@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -46,8 +47,11 @@ class ThreadHub {
   // COLLECTIVE. The other half of every Meet: after it each rank may change its memory again.
   void Part();
 
-  // Every wait of every rank throws from now on. The first reason stays.
+  // Every wait of every rank throws from now on, also of children. The first reason stays.
   void Poison(const std::string& reason);
+
+  // The same ranks, meeting apart from those here. Number `index` is one hub for all ranks; ask for them in order from 0.
+  std::shared_ptr<ThreadHub> Child(size_t index);
 
  private:
   void Wait(std::unique_lock<std::mutex>& lock);
@@ -59,6 +63,7 @@ class ThreadHub {
   uint64_t generation_ = 0;
   bool poisoned_ = false;
   std::string reason_;
+  std::vector<std::shared_ptr<ThreadHub>> children_;
 };
 
 }  // namespace breakeven

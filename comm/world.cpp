@@ -85,6 +85,21 @@ void World::Close() {
   if (watchdog != nullptr) watchdog->Close();  // last: the others' ends are watched too
 }
 
+std::unique_ptr<Communicator> MakeNcclPlane(Control& control, Device device,
+                                            const NcclOptions& options) {
+  return MakeNcclCommunicator(control.Duplicate(), device, options, [&control](std::string_view) {
+    control.Abort(static_cast<int>(ErrorKind::kCommunication), "");
+  });
+}
+
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl) {
+  world.device = BindDevice(*world.control, options);
+  if (!world.device.is_cuda()) return;
+  std::unique_ptr<Communicator> gpus = MakeNcclPlane(*world.control, world.device, nccl);
+  if (world.data != nullptr) world.data->Close();
+  world.data = std::move(gpus);
+}
+
 World MakeSingleWorld() { return MakeThreadWorld(Hubs(1), 0); }
 
 void RunThreadWorld(int world_size, const std::function<void(World&)>& body) {

@@ -9,6 +9,8 @@
 #include "comm/communicator.h"
 #include "comm/control.h"
 #include "comm/device.h"
+#include "comm/device_binding.h"
+#include "comm/nccl_communicator.h"
 #include "comm/watchdog.h"
 
 namespace breakeven {
@@ -33,6 +35,15 @@ struct World {
   }
   void Close();  // COLLECTIVE
 };
+
+// COLLECTIVE. The nccl_ back end over the ranks of `control`, which outlives it and ends the job where Abort is called.
+std::unique_ptr<Communicator> MakeNcclPlane(Control& control, Device device,
+                                            const NcclOptions& options = {});
+
+// COLLECTIVE. Binds the ranks to GPUs as `options` asks (device_binding.h) and, where they are, puts the nccl_ back end in
+// the place of `world.data`, from which nothing is allocated yet. On CPUs the world stays as it is. Errors: of BindDevice,
+// and of MakeNcclCommunicator.
+void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& nccl = {});
 
 // MPI_Init_thread(MPI_THREAD_MULTIPLE), checked, and MPI_Finalize when it goes away after World::Close. One per process.
 // Errors: kMachine when MPI grants less; kUsage when the launcher promised another world size (SLURM_NTASKS,

@@ -8,6 +8,8 @@
 namespace breakeven {
 
 void RunBenchAllReduce(const CommandOptions& options, World& world);
+void RunBenchLoader(const CommandOptions& options, World& world);
+void RunBenchStep(const CommandOptions& options, World& world);
 
 }  // namespace breakeven
 

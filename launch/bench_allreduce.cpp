@@ -4,6 +4,7 @@
 
 #include "comm/all_reduce_bench.h"
 #include "comm/data_plane.h"
+#include "comm/device_cuda.h"
 #include "launch/bench.h"
 
 namespace breakeven {
@@ -17,12 +18,28 @@ std::vector<std::unique_ptr<AllReduceSubject>> MakeSubjects(Control& control,
       subjects.push_back(MakeMpiAllReduceSubject(/*in_place=*/name == "mpi_allreduce"));
       continue;
     }
+    if (name == "nccl") {
+      const Device device = BindDevice(control, {.choice = DeviceChoice::kCuda});
+      subjects.push_back(
+          MakeCommunicatorSubject(MakeNcclPlane(control, device), config.memory == "allocated"));
+      continue;
+    }
     CommConfig comm;
     comm.backend = name;
     subjects.push_back(
         MakeCommunicatorSubject(MakeDataPlane(control, comm), config.memory == "allocated"));
   }
   return subjects;
+}
+
+// "" where no GPU takes part.
+std::string GpuName(const AllReduceReport& report) {
+  for (const AllReduceFigure& figure : report.figures) {
+    if (!figure.backend.starts_with("nccl")) continue;
+    const CudaDevices visible = VisibleCudaDevices();
+    return visible.devices.empty() ? "" : visible.devices.front().name;
+  }
+  return "";
 }
 
 std::string ReportJson(const AllReduceReport& report, const World& world) {
@@ -48,6 +65,7 @@ std::string ReportJson(const AllReduceReport& report, const World& world) {
                                {"busbw_gb_per_second", figure.busbw},
                                {"correct", figure.correct}});
   }
+  if (const std::string gpu = GpuName(report); !gpu.empty()) json["gpu"] = gpu;
   for (const AllReduceFit& fit : report.fits) {
     json["fits"].push_back({{"backend", fit.backend},
                             {"dtype", fit.dtype},
@@ -69,6 +87,7 @@ std::string ReportText(const AllReduceReport& report, const World& world) {
   std::string text = std::to_string(world.world_size()) + " ranks on " +
                      std::to_string(world.control->num_nodes()) +
                      " node(s), in place unless it says otherwise, " + DescribeProcess().cpu_model +
+                     (GpuName(report).empty() ? "" : ", " + GpuName(report)) +
                      "\nbandwidths of the median in 1e9 bytes/s; busbw = algbw x 2 (n - 1) / n\n\n";
   text += Row("%10s  %-8s  %-26s  %9s  %9s  %9s  %8s  %8s  %7s  %s\n", "bytes", "dtype", "back end",
               "median", "min", "max", "algbw", "busbw", "repeats", "values");

@@ -25,6 +25,7 @@ std::string SummaryJson(const TrainSummary& summary) {
       {"tokens_per_second", NumberOrNull(summary.tokens_per_second)},
       {"compute_share", NumberOrNull(summary.compute_share)},
       {"communication_share", NumberOrNull(summary.communication_share)},
+      {"skew_share", NumberOrNull(summary.skew_share)},
       {"input_share", NumberOrNull(summary.input_share)},
       {"peak_memory_bytes", summary.peak_memory_bytes},
       {"skipped_steps", summary.skipped_steps},
@@ -47,11 +48,14 @@ std::string Format(const char* format, double value) {
 
 // Of the steps that this process did.
 std::string StepsText(const TrainSummary& summary) {
-  if (summary.compute_share + summary.communication_share + summary.input_share == 0) {
+  if (summary.compute_share + summary.communication_share + summary.skew_share +
+          summary.input_share ==
+      0) {
     return "no step was left to do\n";
   }
   return "time in compute " + Format("%.1f", 100 * summary.compute_share) + " %, communication " +
-         Format("%.1f", 100 * summary.communication_share) + " %, waiting for input " +
+         Format("%.1f", 100 * summary.communication_share) + " %, waiting for other ranks " +
+         Format("%.1f", 100 * summary.skew_share) + " %, for input " +
          Format("%.1f", 100 * summary.input_share) + " %; peak memory " +
          Format("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
          " GB on the largest rank\nlast training loss " + Format("%.4f", summary.final_loss) +

@@ -1,10 +1,12 @@
 #include "launch/config_reference.h"
 
 #include "comm/all_reduce_bench.h"
+#include "data_pipeline/loader_bench.h"
 #include "data_pipeline/prepare.h"
 #include "launch/config_print.h"
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/generation.h"
+#include "trainer/step_bench.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
@@ -30,7 +32,8 @@ std::string Section(const std::string& command) {
 std::string ConfigReference() {
   return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
          Section<EvalConfig>("eval") + Section<GenerateConfig>("generate") +
-         Section<AllReduceBenchConfig>("bench allreduce");
+         Section<AllReduceBenchConfig>("bench allreduce") +
+         Section<LoaderBenchConfig>("bench loader") + Section<StepBenchConfig>("bench step");
 }
 
 }  // namespace breakeven

@@ -99,6 +99,18 @@ constexpr CommandInfo kBenches[] = {
      "  mpirun -n 2 --bind-to none breakeven bench allreduce\n"
      "  mpirun -n 4 --bind-to none breakeven bench allreduce --set sizes=[1000000,64000000] --json",
      UsesMpi::kAlways, RunBenchAllReduce},
+    {"loader", "examples a second out of a token dataset, by mmap and by H5Dread",
+     "Examples:\n"
+     "  breakeven bench loader --set data=data/catalogue/tokens/train.h5 \\\n"
+     "      --set batching.global_batch.examples=16",
+     UsesMpi::kNever, RunBenchLoader},
+    {"step", "tokens a second of training steps, split by phase; takes a config of `train`",
+     "Examples:\n"
+     "  mpirun -n 2 --bind-to none breakeven bench step configs/quickstart_train.yaml\n"
+     "  breakeven bench step configs/quickstart_train.yaml --set precision=float32 --set "
+     "bench_steps=50 --json\n"
+     "Nothing is kept: it trains in a folder of its own that it deletes.",
+     UsesMpi::kAlways, RunBenchStep},
 };
 constexpr char kBenchSummary[] = "measure a part of the program on this machine";
 

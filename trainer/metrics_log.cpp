@@ -77,6 +77,7 @@ void MetricsLog::Step(const StepMetrics& m) {
                {"tokens_per_second", Number(rate)},
                {"step_seconds", Number(m.step_seconds)},
                {"exposed_communication_seconds", Number(m.exposed_communication_seconds)},
+               {"skew_seconds", Number(m.skew_seconds)},
                {"input_wait_seconds", Number(m.input_wait_seconds)}};
   if (m.skipped) json["skipped"] = true;
   pending_ += json.dump() + "\n";

@@ -22,6 +22,7 @@ struct StepMetrics {
   int64_t tokens = 0;
   double step_seconds = 0;
   double exposed_communication_seconds = 0;
+  double skew_seconds = 0;  // waiting for a rank that comes later, mean over ranks
   double input_wait_seconds = 0;
   bool skipped = false;
 };

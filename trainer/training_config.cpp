@@ -50,6 +50,11 @@ void OptimizerConfig::VisitFields(FieldVisitor& v) {
           weight_decay);
   v.Visit({"max_grad_norm", "clip the global gradient norm to this; 0 = never", AtLeast(0)},
           max_grad_norm);
+  v.Visit(
+      Unhashed("shard",
+               "ZeRO-1: every rank keeps the moments of its part of the weights only and updates "
+               "that part; the same results"),
+      shard);
 }
 
 void ScheduleConfig::VisitFields(FieldVisitor& v) {
@@ -114,9 +119,17 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"schedule", "learning rate over steps"}, schedule);
   v.Visit({"validation", "loss on held-out examples during training"}, validation);
   v.Visit(Unhashed("checkpoint", "when to save and what to keep"), checkpoint);
-  v.Visit(
-      Unhashed("precision", "type of the computation; auto = float32", OneOf({"auto", "float32"})),
-      precision);
+  v.Visit(Unhashed(
+              "precision",
+              "type of matrix products and of what goes between them; weights, gradients, moments "
+              "and sums stay float32. auto = bfloat16 on CPUs with AVX512-BF16 or AMX and on GPUs, "
+              "else float32; a resumed run keeps what it had",
+              OneOf({"auto", "float32", "bfloat16"})),
+          precision);
+  v.Visit(Unhashed("force_bfloat16",
+                   "precision: bfloat16 also where it is emulated, about 16 times slower than "
+                   "float32"),
+          force_bfloat16);
   v.Visit(
       Unhashed("resume",
                "auto = from the run folder's newest checkpoint, none = start anew, or a folder"),
@@ -124,6 +137,22 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       Unhashed("bucket_bytes", "largest gradient bucket of an all-reduce, in bytes", AtLeast(4096)),
       bucket_bytes);
+  v.Visit(Unhashed("last_bucket_bytes",
+                   "size of the bucket that is reduced last, when no backward is left to hide it; "
+                   "sizes double from it to bucket_bytes",
+                   AtLeast(4096)),
+          last_bucket_bytes);
+  v.Visit(
+      Unhashed("activation_checkpointing",
+               "what backward computes again instead of keeping it, to the same bits: selective = "
+               "outputs of norms and activations (a third of the memory, little time), full = all "
+               "but the stream between blocks (most of the memory, a third more time)",
+               OneOf({"none", "selective", "full"})),
+      activation_checkpointing);
+  v.Visit(Unhashed("communicate",
+                   "false: ranks exchange nothing, to measure what exchanging costs; `bench step` "
+                   "only, train refuses it"),
+          communicate);
   v.Visit(Unhashed("log_every_steps", "steps between lines of the log", AtLeast(1)),
           log_every_steps);
   v.Visit({"max_nonfinite_steps", "skipped steps in a row after which the run ends", AtLeast(1)},

@@ -31,6 +31,7 @@ struct OptimizerConfig {
   double epsilon = 1e-8;
   double weight_decay = 0.01;  // decoupled; never on norms and biases
   double max_grad_norm = 1.0;  // 0 = no clipping
+  bool shard = false;          // ZeRO-1: each rank keeps and updates its part of the moments
   void VisitFields(FieldVisitor& v);
 };
 
@@ -72,10 +73,14 @@ struct TrainConfig {
   ScheduleConfig schedule;
   ValidationConfig validation;
   CheckpointConfig checkpoint;
-  std::string precision = "auto";  // auto | float32
+  std::string precision = "auto";  // auto | float32 | bfloat16
+  bool force_bfloat16 = false;     // also where it is emulated
   std::string resume =
       "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
-  int64_t bucket_bytes = 16 << 20;  // upper bound of a gradient bucket
+  int64_t bucket_bytes = 16 << 20;                // upper bound of a gradient bucket
+  int64_t last_bucket_bytes = 1 << 20;            // of the one launched last; sizes double from it
+  std::string activation_checkpointing = "none";  // none | selective | full
+  bool communicate = true;                        // false: `bench step` only
   int64_t log_every_steps = 10;
   int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
   int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off

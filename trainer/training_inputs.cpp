@@ -12,6 +12,7 @@
 #include "comm/device_cuda.h"
 #include "data_pipeline/tokenizer/tokenizer.h"
 #include "trainer/config_fingerprint.h"
+#include "trainer/precision.h"
 
 namespace breakeven {
 namespace {
@@ -165,7 +166,8 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
   inputs.threads = config.threads > 0
                        ? config.threads
                        : DefaultThreads(inputs.places, static_cast<size_t>(world.rank()));
-  inputs.precision = "float32";  // what auto means until bfloat16 is built
+  inputs.precision =
+      AgreeOnPrecision(config.precision, config.force_bfloat16, DescribeBFloat16(world), control);
   return inputs;
 }
 

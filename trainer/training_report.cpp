@@ -43,12 +43,42 @@ TrainingReport::TrainingReport(const TrainConfig& config, World& world, const Tr
       progress_("train", total_steps, BarOf(world, start)),
       last_loss_(std::numeric_limits<double>::quiet_NaN()) {}
 
-void TrainingReport::Step(const StepMetrics& metrics) {
-  metrics_.Step(metrics);
+TrainingReport::~TrainingReport() {
+  for (StepMetrics& metrics : unsplit_) {
+    metrics.exposed_communication_seconds = std::numeric_limits<double>::quiet_NaN();
+    metrics.skew_seconds = metrics.exposed_communication_seconds;
+    metrics_.Step(metrics);
+  }
+}
+
+void TrainingReport::Split() {
+  if (unsplit_.empty()) return;
+  const std::vector<WaitSplit> splits = SplitWaits(*world_.control, unsplit_waits_);
+  for (size_t i = 0; i < splits.size(); ++i) {
+    unsplit_[i].exposed_communication_seconds = splits[i].exposed_communication;
+    unsplit_[i].skew_seconds = splits[i].skew;
+    unsplit_[i].input_wait_seconds = splits[i].input;
+    metrics_.Step(unsplit_[i]);
+    for (WaitSplit* sum : {&waits_, &line_waits_}) {
+      sum->exposed_communication += splits[i].exposed_communication;
+      sum->skew += splits[i].skew;
+      sum->input += splits[i].input;
+    }
+  }
+  unsplit_.clear();
+  unsplit_waits_.clear();
+}
+
+void TrainingReport::Flush() {
+  Split();
+  metrics_.Flush();
+}
+
+void TrainingReport::Step(const StepMetrics& metrics, StepWaits waits) {
+  unsplit_.push_back(metrics);
+  unsplit_waits_.push_back(std::move(waits));
   ++num_steps_;
   step_seconds_ += metrics.step_seconds;
-  input_seconds_ += metrics.input_wait_seconds;
-  communication_seconds_ += metrics.exposed_communication_seconds;
   last_loss_ = metrics.loss;
   if (!metrics.skipped) {
     loss_sum_ += metrics.loss * static_cast<double>(metrics.target_tokens);
@@ -61,16 +91,21 @@ void TrainingReport::Step(const StepMetrics& metrics) {
 }
 
 void TrainingReport::Line(const StepMetrics& last) {
-  metrics_.Flush();
+  Flush();
   if (world_.is_root()) {
     const double loss =
         loss_targets_ > 0 ? loss_sum_ / static_cast<double>(loss_targets_) : last.loss;
+    const auto percent = [&](double seconds) { return 100 * seconds / line_seconds_; };
     progress_.Line(Format(
-        "step %lld/%lld  epoch %lld  loss %.4f  learning rate %.3g  grad norm %.3g  %.0f tokens/s",
+        "step %lld/%lld  epoch %lld  loss %.4f  learning rate %.3g  grad norm %.3g  %.0f tokens/s  "
+        "(communication %.1f %%, skew %.1f %%, input %.1f %%)",
         static_cast<long long>(last.step), static_cast<long long>(total_steps_),
         static_cast<long long>(last.epoch), loss, last.learning_rate, last.grad_norm,
-        static_cast<double>(line_tokens_) / line_seconds_));
+        static_cast<double>(line_tokens_) / line_seconds_,
+        percent(line_waits_.exposed_communication), percent(line_waits_.skew),
+        percent(line_waits_.input)));
   }
+  line_waits_ = {};
   loss_sum_ = 0;
   loss_targets_ = 0;
   line_tokens_ = 0;
@@ -87,6 +122,7 @@ void TrainingReport::Skipped(const TrainingState& state) {
 
 void TrainingReport::Validation(const TrainingState& state, double loss, int64_t target_tokens,
                                 double seconds, bool stops_early) {
+  Split();
   metrics_.Event("validation", state.step,
                  {{"loss", loss},
                   {"best_loss", state.best_validation_loss},
@@ -99,6 +135,7 @@ void TrainingReport::Validation(const TrainingState& state, double loss, int64_t
 }
 
 void TrainingReport::Checkpoint(int64_t step, const std::string& hash, double seconds) {
+  Split();
   metrics_.Event(
       "checkpoint", step,
       {{"path", "checkpoints/" + CheckpointName(step)}, {"hash", hash}, {"seconds", seconds}});
@@ -109,14 +146,13 @@ void TrainingReport::Checkpoint(int64_t step, const std::string& hash, double se
 }
 
 void TrainingReport::Finish() {
-  metrics_.Flush();
+  Flush();
   progress_.Finish();
 }
 
 TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved_step) {
   Control& control = *world_.control;
-  std::array<double, 3> times = {step_seconds_, input_seconds_, communication_seconds_};
-  control.AllReduce(std::span<double>(times), ReduceOp::kSum);
+  Split();
   TrainSummary summary;
   summary.steps = state.step;
   summary.epochs = state.epoch + (state.step_in_epoch > 0 ? 1 : 0);
@@ -125,10 +161,15 @@ TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved
   if (state.seconds > 0) {
     summary.tokens_per_second = static_cast<double>(state.tokens) / state.seconds;
   }
-  if (times[0] > 0) {
-    summary.input_share = times[1] / times[0];
-    summary.communication_share = times[2] / times[0];
-    summary.compute_share = 1 - summary.input_share - summary.communication_share;
+  std::array<double, 1> seconds = {step_seconds_};
+  control.AllReduce(std::span<double>(seconds), ReduceOp::kSum);
+  const double mean_seconds = seconds[0] / control.world_size();
+  if (mean_seconds > 0) {
+    summary.input_share = waits_.input / mean_seconds;
+    summary.communication_share = waits_.exposed_communication / mean_seconds;
+    summary.skew_share = waits_.skew / mean_seconds;
+    summary.compute_share =
+        1 - summary.input_share - summary.communication_share - summary.skew_share;
   }
   summary.peak_memory_bytes = control.AllReduce(PeakMemoryBytes(), ReduceOp::kMax);
   summary.skipped_steps = state.skipped_steps;
@@ -148,6 +189,7 @@ TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved
                   {"tokens_per_second", summary.tokens_per_second},
                   {"compute_share", summary.compute_share},
                   {"communication_share", summary.communication_share},
+                  {"skew_share", summary.skew_share},
                   {"input_share", summary.input_share},
                   {"peak_memory_bytes", summary.peak_memory_bytes},
                   {"skipped_steps", summary.skipped_steps},

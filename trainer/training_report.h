@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "comm/base/progress.h"
 #include "comm/world.h"
@@ -12,21 +13,27 @@
 #include "trainer/metrics_log.h"
 #include "trainer/training_config.h"
 #include "trainer/training_run.h"
+#include "trainer/wait_split.h"
 
 namespace breakeven {
 
-// Speaks on rank 0 only; the other ranks only count. `config` and `world` must outlive it.
+// Speaks on rank 0 only; the other ranks only count. Every method that is not said to be anything else
+// is COLLECTIVE when steps have been noted since the last one that was. `config` and `world` must outlive it.
 class TrainingReport {
  public:
   TrainingReport(const TrainConfig& config, World& world, const TrainingState& start,
                  int64_t total_steps);
+  // What is still unsplit is written without its split: a rank that fails waits for no other.
+  ~TrainingReport();
 
-  void Step(const StepMetrics& metrics);
+  // `metrics` lacks what waits split into; COLLECTIVE every log_every_steps steps and after the last,
+  // when the steps since then are split, written, and summed up in a line.
+  void Step(const StepMetrics& metrics, StepWaits waits);
   void Skipped(const TrainingState& state);
   void Validation(const TrainingState& state, double loss, int64_t target_tokens, double seconds,
                   bool stops_early);
   void Checkpoint(int64_t step, const std::string& hash, double seconds);
-  void Flush() { metrics_.Flush(); }
+  void Flush();
   // Ends the bar; what is said after this stands on lines of its own.
   void Finish();
 
@@ -34,6 +41,7 @@ class TrainingReport {
   TrainSummary Summarize(const TrainingState& state, int64_t saved_step);
 
  private:
+  void Split();  // COLLECTIVE
   void Line(const StepMetrics& last);
 
   const TrainConfig& config_;
@@ -44,14 +52,17 @@ class TrainingReport {
   // Since the process started, on this rank.
   int64_t num_steps_ = 0;
   double step_seconds_ = 0;
-  double input_seconds_ = 0;
-  double communication_seconds_ = 0;
+  WaitSplit waits_;
   double last_loss_;
+  // Since the last split.
+  std::vector<StepMetrics> unsplit_;
+  std::vector<StepWaits> unsplit_waits_;
   // Since the last line.
   double loss_sum_ = 0;
   int64_t loss_targets_ = 0;
   int64_t line_tokens_ = 0;
   double line_seconds_ = 0;
+  WaitSplit line_waits_;
 };
 
 // Appends what was scored after training to metrics.jsonl, a "prompt_eval" event for each arm. On

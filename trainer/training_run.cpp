@@ -12,6 +12,7 @@
 #include "comm/base/fault_point.h"
 #include "comm/watched_world.h"
 #include "data_pipeline/loader.h"
+#include "trainer/caching_allocator.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
@@ -125,9 +126,8 @@ void TrainingRun::Step(Loader& loader) {
                 .target_tokens = loaded->plan.global_target_tokens,
                 .tokens = loaded->plan.global_tokens,
                 .step_seconds = seconds,
-                .exposed_communication_seconds = result.communication_seconds,
-                .input_wait_seconds = input_seconds,
-                .skipped = !result.outcome.finite});
+                .skipped = !result.outcome.finite},
+               {.collectives = result.waits, .input = input_seconds});
   CountNonfinite(result.outcome.finite);
 }
 
@@ -211,11 +211,21 @@ void TrainingRun::Save() {
   const Clock::time_point begin = Clock::now();
   report_.Flush();
   CheckWeightsOverRanks(session_);
+  const auto on_root = [this](const auto& work) {
+    RunTogether(*session_.world.control, /*root_only=*/true, work);
+  };
   std::string hash;
-  RunTogether(*session_.world.control, /*root_only=*/true, [&] {
-    const std::string path = SaveCheckpoint(
-        config.output,
-        {*session_.model, session_.storage, *session_.optimizer, session_.companions}, state_);
+  std::unique_ptr<CheckpointWriter> writer;
+  on_root([&] {
+    writer = std::make_unique<CheckpointWriter>(config.output, state_.step);
+    writer->Weights(*session_.model, session_.storage, session_.companions);
+  });
+  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+    const at::Tensor& whole_P = session_.WholeMoment(moment);
+    on_root([&] { writer->Put(moment, whole_P); });
+  }
+  on_root([&] {
+    const std::string path = writer->Finish(state_);
     hash = VerifyCheckpoint(path).Hash();  // read back before anything older goes
     DeleteOldCheckpoints(config.output, config.checkpoint.keep_last,
                          config.checkpoint.keep_best ? state_.best_step : -1);
@@ -272,11 +282,21 @@ EvalSummary ScorePromptsAfter(const TrainSummary& summary, const TrainConfig& co
   }
 }
 
+void RefuseControlMeasurement(const TrainConfig& config) {
+  if (config.communicate) return;
+  throw Error(ErrorKind::kUsage,
+              "communicate: false: the ranks would train apart from each other. It is for the "
+              "control measurement of `bench step`; leave it out.",
+              /*on_all_ranks=*/true);
+}
+
 }  // namespace
 
 TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_view resolved_yaml) {
+  RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
   KeepFreedMemory();
+  InstallCachingAllocator();
   SetWatch(world, config.watchdog);
   const PhaseScope start_up(world.watchdog.get(), Phase::kStartUp);
   if (config.prompt_eval.has_value()) CheckPromptEval(config, world);

@@ -21,8 +21,9 @@ struct TrainSummary {
   double seconds = 0;
   int64_t tokens = 0;  // without padding: there is none
   double tokens_per_second = 0;
-  double compute_share = 0;  // of the time in steps; the three add to 1
-  double communication_share = 0;
+  double compute_share = 0;        // of the time in steps; the four add to 1
+  double communication_share = 0;  // exposed: not hidden behind computation
+  double skew_share = 0;           // waiting for a rank that comes later, mean over ranks
   double input_share = 0;
   int64_t peak_memory_bytes = 0;  // largest rank
   int64_t skipped_steps = 0;      // non-finite

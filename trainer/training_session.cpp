@@ -13,6 +13,7 @@
 #include "comm/base/log.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/preflight.h"
+#include "trainer/precision.h"
 #include "trainer/resume_check.h"
 
 namespace breakeven {
@@ -23,6 +24,11 @@ namespace fs = std::filesystem;
 void BroadcastFlat(Communicator& data, const at::Tensor& flat_P) {
   data.Broadcast(Buffer{flat_P.data_ptr<float>(), flat_P.numel(), DType::kFloat32, Device{}},
                  /*root=*/0, Stream{});
+}
+
+Recompute RecomputeOf(const std::string& activation_checkpointing) {
+  if (activation_checkpointing == "full") return Recompute::kFull;
+  return activation_checkpointing == "selective" ? Recompute::kSelective : Recompute::kNone;
 }
 
 // A new run beside another's checkpoints would mix two histories in one folder.
@@ -85,10 +91,17 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   }
   ReadState();
   WriteConfig(resolved_yaml);
+  storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
   model = BuildModel(inputs.model_config, storage);
-  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data);
+  model->set_recompute(RecomputeOf(config.activation_checkpointing));
+  buckets =
+      std::make_unique<GradientBuckets>(*model, storage, *world.data,
+                                        BucketOptions{.bucket_bytes = config.bucket_bytes,
+                                                      .last_bucket_bytes = config.last_bucket_bytes,
+                                                      .shard = config.optimizer.shard,
+                                                      .communicate = config.communicate});
+  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data, buckets->shard());
   LoadModel();
-  buckets = std::make_unique<GradientBuckets>(*model, storage, *world.data, config.bucket_bytes);
   if (inputs.validation != nullptr) {
     validation_plan = PlanOnePass(SizesOf(*inputs.validation), config.batching.micro_batch_tokens);
   }
@@ -140,6 +153,12 @@ void TrainingSession::ReadState() {
   state = current;
   if (text.empty()) return;
   const TrainingState saved = ParseTrainingState(text, resumed_from);
+  if (config.precision == "auto" && saved.precision != inputs.precision) {
+    // What auto meant at the start of the run holds, on this machine too.
+    inputs.precision = AgreeOnPrecision(saved.precision, config.force_bfloat16,
+                                        DescribeBFloat16(world), *world.control);
+    current.precision = inputs.precision;
+  }
   const ResumeVerdict verdict = CompareForResume(saved, current);
   if (!verdict.error.empty()) {
     throw Error(verdict.kind, resumed_from + ": " + verdict.error, /*on_all_ranks=*/true);
@@ -163,7 +182,6 @@ void TrainingSession::LoadModel() {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     if (!resumed_from.empty()) {
       LoadWeights(resumed_from, *model);
-      LoadOptimizer(resumed_from, state, storage, *optimizer);
     } else if (!config.model.path.empty()) {
       LoadWeights(config.model.path, *model);
     } else {
@@ -171,12 +189,29 @@ void TrainingSession::LoadModel() {
     }
   });
   BroadcastFlat(*world.data, storage.parameters_P);
-  if (!resumed_from.empty()) {
-    BroadcastFlat(*world.data, optimizer->exp_avg_P());
-    BroadcastFlat(*world.data, optimizer->exp_avg_sq_P());
-    optimizer->set_num_updates(state.num_updates);
-  }
+  RefreshCopies(storage);
+  if (!resumed_from.empty()) LoadMoments();
   CheckWeightsOverRanks(*this);
+}
+
+// By way of the gradient buffer, which no step uses yet: each rank takes its shard out of it.
+void TrainingSession::LoadMoments() {
+  const at::Tensor& whole_P = buckets->gradient_P();
+  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+    RunTogether(*world.control, /*root_only=*/true,
+                [&] { LoadMoment(resumed_from, moment, storage, whole_P); });
+    BroadcastFlat(*world.data, whole_P);
+    optimizer->TakeMoment(moment, whole_P);
+  }
+  optimizer->set_num_updates(state.num_updates);
+}
+
+const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
+  if (!config.optimizer.shard) return optimizer->moment(moment);
+  const at::Tensor& whole_P = buckets->gradient_P();
+  optimizer->PutMoment(moment, whole_P);
+  buckets->GatherShards(whole_P);
+  return whole_P;
 }
 
 void CheckWeightsOverRanks(TrainingSession& session) {

@@ -40,17 +40,22 @@ struct TrainingSession {
   TrainingState state;
   ModelStorage storage;
   std::unique_ptr<Model> model;
-  std::unique_ptr<AdamW> optimizer;
   std::unique_ptr<GradientBuckets> buckets;
+  std::unique_ptr<AdamW> optimizer;
   Schedule schedule;
   CompanionFiles companions;
   std::vector<std::vector<int64_t>> validation_plan;  // micro-batches; empty without validation
+
+  // COLLECTIVE. All of a moment in the layout of `storage`; sharded, gathered into the gradient
+  // buffer, until the next step or call.
+  const at::Tensor& WholeMoment(Moment moment);
 
  private:
   void TakeRunFolder();
   void ReadState();
   void WriteConfig(std::string_view resolved_yaml);
   void LoadModel();
+  void LoadMoments();
 };
 
 // COLLECTIVE. Throws Error(kInternal) naming the first rank whose weights differ from rank 0's.

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "comm/base/fault_point.h"
+#include "comm/base/timing.h"
 #include "data_pipeline/micro_batch.h"
-#include "trainer/autograd/fused_head_loss.h"
+#include "trainer/model/loss.h"
 
 namespace breakeven {
 namespace {
@@ -21,8 +22,7 @@ at::Tensor Wrap(std::span<T> values, at::ScalarType type) {
 }
 
 at::Tensor LossOf(Model& model, const BatchTensors& batch, double normalizer) {
-  return FusedHeadLoss(model.HiddenStates(batch.input), model.HeadWeight(), batch.targets_T,
-                       batch.loss_weight_T, normalizer);
+  return WeightedLoss(model, batch.input, batch.targets_T, batch.loss_weight_T, normalizer);
 }
 
 // Memory for one micro-batch of the validation pass, used again for the next.
@@ -56,6 +56,26 @@ BatchTensors WrapBatch(const MicroBatch& batch) {
   return tensors;
 }
 
+namespace {
+
+// Seconds since the last lap.
+double Lap(Stopwatch& watch) {
+  const double seconds = watch.Seconds();
+  watch = Stopwatch();
+  return seconds;
+}
+
+// Of any rank's last micro-batch: every rank has the plan of all.
+int64_t MostTokensOfTheLast(const TrainingSession& session, const StepPlan& plan) {
+  int64_t most = 0;
+  for (const auto& micro_batches : plan.micro_batches) {
+    most = std::max(most, CountTokens(*session.inputs.train, micro_batches.back()));
+  }
+  return most;
+}
+
+}  // namespace
+
 StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
                    bool checkpoint_due) {
   const int64_t step = session.state.step;
@@ -64,6 +84,8 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
   GradientBuckets& buckets = *session.buckets;
   buckets.BeginStep();
   StepReport report{stop, false, checkpoint_due, 0};
+  StepResult result;
+  Stopwatch watch;
   for (size_t i = 0; i < loaded.micro_batches.size(); ++i) {
     const BatchTensors batch = WrapBatch(loaded.micro_batches[i].batch);
     at::Tensor loss;
@@ -71,21 +93,26 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
       loss = LossOf(*session.model, batch, normalizer);
       report.loss += loss.item<float>();
     }
+    result.times.forward += Lap(watch);
     if (i + 1 == loaded.micro_batches.size()) {
       report.nonfinite = !std::isfinite(report.loss);
-      buckets.Arm(report, step);
+      buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan));
     }
     if (loss.defined()) loss.backward();
+    result.times.backward += Lap(watch);
     session.world.Beat();
   }
-  StepResult result;
   result.outcome = buckets.Finish();
-  result.communication_seconds = buckets.communication_seconds();
+  result.times.backward += Lap(watch);
   result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
                               session.optimizer->GradScale(result.outcome.grad_norm));
+    buckets.GatherShards(session.storage.parameters_P);
+    RefreshCopies(session.storage);
   }
+  result.times.update = Lap(watch);
+  result.waits = buckets.waits();
   return result;
 }
 

@@ -3,6 +3,7 @@
 #define BREAKEVEN_TRAINER_TRAINING_STEP_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "data_pipeline/loader.h"
 #include "trainer/model/model.h"
@@ -20,10 +21,18 @@ struct BatchTensors {
 };
 BatchTensors WrapBatch(const MicroBatch& batch);
 
+// Seconds of a step on this rank, all micro-batches.
+struct StepTimes {
+  double forward = 0;   // with the head, its loss, and the gradients of both
+  double backward = 0;  // with the collectives in it and those after it
+  double update = 0;    // clipping, AdamW, gathering, copies for the products
+};
+
 struct StepResult {
   StepOutcome outcome;
+  StepTimes times;
   double learning_rate = 0;
-  double communication_seconds = 0;
+  std::vector<double> waits;  // GradientBuckets::waits
 };
 
 // COLLECTIVE. Forward and backward over this rank's micro-batches, all-reduce, clipping, AdamW; or,

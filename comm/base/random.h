@@ -26,6 +26,8 @@ enum class RandomStream : uint64_t {
   kSampling = 3,
   kShots = 4,
   kSplit = 5,
+  kBootstrap = 6,       // units of a resample
+  kBootstrapSeeds = 7,  // replicates of a resample
 };
 
 // A bijection of [0, size) chosen by (seed, stream): a 6-round Feistel network on the next even power of two with

@@ -196,6 +196,33 @@ inline void ExpectSameBytes(const void* seen, const std::vector<char>& expected,
                     " differs from the fold in order of rank");
 }
 
+// The value of element `i` of `bytes`, of a floating-point type.
+inline double RealAt(const std::vector<char>& bytes, DType dtype, int64_t i) {
+  const char* at = bytes.data() + i * SizeOf(dtype);
+  if (dtype == DType::kFloat64) return *reinterpret_cast<const double*>(at);
+  if (dtype == DType::kFloat32) return *reinterpret_cast<const float*>(at);
+  return FromBFloat16(*reinterpret_cast<const uint16_t*>(at));
+}
+
+// For back ends that sum floats in an order of their own. Two orders differ by at most the roundings of both: n - 1 of each, of
+// at most the sum of magnitudes; where bfloat16 is rounded at every addition, as many of its own.
+inline void ExpectSumToRounding(const std::vector<char>& seen, DType dtype, int64_t count,
+                                int world_size, int64_t first, const std::string& what) {
+  const std::vector<char> expected = Reduced(dtype, ReduceOp::kSum, count, world_size, first);
+  const double epsilon = dtype == DType::kFloat64   ? 0x1p-52
+                         : dtype == DType::kFloat32 ? 0x1p-23
+                                                    : 0x1p-8;
+  for (int64_t i = 0; i < count; ++i) {
+    double magnitude = 0;
+    for (int r = 0; r < world_size; ++r) magnitude += std::abs(RealValue(r, first + i));
+    const double a = RealAt(seen, dtype, i);
+    const double b = RealAt(expected, dtype, i);
+    if (std::abs(a - b) <= epsilon * (world_size - 1) * magnitude * 1.01) continue;
+    Expect(false, what + ": element " + std::to_string(i) + " is " + std::to_string(a) + ", not " +
+                      std::to_string(b) + " to rounding");
+  }
+}
+
 }  // namespace breakeven::contract
 
 #endif  // BREAKEVEN_TESTS_COMM_COMMUNICATOR_CONTRACT_VALUES_H_

@@ -1,5 +1,6 @@
 # The contract's checks, run by comm_tests on threads and by mpi_contract under mpirun.
-add_library(communicator_contract STATIC comm/communicator_contract.cpp comm/control_contract.cpp)
+set(contract_sources comm/communicator_contract.cpp comm/control_contract.cpp comm/contract_memory.cpp)
+add_library(communicator_contract STATIC ${contract_sources})
 target_link_libraries(communicator_contract PUBLIC comm)
 target_link_libraries(comm_tests PRIVATE communicator_contract)
 
@@ -18,10 +19,9 @@ set(mpi_test_environment
   OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1
   ASAN_OPTIONS=detect_leaks=0)  # Open MPI keeps much of what it allocates
 
-# mpi_test(name exit_code ranks arguments…): passes when mpirun ends with exactly this code.
+# mpi_test(name exit_code ranks arguments…): passes when mpirun ends with exactly this code and leaves no shared memory behind.
 function(mpi_test name exit_code ranks)
-  add_test(NAME mpi.${name} COMMAND sh -c
-    "\"$0\" \"$@\"; code=$?; echo \"exit code $code\"; test $code -eq ${exit_code}"
+  add_test(NAME mpi.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/comm/expect_end.sh ${exit_code}
     ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:mpi_contract> ${ARGN})
   set_tests_properties(mpi.${name} PROPERTIES TIMEOUT 300 PROCESSORS 2 ENVIRONMENT "${mpi_test_environment}")
 endfunction()
@@ -49,13 +49,19 @@ foreach(backend mpi shared_memory)
   mpi_test(${backend}_kill 137 3 ${backend})
   set_property(TEST mpi.${backend}_kill APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=comm.all_reduce@5:1=kill)
 endforeach()
+# GPUs that are asked for and not there: one message, 78, on any machine.
+mpi_test(nccl_without_gpu 78 2 nccl)
+set_property(TEST mpi.nccl_without_gpu APPEND PROPERTY ENVIRONMENT CUDA_VISIBLE_DEVICES=-1)
 # A fault that does not parse is never passed over.
 mpi_test(mistyped_fault 64 1 mpi)
 set_property(TEST mpi.mistyped_fault APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=comm.all_reduce@5:1=kil)
 # Memory from /dev/shm where one rank gets no memfd; plain messages where there is no shared memory at all; and copies where
 # there is too little for large buffers.
 mpi_test(shared_memory_devshm 0 3 shared_memory)
-set_property(TEST mpi.shared_memory_devshm APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=shared_memory.memfd:1=errno:ENOSYS)
+set_property(TEST mpi.shared_memory_devshm APPEND PROPERTY ENVIRONMENT BREAKEVEN_FAULT=shared_memory.memfd:1=errno:38)
+mpi_test(shared_memory_devshm_kill 137 3 shared_memory)
+set_property(TEST mpi.shared_memory_devshm_kill APPEND PROPERTY ENVIRONMENT
+  BREAKEVEN_FAULT=shared_memory.memfd:1=errno:38,comm.all_reduce@20:2=kill)
 mpi_test(shared_memory_none 0 3 shared_memory)
 set_property(TEST mpi.shared_memory_none APPEND PROPERTY ENVIRONMENT
   BREAKEVEN_FAULT=shared_memory.reserve:2=errno:ENOSPC EXPECT_BACKEND=mpi)
@@ -63,8 +69,7 @@ mpi_test(shared_memory_little 0 3 shared_memory)
 set_property(TEST mpi.shared_memory_little APPEND PROPERTY ENVIRONMENT
   BREAKEVEN_FAULT=shared_memory.reserve@1+:2=errno:ENOSPC)
 # Started by a launcher of another family: every process is alone.
-add_test(NAME mpi.singletons COMMAND sh -c "\"$0\"; code=$?; echo \"exit code $code\"; test $code -eq 64"
-  $<TARGET_FILE:mpi_contract>)
+add_test(NAME mpi.singletons COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/comm/expect_end.sh 64 $<TARGET_FILE:mpi_contract>)
 set_tests_properties(mpi.singletons PROPERTIES TIMEOUT 60
   ENVIRONMENT "${mpi_test_environment};SLURM_STEP_ID=0;SLURM_PROCID=3;SLURM_STEP_NUM_TASKS=4")
 

@@ -16,6 +16,7 @@
 #include "comm/world.h"
 #include "tests/comm/communicator_contract.h"
 #include "tests/comm/communicator_contract_values.h"
+#include "tests/comm/contract_memory.h"
 
 namespace breakeven {
 namespace {
@@ -32,7 +33,10 @@ void CompareWithMpi(World& world, DType dtype, MPI_Datatype type, ReduceOp op, M
       for (char& byte : ours) byte = static_cast<char>(static_cast<uint8_t>(byte) % 32);
     }
     std::vector<char> mpis = ours;
-    world.data->AllReduce({ours.data(), count, dtype, Device{}}, op, Stream{});
+    const Memory memory = contract::MakeMemory(world.device, static_cast<int64_t>(ours.size()));
+    contract::Write(world.device, memory.data(), ours);
+    world.data->AllReduce({memory.data(), count, dtype, world.device}, op, Stream{});
+    ours = contract::Read(world.device, memory.data(), memory.num_bytes());
     MPI_Allreduce(MPI_IN_PLACE, mpis.data(), count, type, mpi_op, MPI_COMM_WORLD);
     const T* a = reinterpret_cast<const T*>(ours.data());
     const T* b = reinterpret_cast<const T*>(mpis.data());
@@ -93,8 +97,8 @@ int Run(World& world, const std::string& what) {
   if (what == "throw" && last) throw Error(ErrorKind::kCommunication, "this rank has failed");
   if (what == "leave" && last) return 3;
   if (what == "mistake") {
-    float value = 0;
-    const Buffer buffer{&value, 1, DType::kFloat32, Device{}};
+    const Memory memory = contract::MakeMemory(world.device, 4);
+    const Buffer buffer{memory.data(), 1, DType::kFloat32, world.device};
     if (last) world.data->Broadcast(buffer, 0, Stream{});
     if (!last) world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
   }
@@ -122,11 +126,15 @@ int Main(int argc, char** argv) {
   MpiSession session(&argc, &argv);
   World world = session.MakeWorld();
   const CommConfig config = ParseBackend(argc > 1 ? argv[1] : "mpi", world.world_size());
-  OpenDataPlane(world, config);
-  const char* expected = std::getenv("EXPECT_BACKEND");
-  Expect(world.data->name() == (expected != nullptr ? expected : config.backend),
-         "the back end is " + std::string(world.data->name()));
   try {
+    const bool on_gpus =
+        config.backend == "nccl";  // each rank its own; shared where there are fewer
+    OpenDataPlane(world, config,
+                  {.choice = on_gpus ? DeviceChoice::kCuda : DeviceChoice::kCpu,
+                   .allow_shared_gpu = std::getenv("ALLOW_SHARED_GPU") != nullptr});
+    const char* expected = std::getenv("EXPECT_BACKEND");
+    Expect(world.data->name() == (expected != nullptr ? expected : config.backend),
+           "the back end is " + std::string(world.data->name()));
     return Run(world, argc > 2 ? argv[2] : "check");
   } catch (const Error& error) {
     if (error.on_all_ranks()) {

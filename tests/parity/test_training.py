@@ -71,6 +71,7 @@ def write_dataset(folder, examples, vocabulary, tokenizer_fingerprint):
 def config_of(source, data, output, schedule):
     return json.dumps({  # JSON is YAML
         "model": source, "data": str(data), "output": str(output), "max_steps": STEPS, "log_every_steps": 1,
+        "precision": "float32",
         "batching": {"global_batch": {"examples": BATCH}, "micro_batch_tokens": 100, "shuffle": False},
         "optimizer": {"learning_rate": LEARNING_RATE, "weight_decay": DECAY, "max_grad_norm": CLIP},
         "schedule": schedule, "checkpoint": {"every_steps": 1, "keep_last": 1000} if schedule.get("all") else {}})

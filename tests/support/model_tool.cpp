@@ -3,29 +3,29 @@
 //
 //   {"folder": "...", "segments": [[ids…]…], "targets": [ids…], "weights": [floats…],
 //   "normalizer": 3.0,
-//    "gradients": true, "out": "….safetensors", "threads": 1}
+//    "gradients": true, "out": "….safetensors", "threads": 1, "precision": "float32"}
 //   "mode": "benchmark" with "repeats": prints seconds of forward + backward instead.
 //   "mode": "generate" with "max_new_tokens": greedy ids of every segment through the cache, as
 //   "tokens.B".
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "comm/base/durable_file.h"
-#include "trainer/autograd/fused_head_loss.h"
+#include "trainer/caching_allocator.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/model/flat_parameters.h"
 #include "trainer/model/head.h"
 #include "trainer/model/kv_cache.h"
+#include "trainer/model/loss.h"
 #include "trainer/model/model.h"
 
 namespace breakeven {
@@ -86,8 +86,7 @@ Training Prepare(const Json& job, Model& model, ModelStorage& storage) {
 
 at::Tensor LossAndGradients(Model& model, const PackedInput& input, const Training& training) {
   const at::Tensor loss =
-      FusedHeadLoss(model.HiddenStates(input), model.HeadWeight(), training.targets_T,
-                    training.weights_T, training.normalizer);
+      WeightedLoss(model, input, training.targets_T, training.weights_T, training.normalizer);
   loss.backward();
   return loss;
 }
@@ -96,7 +95,9 @@ void Compare(const Json& job, Model& model, ModelStorage& storage, Output& outpu
   const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>());
   {
     const c10::NoGradGuard no_gradients;
-    output.Add("logits", NextTokenLogits(model.HiddenStates(input), model.HeadWeight()));
+    const at::Tensor copy = model.HeadCopy();
+    output.Add("logits", NextTokenLogits(model.HiddenStates(input),
+                                         copy.defined() ? copy : model.HeadWeight()));
   }
   if (!job.value("gradients", false)) return;
   const Training training = Prepare(job, model, storage);
@@ -109,20 +110,17 @@ void Compare(const Json& job, Model& model, ModelStorage& storage, Output& outpu
 void Benchmark(const Json& job, Model& model, ModelStorage& storage) {
   const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>());
   const Training training = Prepare(job, model, storage);
-  double best_forward = 1e30, best_step = 1e30;
+  double best_forward = 1e30,
+         best_step = 1e30;  // of CPU time: other work on the machine matters less
   for (int64_t i = 0; i < job.at("repeats").get<int64_t>(); ++i) {
-    using Clock = std::chrono::steady_clock;
-    const auto seconds = [](Clock::duration time) {
-      return std::chrono::duration<double>(time).count();
-    };
+    const auto now = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
     training.gradients_P.zero_();
-    const auto start = Clock::now();
+    const double start = now();
     const at::Tensor loss =
-        FusedHeadLoss(model.HiddenStates(input), model.HeadWeight(), training.targets_T,
-                      training.weights_T, training.normalizer);
-    best_forward = std::min(best_forward, seconds(Clock::now() - start));
+        WeightedLoss(model, input, training.targets_T, training.weights_T, training.normalizer);
+    best_forward = std::min(best_forward, now() - start);
     loss.backward();
-    best_step = std::min(best_step, seconds(Clock::now() - start));
+    best_step = std::min(best_step, now() - start);
   }
   std::printf("{\"tokens\": %lld, \"forward_seconds\": %.6f, \"step_seconds\": %.6f}\n",
               static_cast<long long>(input.num_tokens()), best_forward, best_step);
@@ -160,8 +158,10 @@ void Run(const std::string& path) {
   at::set_num_threads(job.value("threads", 1));
   const std::string folder = job.at("folder");
   ModelStorage storage;
+  if (job.value("precision", "float32") == "bfloat16") storage.product_type = at::kBFloat16;
   const std::unique_ptr<Model> model = BuildModel(ReadModelConfig(folder), storage);
   LoadWeights(folder, *model);
+  RefreshCopies(storage);
   const std::string mode = job.value("mode", "compare");
   Output output;
   if (mode == "benchmark") return Benchmark(job, *model, storage);
@@ -181,9 +181,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: model_tool job.json\n");
     return 64;
   }
-  // Freed blocks stay in the heap: a training process sets the same.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, -1);
+  breakeven::InstallCachingAllocator();  // as a training process does
   try {
     breakeven::Run(argv[1]);
   } catch (const std::exception& error) {

@@ -153,6 +153,7 @@ data: {0}/tokens/train.h5
 output: {0}/run
 seed: 3
 max_steps: 6
+precision: float32
 batching: {{global_batch: {{examples: 8}}, micro_batch_tokens: 128}}
 optimizer: {{learning_rate: 5e-3}}
 schedule: {{kind: constant}}

@@ -2,10 +2,13 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/attention_kernel.h"
 #include "trainer/autograd/block_functions.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -14,94 +17,63 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kGrainTokens = 32;
-
-// Neighbouring segments of one length: one batched call of the attention kernel.
-struct Group {
-  int64_t start = 0;   // first token
-  int64_t count = 0;   // segments
-  int64_t length = 0;  // tokens of each
-};
-
-std::vector<Group> EqualLengthGroups(const std::vector<int64_t>& segment_starts) {
-  std::vector<Group> groups;
-  for (size_t b = 0; b + 1 < segment_starts.size(); ++b) {
-    const int64_t length = segment_starts[b + 1] - segment_starts[b];
-    if (length == 0) continue;
-    const bool goes_on = !groups.empty() && groups.back().length == length &&
-                         groups.back().start + groups.back().count * length == segment_starts[b];
-    if (goes_on) {
-      ++groups.back().count;
-    } else {
-      groups.push_back({segment_starts[b], 1, length});
-    }
-  }
-  return groups;
-}
-
-// [count, heads, length, D] view of `heads` heads that start at `column` of rows [T, width].
-at::Tensor HeadsOf(const at::Tensor& rows, const Group& group, int64_t column, int64_t heads,
-                   int64_t head_dim) {
-  const int64_t width = rows.size(1);
-  return rows.as_strided({group.count, heads, group.length, head_dim},
-                         {group.length * width, head_dim, width, 1},
-                         rows.storage_offset() + group.start * width + column);
-}
-
-struct QueryKeyValue {
-  at::Tensor query, key, value;  // [count, H or K, length, D] views
-};
-
-QueryKeyValue Split(const at::Tensor& qkv_TA, const Group& group, const AttentionShape& shape) {
-  const int64_t dim = shape.head_dim;
-  const int64_t keys = shape.num_heads * dim;
-  const int64_t values = keys + shape.num_kv_heads * dim;
-  return {HeadsOf(qkv_TA, group, 0, shape.num_heads, dim),
-          HeadsOf(qkv_TA, group, keys, shape.num_kv_heads, dim),
-          HeadsOf(qkv_TA, group, values, shape.num_kv_heads, dim)};
-}
-
 bool Rotates(const RotaryAngles& angles) { return angles.cos.defined() && angles.cos.numel() > 0; }
 
 double Scale(const AttentionShape& shape) {
   return 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
 }
 
-// Writes one group's gradients, [count, heads, length, D] whose memory is [count, length, heads,
-// D], into rows of dqkv, rotating queries and keys back.
-void StoreGradients(const QueryKeyValue& gradients, const Group& group, const RotaryAngles& angles,
-                    const AttentionShape& shape, at::Tensor& grad_qkv_TA) {
-  const auto rows_of = [](const at::Tensor& heads) { return heads.transpose(1, 2).contiguous(); };
-  const at::Tensor query = rows_of(gradients.query);
-  const at::Tensor key = rows_of(gradients.key);
-  const at::Tensor value = rows_of(gradients.value);
-  const int64_t query_width = shape.num_heads * shape.head_dim;
-  const int64_t key_width = shape.num_kv_heads * shape.head_dim;
-  const int64_t width = query_width + 2 * key_width;
-  const float* from_query = query.const_data_ptr<float>();
-  const float* from_key = key.const_data_ptr<float>();
-  const float* from_value = value.const_data_ptr<float>();
-  const bool rotates = Rotates(angles);
-  const float* cos = rotates ? angles.cos.const_data_ptr<float>() : nullptr;
-  const float* sin = rotates ? angles.sin.const_data_ptr<float>() : nullptr;
+// All tensors of one call; those of backward are undefined in the forward pass.
+struct AttentionTensors {
+  at::Tensor qkv_TA, cos, sin, out_TX, log_sum_exp_TH, grad_out_TX, grad_qkv_TA;
+};
+
+template <typename T>
+AttentionSegment<T> SegmentAt(const AttentionTensors& tensors, const AttentionShape& shape,
+                              int64_t start, int64_t length) {
+  const int64_t width = (shape.num_heads + 2 * shape.num_kv_heads) * shape.head_dim;
+  const int64_t out_width = shape.num_heads * shape.head_dim;
   const int64_t half = shape.head_dim / 2;
-  float* to_rows = grad_qkv_TA.mutable_data_ptr<float>() + group.start * width;
-  at::parallel_for(0, group.count * group.length, kGrainTokens, [=](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      float* to = to_rows + t * width;
-      const float* q = from_query + t * query_width;
-      const float* k = from_key + t * key_width;
-      const float* v = from_value + t * key_width;
-      if (rotates) {
-        const int64_t angle = (group.start + t) * half;
-        RotateHeads(q, to, shape.num_heads, shape.head_dim, cos + angle, sin + angle, -1);
-        RotateHeads(k, to + query_width, shape.num_kv_heads, shape.head_dim, cos + angle,
-                    sin + angle, -1);
-      } else {
-        std::copy_n(q, query_width, to);
-        std::copy_n(k, key_width, to + query_width);
-      }
-      std::copy_n(v, key_width, to + query_width + key_width);
+  const auto at_row = [start](auto* data, int64_t row) {
+    return data == nullptr ? nullptr : data + start * row;
+  };
+  const bool rotates = Rotates({tensors.cos, tensors.sin});
+  return {.length = length,
+          .num_heads = shape.num_heads,
+          .num_kv_heads = shape.num_kv_heads,
+          .head_dim = shape.head_dim,
+          .scale = static_cast<float>(Scale(shape)),
+          .cos = rotates ? at_row(ConstData<float>(tensors.cos), half) : nullptr,
+          .sin = rotates ? at_row(ConstData<float>(tensors.sin), half) : nullptr,
+          .qkv = at_row(ConstData<T>(tensors.qkv_TA), width),
+          .out = at_row(MutableData<T>(tensors.out_TX), out_width),
+          .log_sum_exp = at_row(MutableData<float>(tensors.log_sum_exp_TH), shape.num_heads),
+          .grad_out = at_row(ConstData<T>(tensors.grad_out_TX), out_width),
+          .grad_qkv = at_row(MutableData<T>(tensors.grad_qkv_TA), width)};
+}
+
+// body(segment, key/value head, scratch) for every segment and key/value head, shared out over
+// threads.
+template <typename T, typename Body>
+void ForEachHead(const AttentionTensors& tensors, const AttentionShape& shape,
+                 const std::vector<int64_t>& segment_starts, const Body& body) {
+  const int64_t num_segments = static_cast<int64_t>(segment_starts.size()) - 1;
+  const auto start_of = [&](int64_t b) { return segment_starts[static_cast<size_t>(b)]; };
+  int64_t longest = 0;
+  for (int64_t b = 0; b < num_segments; ++b) {
+    longest = std::max(longest, start_of(b + 1) - start_of(b));
+  }
+  if (longest == 0) return;
+  const int64_t scratch_size = AttentionScratch(longest, shape.head_dim);
+  const at::Tensor scratch = at::empty({at::get_num_threads(), scratch_size}, at::kFloat);
+  float* memory = scratch.mutable_data_ptr<float>();
+  at::parallel_for(0, num_segments * shape.num_kv_heads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t b = i / shape.num_kv_heads;
+      const int64_t length = start_of(b + 1) - start_of(b);
+      if (length == 0) continue;
+      body(SegmentAt<T>(tensors, shape, start_of(b), length), i % shape.num_kv_heads,
+           memory + at::get_thread_num() * scratch_size);
     }
   });
 }
@@ -111,45 +83,44 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv_TA, const at::Tensor& cos,
                             const at::Tensor& sin, const AttentionShape& shape,
                             const std::vector<int64_t>& segment_starts) {
-    at::Tensor qkv = qkv_TA.detach();
-    RotateInPlace(qkv, {cos, sin}, shape);
-    const at::Tensor out_TC =
-        at::empty({qkv.size(0), shape.num_heads * shape.head_dim}, qkv.options());
-    variable_list saved = {qkv, out_TC, cos, sin};
-    for (const Group& group : EqualLengthGroups(segment_starts)) {
-      const QueryKeyValue heads = Split(qkv, group, shape);
-      const auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
-          heads.query, heads.key, heads.value, /*dropout_p=*/0.0, /*is_causal=*/true,
-          /*attn_mask=*/std::nullopt, Scale(shape));
-      HeadsOf(out_TC, group, 0, shape.num_heads, shape.head_dim).copy_(out);
-      saved.push_back(log_sum_exp);
-    }
-    ctx->save_for_backward(std::move(saved));
+    const int64_t num_tokens = qkv_TA.size(0);
+    AttentionTensors tensors;
+    tensors.qkv_TA = qkv_TA.contiguous();
+    tensors.cos = cos;
+    tensors.sin = sin;
+    tensors.out_TX = at::empty({num_tokens, shape.num_heads * shape.head_dim}, qkv_TA.options());
+    tensors.log_sum_exp_TH = at::empty({num_tokens, shape.num_heads}, at::kFloat);
+    WithElementType(qkv_TA.scalar_type(), [&]<typename T>(T) {
+      ForEachHead<T>(tensors, shape, segment_starts,
+                     [](const AttentionSegment<T>& segment, int64_t head, float* scratch) {
+                       AttendForward(segment, head, scratch);
+                     });
+    });
+    ctx->save_for_backward({tensors.qkv_TA, cos, sin, tensors.out_TX, tensors.log_sum_exp_TH});
     ctx->saved_data["segment_starts"] = segment_starts;
     ctx->saved_data["shape"] =
         std::vector<int64_t>{shape.num_heads, shape.num_kv_heads, shape.head_dim};
-    return out_TC;
+    return tensors.out_TX;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &qkv = saved[0], &out_TC = saved[1], &cos = saved[2], &sin = saved[3];
     const std::vector<int64_t> numbers = ctx->saved_data["shape"].toIntVector();
     const AttentionShape shape = {numbers[0], numbers[1], numbers[2]};
-    const at::Tensor grad_TC = grad_outputs[0].contiguous();
-    at::Tensor grad_qkv = at::empty_like(qkv);
-    size_t next = 4;
-    for (const Group& group : EqualLengthGroups(ctx->saved_data["segment_starts"].toIntVector())) {
-      const QueryKeyValue heads = Split(qkv, group, shape);
-      const auto [grad_query, grad_key, grad_value] =
-          at::_scaled_dot_product_flash_attention_for_cpu_backward(
-              HeadsOf(grad_TC, group, 0, shape.num_heads, shape.head_dim), heads.query, heads.key,
-              heads.value, HeadsOf(out_TC, group, 0, shape.num_heads, shape.head_dim),
-              saved[next++],
-              /*dropout_p=*/0.0, /*is_causal=*/true, /*attn_mask=*/std::nullopt, Scale(shape));
-      StoreGradients({grad_query, grad_key, grad_value}, group, {cos, sin}, shape, grad_qkv);
-    }
-    return {grad_qkv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    const AttentionTensors tensors = {.qkv_TA = saved[0],
+                                      .cos = saved[1],
+                                      .sin = saved[2],
+                                      .out_TX = saved[3],
+                                      .log_sum_exp_TH = saved[4],
+                                      .grad_out_TX = grad_outputs[0].contiguous(),
+                                      .grad_qkv_TA = at::empty_like(saved[0])};
+    WithElementType(saved[0].scalar_type(), [&]<typename T>(T) {
+      ForEachHead<T>(tensors, shape, ctx->saved_data["segment_starts"].toIntVector(),
+                     [](const AttentionSegment<T>& segment, int64_t head, float* scratch) {
+                       AttendBackward(segment, head, scratch);
+                     });
+    });
+    return {tensors.grad_qkv_TA, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -161,30 +132,30 @@ at::Tensor RotatedComposite(const at::Tensor& heads_TX, const RotaryAngles& angl
   const at::Tensor cos = angles.cos.unsqueeze(1);
   const at::Tensor sin = angles.sin.unsqueeze(1);
   const std::vector<at::Tensor> halves = x.chunk(2, 2);
-  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, 2);
+  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, 2)
+      .to(x.scalar_type());
 }
 
 }  // namespace
 
 void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const AttentionShape& shape) {
   if (!Rotates(angles)) return;
+  const int64_t heads = shape.num_heads + shape.num_kv_heads;
   if (!qkv_TA.is_cpu() || qkv_TA.scalar_type() != at::kFloat) {
-    const int64_t heads = shape.num_heads + shape.num_kv_heads;
     at::Tensor rotated_part = qkv_TA.narrow(1, 0, heads * shape.head_dim);
     rotated_part.copy_(RotatedComposite(rotated_part, angles, heads, shape.head_dim).flatten(1));
     return;
   }
   BE_CHECK(qkv_TA.is_contiguous(), "queries, keys and values side by side");
+  constexpr int64_t kGrainTokens = 32;
   const int64_t width = qkv_TA.size(1);
+  const int64_t half = shape.head_dim / 2;
   float* rows = qkv_TA.mutable_data_ptr<float>();
   const float* cos = angles.cos.const_data_ptr<float>();
   const float* sin = angles.sin.const_data_ptr<float>();
-  const int64_t heads = shape.num_heads + shape.num_kv_heads;
-  const int64_t half = shape.head_dim / 2;
   at::parallel_for(0, qkv_TA.size(0), kGrainTokens, [=](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      float* row = rows + t * width;
-      RotateHeads(row, row, heads, shape.head_dim, cos + t * half, sin + t * half, 1);
+      RotateHeads(rows + t * width, heads, shape.head_dim, cos + t * half, sin + t * half);
     }
   });
 }
@@ -192,12 +163,12 @@ void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const Attenti
 at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
                            const AttentionShape& shape,
                            const std::vector<int64_t>& segment_starts) {
-  if (!qkv_TA.is_cpu() || qkv_TA.scalar_type() != at::kFloat) {
+  if (!HasFusedKernel(qkv_TA)) {
     return PackedAttentionComposite(qkv_TA, angles, shape, segment_starts);
   }
   // No angles travel as empty tensors: autograd wants defined inputs.
   const bool rotates = angles.cos.defined();
-  const at::Tensor none = rotates ? at::Tensor() : at::empty({0}, qkv_TA.options());
+  const at::Tensor none = rotates ? at::Tensor() : at::empty({0}, at::kFloat);
   return PackedAttentionFunction::apply(qkv_TA, rotates ? angles.cos : none,
                                         rotates ? angles.sin : none, shape, segment_starts);
 }
@@ -216,11 +187,13 @@ at::Tensor PackedAttentionComposite(const at::Tensor& qkv_TA, const RotaryAngles
                                .reshape({qkv_TA.size(0), shape.num_kv_heads, dim});
   const int64_t repeats = shape.num_heads / shape.num_kv_heads;
   std::vector<at::Tensor> parts;
-  for (const Group& group : EqualLengthGroups(segment_starts)) {
+  for (size_t b = 0; b + 1 < segment_starts.size(); ++b) {
+    const int64_t length = segment_starts[b + 1] - segment_starts[b];
+    if (length == 0) continue;
     // Keys and values are repeated: in float32 on CUDA enable_gqa would fall to the slowest kernel.
     const auto batched = [&](const at::Tensor& x, int64_t copies) {
-      return x.narrow(0, group.start, group.count * group.length)
-          .reshape({group.count, group.length, x.size(1), dim})
+      return x.narrow(0, segment_starts[b], length)
+          .unsqueeze(0)
           .transpose(1, 2)
           .repeat_interleave(copies, 1);
     };
@@ -228,7 +201,7 @@ at::Tensor PackedAttentionComposite(const at::Tensor& qkv_TA, const RotaryAngles
         at::scaled_dot_product_attention(batched(query, 1), batched(key, repeats),
                                          batched(value, repeats), /*attn_mask=*/std::nullopt,
                                          /*dropout_p=*/0.0, /*is_causal=*/true, Scale(shape));
-    parts.push_back(out.transpose(1, 2).reshape({group.count * group.length, query_width}));
+    parts.push_back(out.transpose(1, 2).reshape({length, query_width}));
   }
   return parts.empty() ? at::zeros({0, query_width}, qkv_TA.options()) : at::cat(parts);
 }

@@ -1,8 +1,11 @@
 // The differentiable pieces of a decoder block between its matrix products. Needs ATen only.
 //
-// Each has a fused pass for float32 on CPU. Elsewhere, and as oracle of the tests, stands the
-// composite of plain ATen operations that defines it. Results depend on no thread count except
-// through ATen's own kernels.
+// Each has a fused pass for float32 and bfloat16 on CPU. Elsewhere, and as oracle of the tests,
+// stands the composite of plain ATen operations that defines it. Results do not depend on the
+// number of threads.
+//
+// In bfloat16 the residual stream, norms' weights and statistics, rotary angles and everything
+// inside a function are float32; what goes from one function to the next is bfloat16.
 //
 // Shape suffixes: T tokens, C hidden size, F width of the feed-forward layer, H heads, K key/value
 // heads, D head size, A = (H + 2K)·D columns of queries, keys and values side by side.
@@ -23,15 +26,17 @@ struct NormWeights {
   at::Tensor weight_C;  // leaf
   at::Tensor bias_C;    // leaf; layer norm only
   double epsilon = 0;
+  at::ScalarType output_type = at::kFloat;  // of what the next products read
 };
 
 struct ResidualNormResult {
-  at::Tensor residual_TC;  // residual + update: the stream that goes on
-  at::Tensor normed_TC;
+  at::Tensor residual_TC;  // residual + update, float32: the stream that goes on
+  at::Tensor normed_TC;    // output_type
 };
 
 // Adds what a sub-block computed to the residual stream and normalises the sum for the next one.
-// `update` undefined: nothing to add (the first norm). Gradient contract: fused_head_loss.h.
+// `update`, float32 or output_type, undefined: nothing to add (the first norm). Gradient contract:
+// fused_head_loss.h.
 ResidualNormResult ResidualNorm(const at::Tensor& residual_TC, const at::Tensor& update_TC,
                                 const NormWeights& norm);
 ResidualNormResult ResidualNormComposite(const at::Tensor& residual_TC, const at::Tensor& update_TC,
@@ -54,9 +59,8 @@ struct RotaryAngles {
 };
 
 // Rotates queries and keys, then attends causally inside each segment [segment_starts[b],
-// segment_starts[b+1]): [T, A] → [T, H·D]. Scale 1/√D. OVERWRITES qkv_TA with its rotated self, so
-// its producer must not need its own output (a linear layer does not). Neighbouring segments of
-// equal length run as one batch.
+// segment_starts[b+1]): [T, A] → [T, H·D]. Scale 1/√D. A segment's result depends on that segment
+// alone (attention_kernel.h).
 at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
                            const AttentionShape& shape, const std::vector<int64_t>& segment_starts);
 at::Tensor PackedAttentionComposite(const at::Tensor& qkv_TA, const RotaryAngles& angles,

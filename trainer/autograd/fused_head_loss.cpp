@@ -3,11 +3,14 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/gradient_sink.h"
+#include "trainer/autograd/matrix_product.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -20,21 +23,27 @@ using torch::autograd::variable_list;
 // fewer chunks move less memory, smaller ones keep their logits in the cache.
 constexpr int64_t kMaxChunkRows = 256;
 
+float ValueOf(float logit) { return logit; }
+float ValueOf(BFloat16 logit) { return ToFloat(logit); }
+
 // Cross-entropy of every row of `logits`, weighted; with `gradients` the logits become the loss's
 // gradient.
-void LossOfChunk(at::Tensor& logits_RV, const int64_t* targets, const float* weights,
+void LossOfChunk(const at::Tensor& logits_RV, const int64_t* targets, const float* weights,
                  double normalizer, bool gradients, double* losses) {
   const int64_t vocabulary = logits_RV.size(1);
-  float* logits = logits_RV.mutable_data_ptr<float>();
-  at::parallel_for(0, logits_RV.size(0), 1, [=](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      float* row = logits + r * vocabulary;
-      const RowSoftmax softmax = SoftmaxOfRow(row, vocabulary);
-      losses[r] = weights[r] * (softmax.log_sum_exp - static_cast<double>(row[targets[r]]));
-      if (!gradients) continue;
-      CrossEntropyGradient(row, vocabulary, softmax, targets[r],
-                           static_cast<float>(static_cast<double>(weights[r]) / normalizer));
-    }
+  WithElementType(logits_RV.scalar_type(), [&]<typename T>(T) {
+    T* logits = MutableData<T>(logits_RV);
+    at::parallel_for(0, logits_RV.size(0), 1, [=](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        T* row = logits + r * vocabulary;
+        const RowSoftmax softmax = SoftmaxOfRow(row, vocabulary);
+        losses[r] =
+            weights[r] * (softmax.log_sum_exp - static_cast<double>(ValueOf(row[targets[r]])));
+        if (!gradients) continue;
+        CrossEntropyGradient(row, vocabulary, softmax, targets[r],
+                             static_cast<float>(static_cast<double>(weights[r]) / normalizer));
+      }
+    });
   });
 }
 
@@ -51,7 +60,10 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden_TC,
                             const at::Tensor& head_VC, const at::Tensor& targets_T,
-                            const at::Tensor& loss_weight_T, double normalizer, bool gradients) {
+                            const at::Tensor& loss_weight_T, double normalizer, bool gradients,
+                            const std::optional<at::Tensor>& head_copy_VC) {
+    const at::Tensor head = head_copy_VC.value_or(head_VC);
+    BE_CHECK(head.scalar_type() == hidden_TC.scalar_type(), "head and hidden states of one type");
     const at::Tensor rows_R = loss_weight_T.nonzero().squeeze(1);
     const at::Tensor targets_R = targets_T.index_select(0, rows_R);
     const at::Tensor weights_R = loss_weight_T.index_select(0, rows_R);
@@ -73,20 +85,20 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
       const int64_t count = std::min(chunk_rows, num_rows - start);
       const at::Tensor hidden_RC = hidden_TC.index_select(0, rows_R.narrow(0, start, count));
       at::Tensor logits_RV = logits_buffer.narrow(0, 0, count);
-      at::mm_out(logits_RV, hidden_RC, head_VC.t());
+      at::mm_out(logits_RV, hidden_RC, head.t());
       LossOfChunk(logits_RV, targets_R.const_data_ptr<int64_t>() + start,
                   weights_R.const_data_ptr<float>() + start, normalizer, gradients,
                   losses.data() + start);
       if (!gradients) continue;
       at::Tensor grad_rows = grad_hidden_RC.narrow(0, start, count);
-      at::mm_out(grad_rows, logits_RV, head_VC);
-      grad_head.addmm_(logits_RV.t(), hidden_RC);
+      at::mm_out(grad_rows, logits_RV, head);
+      AddTransposedProduct(grad_head, logits_RV, hidden_RC);
     }
     double loss = 0;
     for (const double row_loss : losses) loss += row_loss;
     ctx->save_for_backward({rows_R, grad_hidden_RC, owns ? at::Tensor() : grad_head});
     ctx->saved_data["num_tokens"] = hidden_TC.size(0);
-    return at::full({}, num_rows == 0 ? 0.0 : loss / normalizer, hidden_TC.options());
+    return at::full({}, num_rows == 0 ? 0.0 : loss / normalizer, head_VC.options());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
@@ -99,7 +111,8 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
     const at::Tensor grad_hidden_TC =
         at::zeros({num_tokens, grad_hidden_RC.size(1)}, grad_hidden_RC.options());
     grad_hidden_TC.index_copy_(0, saved[0], grad_hidden_RC);
-    return {grad_hidden_TC, saved[2], at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {grad_hidden_TC, saved[2],     at::Tensor(), at::Tensor(),
+            at::Tensor(),   at::Tensor(), at::Tensor()};
   }
 };
 
@@ -120,14 +133,15 @@ at::Tensor HeadLossComposite(const at::Tensor& hidden_TC, const at::Tensor& head
 
 at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                          const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
-                         double normalizer) {
-  if (!hidden_TC.is_cpu() || hidden_TC.scalar_type() != at::kFloat) {
+                         double normalizer, const at::Tensor& head_copy_VC) {
+  if (!HasFusedKernel(hidden_TC)) {
     return HeadLossComposite(hidden_TC, head_VC, targets_T, loss_weight_T, normalizer);
   }
   const bool gradients =
       at::GradMode::is_enabled() && (hidden_TC.requires_grad() || head_VC.requires_grad());
-  return FusedHeadLossFunction::apply(hidden_TC, head_VC, targets_T, loss_weight_T, normalizer,
-                                      gradients);
+  return FusedHeadLossFunction::apply(
+      hidden_TC, head_VC, targets_T, loss_weight_T, normalizer, gradients,
+      head_copy_VC.defined() ? std::optional<at::Tensor>(head_copy_VC) : std::nullopt);
 }
 
 }  // namespace breakeven

@@ -10,9 +10,13 @@ namespace breakeven {
 
 // Σ_t loss_weight[t] · cross_entropy(hidden[t] · headᵀ, targets[t]) / normalizer, a float32 scalar.
 //
-//   hidden_TC      float32, contiguous    head_VC  float32, a leaf (the tied embedding or its own
-//   matrix) targets_T      int64 in [0, V) where the weight is not zero      loss_weight_T  float32
+//   hidden_TC      float32 or bfloat16, contiguous
+//   head_VC        float32, a leaf (the tied embedding or its own matrix)
+//   targets_T      int64 in [0, V) where the weight is not zero
+//   loss_weight_T  float32
+//   head_copy_VC   with bfloat16 hidden states: the head in bfloat16, which the products read
 //
+// Logits have the type of the hidden states; softmax, loss and the head's gradient are float32.
 // Rows of zero weight never meet the head. The remaining rows pass in chunks; with gradients on,
 // each chunk's hidden and head gradients are computed at once in the forward pass (Liger Kernel's
 // idea), so no logits stay alive. All rows zero, or T = 0: the loss is 0 and so are the gradients.
@@ -25,7 +29,7 @@ namespace breakeven {
 // Error(kInternal).
 at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                          const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
-                         double normalizer);
+                         double normalizer, const at::Tensor& head_copy_VC = {});
 
 }  // namespace breakeven
 

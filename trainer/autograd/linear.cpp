@@ -8,6 +8,8 @@
 
 #include "comm/base/error.h"
 #include "trainer/autograd/gradient_sink.h"
+#include "trainer/autograd/matrix_product.h"
+#include "trainer/autograd/recompute.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -51,55 +53,67 @@ void DealGradients(const at::Tensor& whole, at::TensorList parameters, variable_
 class LinearFunction : public torch::autograd::Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TI, at::TensorList weights,
-                            at::TensorList biases, bool input_major) {
-    variable_list saved = {x_TI};
+                            at::TensorList biases, const LinearWeights& parameters,
+                            const std::function<at::Tensor()>& input_again) {
+    const bool copied = !parameters.weight_copies.empty();
+    const at::Tensor weight = JoinedOrCopied(copied ? parameters.weight_copies : weights);
+    variable_list saved = {input_again ? at::Tensor() : x_TI, weight};
+    if (input_again) ctx->saved_data["input_again"] = HoldRecipe(input_again);
     saved.insert(saved.end(), weights.begin(), weights.end());
     saved.insert(saved.end(), biases.begin(), biases.end());
     ctx->save_for_backward(std::move(saved));
     ctx->saved_data["num_weights"] = static_cast<int64_t>(weights.size());
-    ctx->saved_data["input_major"] = input_major;
+    ctx->saved_data["input_major"] = parameters.input_major;
 
-    const at::Tensor weight = JoinedOrCopied(weights);
-    const at::Tensor weight_IO = input_major ? weight : weight.t();
+    const at::Tensor weight_IO = parameters.input_major ? weight : weight.t();
     if (biases.empty()) return at::mm(x_TI, weight_IO);
-    return at::addmm(JoinedOrCopied(biases), x_TI, weight_IO);
+    return at::addmm(JoinedOrCopied(copied ? parameters.bias_copies : biases), x_TI, weight_IO);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
     const size_t num_weights = static_cast<size_t>(ctx->saved_data["num_weights"].toInt());
     const bool input_major = ctx->saved_data["input_major"].toBool();
-    const at::Tensor& x_TI = saved[0];
-    const at::TensorList weights = at::TensorList(saved).slice(1, num_weights);
-    const at::TensorList biases = at::TensorList(saved).slice(1 + num_weights);
+    const at::Tensor& weight = saved[1];
+    const at::TensorList weights = at::TensorList(saved).slice(2, num_weights);
+    const at::TensorList biases = at::TensorList(saved).slice(2 + num_weights);
     const at::Tensor grad_TO = grad_outputs[0].contiguous();
 
     variable_list gradients(1);
     if (ctx->needs_input_grad(0)) {
-      const at::Tensor weight = JoinedOrCopied(weights);
       gradients[0] = at::mm(grad_TO, input_major ? weight.t() : weight);
     }
-    WeightGradients(x_TI, grad_TO, weights, input_major, gradients);
+    WeightGradients(Input(ctx, saved[0], weights), grad_TO, weights, input_major, gradients);
     BiasGradients(grad_TO, biases, gradients);
-    gradients.emplace_back();  // input_major
+    gradients.resize(gradients.size() + 2);  // parameters, input_again
     return gradients;
   }
 
  private:
+  static at::Tensor Input(AutogradContext* ctx, const at::Tensor& saved, at::TensorList weights) {
+    const auto recipe = ctx->saved_data.find("input_again");
+    if (recipe == ctx->saved_data.end()) return saved;
+    const at::Tensor input =
+        weights[0].requires_grad() ? FollowRecipe(recipe->second) : at::Tensor();
+    ctx->saved_data.erase(recipe);
+    return input;
+  }
+
   static void WeightGradients(const at::Tensor& x_TI, const at::Tensor& grad_TO,
                               at::TensorList weights, bool input_major, variable_list& gradients) {
     if (!weights[0].requires_grad()) {
       gradients.resize(gradients.size() + weights.size());
       return;
     }
-    const at::Tensor left = input_major ? x_TI.t() : grad_TO.t();
-    const at::Tensor& right = input_major ? grad_TO : x_TI;
-    at::Tensor sink = JoinedGradients(weights);
+    const at::Tensor x = x_TI.contiguous();
+    const at::Tensor& left = input_major ? x : grad_TO;
+    const at::Tensor& right = input_major ? grad_TO : x;
+    const at::Tensor sink = JoinedGradients(weights);
     if (sink.defined()) {
-      sink.addmm_(left, right);  // one product, no temporary
+      AddTransposedProduct(sink, left, right);
       gradients.resize(gradients.size() + weights.size());
     } else {
-      DealGradients(at::mm(left, right), weights, gradients);
+      DealGradients(at::mm(left.t(), right).to(at::kFloat), weights, gradients);
     }
   }
 
@@ -110,7 +124,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       gradients.resize(gradients.size() + biases.size());
       return;
     }
-    DealGradients(grad_TO.sum(0), biases, gradients);
+    DealGradients(grad_TO.sum(0, /*keepdim=*/false, at::kFloat), biases, gradients);
   }
 };
 
@@ -139,18 +153,46 @@ void AddRows(const at::Tensor& tokens_T, const at::Tensor& grad_TC, at::Tensor& 
 class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& tokens_T,
-                            const at::Tensor& table_VC) {
+                            const at::Tensor& table_VC, LookupGradient* rows) {
     ctx->save_for_backward({tokens_T, table_VC});
+    ctx->saved_data["rows"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(rows));
     return table_VC.index_select(0, tokens_T);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& table_VC = saved[1];
+    auto* rows =
+        reinterpret_cast<LookupGradient*>(static_cast<intptr_t>(ctx->saved_data["rows"].toInt()));
+    if (rows != nullptr && rows->armed) {
+      BE_CHECK(!rows->grad_TC.defined(), "two lookups in one backward");
+      rows->tokens_T = saved[0];
+      rows->grad_TC = grad_outputs[0].contiguous();
+      return {at::Tensor(), at::Tensor(), at::Tensor()};
+    }
     const bool owns = OwnsGradient(table_VC);
     at::Tensor sink = owns ? table_VC.grad() : at::zeros_like(table_VC);
     AddRows(saved[0], grad_outputs[0].contiguous(), sink);
-    return {at::Tensor(), owns ? at::Tensor() : sink};
+    return {at::Tensor(), owns ? at::Tensor() : sink, at::Tensor()};
+  }
+};
+
+class SelectRowsFunction : public torch::autograd::Function<SelectRowsFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TC,
+                            const at::Tensor& rows_R) {
+    ctx->save_for_backward({rows_R});
+    ctx->saved_data["num_rows"] = x_TC.size(0);
+    return x_TC.index_select(0, rows_R);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
+    const at::Tensor rows_R = ctx->get_saved_variables()[0];
+    const at::Tensor& grad_RC = grad_outputs[0];
+    const at::Tensor grad_TC =
+        at::zeros({ctx->saved_data["num_rows"].toInt(), grad_RC.size(1)}, grad_RC.options());
+    grad_TC.index_copy_(0, rows_R, grad_RC);
+    return {grad_TC, at::Tensor()};
   }
 };
 
@@ -166,16 +208,21 @@ void CheckTokens(const at::Tensor& tokens_T, int64_t num_rows) {
 
 }  // namespace
 
-at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters) {
+at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters,
+                  const std::function<at::Tensor()>& input_again) {
   const at::TensorList weights = parameters.weights;
   const at::TensorList biases = parameters.biases;
-  return LinearFunction::apply(x_TI, weights, biases, parameters.input_major);
+  return LinearFunction::apply(x_TI, weights, biases, parameters, input_again);
 }
 
-at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC) {
+at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, LookupGradient* rows) {
   const at::Tensor tokens = tokens_T.contiguous();
   CheckTokens(tokens, table_VC.size(0));
-  return EmbeddingFunction::apply(tokens, table_VC);
+  return EmbeddingFunction::apply(tokens, table_VC, rows);
+}
+
+at::Tensor SelectRows(const at::Tensor& x_TC, const at::Tensor& rows_R) {
+  return SelectRowsFunction::apply(x_TC, rows_R);
 }
 
 }  // namespace breakeven

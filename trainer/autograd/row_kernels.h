@@ -5,20 +5,26 @@
 
 #include <cstdint>
 
+#include "trainer/autograd/bfloat16.h"
+
 namespace breakeven {
 
-// Rotates one token's heads [num_heads, D] by its angles: with half = D/2 and i < half,
-//   out[i] = in[i]·cos[i] - in[i+half]·sin[i],   out[i+half] = in[i+half]·cos[i] + in[i]·sin[i]
-// (the halves layout of Hugging Face's Llama). direction -1 rotates back. `out` may be `in`.
-void RotateHeads(const float* in, float* out, int64_t num_heads, int64_t head_dim, const float* cos,
-                 const float* sin, float direction);
+// Rotates one token's heads [num_heads, D] by its angles, in place: with half = D/2 and i < half,
+//   x[i] ← x[i]·cos[i] - x[i+half]·sin[i],   x[i+half] ← x[i+half]·cos[i] + x[i]·sin[i]
+// (the halves layout of Hugging Face's Llama).
+void RotateHeads(float* heads, int64_t num_heads, int64_t head_dim, const float* cos,
+                 const float* sin);
 
 // gate_up [rows, 2F]: each row is F gates, then F ups. out [rows, F] = silu(gate) · up. Rows
 // [begin, end).
 void SwiGluForward(const float* gate_up, float* out, int64_t width, int64_t begin, int64_t end);
+void SwiGluForward(const BFloat16* gate_up, BFloat16* out, int64_t width, int64_t begin,
+                   int64_t end);
 // grad_gate_up [rows, 2F] from grad_out [rows, F]; may be gate_up itself.
 void SwiGluBackward(const float* gate_up, const float* grad_out, float* grad_gate_up, int64_t width,
                     int64_t begin, int64_t end);
+void SwiGluBackward(const BFloat16* gate_up, const BFloat16* grad_out, BFloat16* grad_gate_up,
+                    int64_t width, int64_t begin, int64_t end);
 
 struct RowSoftmax {
   float max = 0;
@@ -26,15 +32,20 @@ struct RowSoftmax {
 };
 // NaN in the row gives NaN.
 RowSoftmax SoftmaxOfRow(const float* logits, int64_t vocabulary);
+RowSoftmax SoftmaxOfRow(const BFloat16* logits, int64_t vocabulary);
 // Replaces the logits of a row by scale · (softmax - onehot(target)): the gradient of scale ·
 // cross-entropy.
 void CrossEntropyGradient(float* logits, int64_t vocabulary, const RowSoftmax& softmax,
+                          int64_t target, float scale);
+void CrossEntropyGradient(BFloat16* logits, int64_t vocabulary, const RowSoftmax& softmax,
                           int64_t target, float scale);
 // Lowest index of the largest logit.
 int64_t ArgMaxOfRow(const float* logits, int64_t vocabulary, float max);
 
 // to[i] += from[i].
 void AddTo(float* to, const float* from, int64_t count);
+
+float ToFloat(BFloat16 value);
 
 }  // namespace breakeven
 

@@ -3,53 +3,77 @@
 //
 // Written in GCC's vector extensions, so one source serves SSE2, AVX2 and AVX-512: BE_VECTORISED
 // compiles a function for each and picks at load time. Sums run in sixteen lanes whatever the
-// machine, and nothing is contracted to an FMA, so results are equal bit for bit on all of them.
+// machine, and nothing is contracted to an FMA unless a file is compiled to allow it, so results
+// are equal bit for bit on all of them.
 #ifndef BREAKEVEN_TRAINER_AUTOGRAD_VECTOR_MATH_H_
 #define BREAKEVEN_TRAINER_AUTOGRAD_VECTOR_MATH_H_
 
 #include <cstdint>
 #include <limits>
 
+#include "comm/base/vectorised.h"
+#include "trainer/autograd/bfloat16.h"
+
 #pragma GCC diagnostic ignored \
     "-Wpsabi"  // every function below is inlined: no vector crosses a call
-
-// Sanitizers' run-time is not up when the loader resolves the clones.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define BE_VECTORISED \
-  __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define BE_VECTORISED
-#endif
-#define BE_INLINE inline __attribute__((always_inline))
 
 namespace breakeven::vector_math {
 
 inline constexpr int64_t kLanes = 16;
 typedef float Floats __attribute__((vector_size(64)));
 typedef int32_t Ints __attribute__((vector_size(64)));
+typedef uint16_t Halves __attribute__((vector_size(32)));
+// The same anywhere in memory. Loads through these and not through memcpy: GCC 12 keeps an array of
+// vectors in registers only then.
+typedef float FloatsInMemory __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint16_t HalvesInMemory __attribute__((vector_size(32), aligned(2), may_alias));
 
-BE_INLINE Floats Splat(float value) { return Floats{} + value; }
+// A form that GCC 12 makes one broadcast of: of Floats{v, v, …} it makes four stores.
+BE_INLINE Floats Splat(float value) { return __builtin_shuffle(Floats{value}, Ints{}); }
+
+// The same bits: a cast between vectors of one size converts nothing.
+BE_INLINE Floats AsFloats(const Ints& bits) { return (Floats)bits; }
+BE_INLINE Ints AsInts(const Floats& value) { return (Ints)value; }
+
+BE_INLINE Floats LoadWhole(const float* from) {
+  return *reinterpret_cast<const FloatsInMemory*>(from);
+}
+BE_INLINE Floats LoadWhole(const BFloat16* from) {
+  const Halves halves = *reinterpret_cast<const HalvesInMemory*>(from);
+  return AsFloats(__builtin_convertvector(halves, Ints) << 16);
+}
+
+BE_INLINE void StoreWhole(float* to, const Floats& value) {
+  *reinterpret_cast<FloatsInMemory*>(to) = value;
+}
+BE_INLINE void StoreWhole(BFloat16* to, const Floats& value) {
+  const Ints bits = AsInts(value);
+  const Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);       // to nearest even
+  const Ints kept = value != value ? bits | 0x400000 : rounded;  // a quiet NaN stays one
+  *reinterpret_cast<HalvesInMemory*>(to) = __builtin_convertvector((kept >> 16) & 0xffff, Halves);
+}
 
 // `count` may be below kLanes at the end of a row: the other lanes read as `filler` and are not
 // stored.
-BE_INLINE Floats Load(const float* from, int64_t count, float filler = 0.0f) {
-  Floats result;
-  if (count >= kLanes) {
-    __builtin_memcpy(&result, from, sizeof(result));
-  } else {
-    result = Splat(filler);
-    for (int64_t i = 0; i < count; ++i) result[i] = from[i];
-  }
+template <typename T>
+BE_INLINE Floats Load(const T* from, int64_t count, float filler = 0.0f) {
+  if (__builtin_expect(count >= kLanes, 1)) return LoadWhole(from);
+  T lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
+  Floats result = LoadWhole(lanes);
+  for (int64_t i = count; i < kLanes; ++i) result[i] = filler;
   return result;
 }
 
-BE_INLINE void Store(float* to, const Floats& value, int64_t count) {
-  if (count >= kLanes) {
-    __builtin_memcpy(to, &value, sizeof(value));
-  } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = value[i];
-  }
+template <typename T>
+BE_INLINE void Store(T* to, const Floats& value, int64_t count) {
+  if (__builtin_expect(count >= kLanes, 1)) return StoreWhole(to, value);
+  T lanes[kLanes];
+  StoreWhole(lanes, value);
+  for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 }
+
+BE_INLINE Floats Max(const Floats& a, const Floats& b) { return a > b ? a : b; }
 
 // Lanes are added as a tree.
 BE_INLINE float HorizontalSum(const Floats& value) {
@@ -87,11 +111,7 @@ BE_INLINE Floats Exp(const Floats& x) {
   p = p * r + 1.0f / 6.0f;
   p = p * r + 0.5f;
   p = p * r * r + r + 1.0f;
-  Ints exponent;
-  __builtin_memcpy(&exponent, &shifted, sizeof(exponent));
-  exponent = (exponent - 0x4B400000 + 127) << 23;
-  Floats scale;
-  __builtin_memcpy(&scale, &exponent, sizeof(scale));
+  const Floats scale = AsFloats((AsInts(shifted) - 0x4B400000 + 127) << 23);
   return x != x ? x : p * scale;
 }
 

@@ -70,57 +70,8 @@ TensorToWrite Slice(const std::string& name, const at::Tensor& flat_P,
   return {name, "F32", range.shape, flat_P.const_data_ptr<float>() + range.offset};
 }
 
-// Writes the files of one checkpoint folder and notes what it wrote.
-class FolderWriter {
- public:
-  explicit FolderWriter(std::string folder) : folder_(std::move(folder)) {
-    CreateFolders(folder_ + "/trainer_state");
-  }
-
-  void Text(const std::string& name, std::string_view content) {
-    WriteFileDurably(folder_ + "/" + name, content);
-    manifest_.files[name] = {static_cast<int64_t>(content.size()), HashHex(Hash64(content))};
-  }
-
-  void Tensors(const std::string& name, std::span<const TensorToWrite> tensors) {
-    const WrittenFile file = WriteSafetensors(folder_ + "/" + name, tensors);
-    manifest_.files[name] = {file.num_bytes, HashHex(file.hash)};
-  }
-
-  void Finish(int64_t step) {
-    manifest_.step = step;
-    WriteFileDurably(folder_ + "/manifest.json", manifest_.ToJson());
-    FsyncDirectory(folder_ + "/trainer_state");
-    FsyncDirectory(folder_);
-  }
-
- private:
-  std::string folder_;
-  Manifest manifest_;
-};
-
-void WriteWeights(FolderWriter& writer, const CheckpointSource& source) {
-  writer.Text("config.json", ConfigJson(source.model.config()));
-  if (source.companions.count("generation_config.json") == 0) {
-    writer.Text("generation_config.json", GenerationConfigJson(source.model.config()));
-  }
-  for (const auto& [name, content] : source.companions) writer.Text(name, content);
-  std::vector<TensorToWrite> weights;
-  for (const ParameterRange& range : source.storage.ranges) {
-    weights.push_back(Slice(range.name, source.storage.parameters_P, range));
-  }
-  writer.Tensors("model.safetensors", weights);
-}
-
-void WriteTrainerState(FolderWriter& writer, const CheckpointSource& source,
-                       const TrainingState& state) {
-  std::vector<TensorToWrite> moments;
-  for (const ParameterRange& range : source.storage.ranges) {
-    moments.push_back(Slice(kExpAvg + range.name, source.optimizer.exp_avg_P(), range));
-    moments.push_back(Slice(kExpAvgSq + range.name, source.optimizer.exp_avg_sq_P(), range));
-  }
-  writer.Tensors(kOptimizerFile, moments);
-  writer.Text(kStateFile, state.ToJson());
+std::string MomentName(Moment moment, const std::string& parameter) {
+  return (moment == Moment::kExpAvg ? kExpAvg : kExpAvgSq) + parameter;
 }
 
 void CopyMoment(const SafetensorsFile& file, const std::string& name, const ParameterRange& range,
@@ -153,35 +104,108 @@ CompanionFiles ReadCompanionFiles(const std::string& model_folder,
   return files;
 }
 
-std::string SaveCheckpoint(const std::string& run_folder, const CheckpointSource& source,
-                           const TrainingState& state) {
-  const std::string path = CheckpointsFolder(run_folder) + "/" + CheckpointName(state.step);
-  const std::string temporary = path + ".tmp";
-  fs::remove_all(temporary);
-  try {
-    FaultPoint("checkpoint.begin", state.step);
-    FolderWriter writer(temporary);
-    WriteWeights(writer, source);
-    FaultPoint("checkpoint.after_weights", state.step);
-    WriteTrainerState(writer, source, state);
-    FaultPoint("checkpoint.before_manifest", state.step);
-    writer.Finish(state.step);
-    FaultPoint("checkpoint.before_rename", state.step);
-    if (fs::exists(path)) {  // this step was saved by a run that was then resumed from an older one
-      fs::remove_all(path + ".replaced.tmp");
-      RenameDurably(path, path + ".replaced.tmp");
-    }
-    RenameDurably(temporary, path);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-    throw;
+struct CheckpointWriter::State {
+  std::string run_folder;
+  int64_t step = 0;
+  std::string path;
+  std::string temporary;
+  Manifest manifest;
+  std::vector<ParameterRange> ranges;
+  std::unique_ptr<SafetensorsWriter> moments;
+  bool renamed = false;
+
+  void Text(const std::string& name, std::string_view content) {
+    WriteFileDurably(temporary + "/" + name, content);
+    manifest.files[name] = {static_cast<int64_t>(content.size()), HashHex(Hash64(content))};
   }
+  void Note(const std::string& name, const WrittenFile& file) {
+    manifest.files[name] = {file.num_bytes, HashHex(file.hash)};
+  }
+};
+
+CheckpointWriter::CheckpointWriter(const std::string& run_folder, int64_t step)
+    : state_(std::make_unique<State>()) {
+  state_->run_folder = run_folder;
+  state_->step = step;
+  state_->path = CheckpointsFolder(run_folder) + "/" + CheckpointName(step);
+  state_->temporary = state_->path + ".tmp";
+  fs::remove_all(state_->temporary);
+  FaultPoint("checkpoint.begin", step);
+  CreateFolders(state_->temporary + "/trainer_state");
+}
+
+CheckpointWriter::~CheckpointWriter() {
+  if (state_->renamed) return;
+  state_->moments.reset();
+  std::error_code ignored;
+  fs::remove_all(state_->temporary, ignored);
+}
+
+void CheckpointWriter::Weights(const Model& model, const ModelStorage& storage,
+                               const CompanionFiles& companions) {
+  state_->Text("config.json", ConfigJson(model.config()));
+  if (companions.count("generation_config.json") == 0) {
+    state_->Text("generation_config.json", GenerationConfigJson(model.config()));
+  }
+  for (const auto& [name, content] : companions) state_->Text(name, content);
+  std::vector<TensorToWrite> weights;
+  for (const ParameterRange& range : storage.ranges) {
+    weights.push_back(Slice(range.name, storage.parameters_P, range));
+  }
+  constexpr const char* kWeightsFile = "model.safetensors";
+  state_->Note(kWeightsFile, WriteSafetensors(state_->temporary + "/" + kWeightsFile, weights));
+  state_->ranges = storage.ranges;
+  FaultPoint("checkpoint.after_weights", state_->step);
+}
+
+void CheckpointWriter::Put(Moment moment, const at::Tensor& flat_P) {
+  if (moment == Moment::kExpAvg) {
+    std::vector<TensorToWrite> tensors;
+    for (const Moment each : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+      for (const ParameterRange& range : state_->ranges) {
+        tensors.push_back({MomentName(each, range.name), "F32", range.shape, nullptr});
+      }
+    }
+    state_->moments =
+        std::make_unique<SafetensorsWriter>(state_->temporary + "/" + kOptimizerFile, tensors);
+  }
+  for (const ParameterRange& range : state_->ranges) {
+    state_->moments->Write(flat_P.const_data_ptr<float>() + range.offset,
+                           range.numel * static_cast<int64_t>(sizeof(float)));
+  }
+}
+
+std::string CheckpointWriter::Finish(const TrainingState& state) {
+  const std::string& path = state_->path;
+  const std::string& temporary = state_->temporary;
+  state_->Note(kOptimizerFile, state_->moments->Commit());
+  state_->Text(kStateFile, state.ToJson());
+  FaultPoint("checkpoint.before_manifest", state.step);
+  state_->manifest.step = state.step;
+  WriteFileDurably(temporary + "/manifest.json", state_->manifest.ToJson());
+  FsyncDirectory(temporary + "/trainer_state");
+  FsyncDirectory(temporary);
+  FaultPoint("checkpoint.before_rename", state.step);
+  if (fs::exists(path)) {  // this step was saved by a run that was then resumed from an older one
+    fs::remove_all(path + ".replaced.tmp");
+    RenameDurably(path, path + ".replaced.tmp");
+  }
+  RenameDurably(temporary, path);
+  state_->renamed = true;
   FaultPoint("checkpoint.before_latest", state.step);
-  WriteLatest(run_folder, state.step);
+  WriteLatest(state_->run_folder, state.step);
   FaultPoint("checkpoint.after_latest", state.step);
   fs::remove_all(path + ".replaced.tmp");
   return path;
+}
+
+std::string SaveCheckpoint(const std::string& run_folder, const CheckpointSource& source,
+                           const TrainingState& state) {
+  CheckpointWriter writer(run_folder, state.step);
+  writer.Weights(source.model, source.storage, source.companions);
+  writer.Put(Moment::kExpAvg, source.optimizer.exp_avg_P());
+  writer.Put(Moment::kExpAvgSq, source.optimizer.exp_avg_sq_P());
+  return writer.Finish(state);
 }
 
 TrainingState LoadTrainingState(const std::string& folder) {
@@ -189,13 +213,18 @@ TrainingState LoadTrainingState(const std::string& folder) {
   return ParseTrainingState(ReadFile(path), path);
 }
 
-void LoadOptimizer(const std::string& folder, const TrainingState& state,
-                   const ModelStorage& storage, AdamW& optimizer) {
+void LoadMoment(const std::string& folder, Moment moment, const ModelStorage& storage,
+                const at::Tensor& flat_P) {
   const SafetensorsFile file(folder + "/" + kOptimizerFile);
   for (const ParameterRange& range : storage.ranges) {
-    CopyMoment(file, kExpAvg + range.name, range, optimizer.exp_avg_P());
-    CopyMoment(file, kExpAvgSq + range.name, range, optimizer.exp_avg_sq_P());
+    CopyMoment(file, MomentName(moment, range.name), range, flat_P);
   }
+}
+
+void LoadOptimizer(const std::string& folder, const TrainingState& state,
+                   const ModelStorage& storage, AdamW& optimizer) {
+  LoadMoment(folder, Moment::kExpAvg, storage, optimizer.exp_avg_P());
+  LoadMoment(folder, Moment::kExpAvgSq, storage, optimizer.exp_avg_sq_P());
   optimizer.set_num_updates(state.num_updates);
 }
 

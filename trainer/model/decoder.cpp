@@ -1,10 +1,13 @@
 #include "trainer/model/decoder.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 #include <limits>
 #include <optional>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/recompute.h"
 
 namespace breakeven {
 
@@ -33,6 +36,63 @@ const at::Tensor& ParameterTable::operator[](const std::string& name) const {
   const auto found = index_.find(name);
   BE_CHECK(found != index_.end(), name);
   return parameters_[found->second].tensor;
+}
+
+at::Tensor ParameterTable::CopyOf(const std::string& name) const {
+  if (!storage_.copies_P.defined()) return {};
+  const auto found = index_.find(name);
+  BE_CHECK(found != index_.end(), name);
+  return ViewOf(storage_.copies_P, storage_.ranges[found->second]);
+}
+
+LinearWeights ParameterTable::Linear(const std::vector<std::string>& names, bool has_bias,
+                                     bool input_major) const {
+  LinearWeights parts;
+  parts.input_major = input_major;
+  const auto take = [this](const std::string& name, std::vector<at::Tensor>& leaves,
+                           std::vector<at::Tensor>& copies) {
+    leaves.push_back((*this)[name]);
+    if (const at::Tensor copy = CopyOf(name); copy.defined()) copies.push_back(copy);
+  };
+  for (const std::string& name : names) {
+    take(name + ".weight", parts.weights, parts.weight_copies);
+    if (has_bias) take(name + ".bias", parts.biases, parts.bias_copies);
+  }
+  return parts;
+}
+
+namespace {
+
+bool Keeps(const Recompute recompute) {
+  return recompute == Recompute::kNone || !at::GradMode::is_enabled();
+}
+
+at::Tensor Sum(const ResidualStream& stream) {
+  return stream.update_TC.defined() ? stream.residual_TC + stream.update_TC : stream.residual_TC;
+}
+
+}  // namespace
+
+ResidualStream RunBlock(Recompute recompute,
+                        const std::function<ResidualStream(const ResidualStream&)>& block,
+                        const ResidualStream& stream) {
+  if (Keeps(recompute) || recompute != Recompute::kFull) return block(stream);
+  const auto body = [block](const at::Tensor& input_TC) { return Sum(block({input_TC, {}})); };
+  return {Recomputed(body, Sum(stream)), {}};
+}
+
+std::function<at::Tensor()> NormAgain(Recompute recompute, const at::Tensor& residual_TC,
+                                      const NormWeights& norm) {
+  if (Keeps(recompute) || recompute != Recompute::kSelective) return {};
+  return [residual = residual_TC.detach(), norm] {
+    return ResidualNorm(residual, {}, norm).normed_TC;
+  };
+}
+
+std::function<at::Tensor()> ActivationAgain(Recompute recompute, const at::Tensor& input,
+                                            at::Tensor (*activation)(const at::Tensor&)) {
+  if (Keeps(recompute) || recompute != Recompute::kSelective) return {};
+  return [kept = input.detach(), activation] { return activation(kept); };
 }
 
 namespace {
@@ -77,6 +137,7 @@ at::Tensor MaskBehind(int64_t old_tokens, int64_t new_tokens, const at::TensorOp
 at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
                            const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
                            KvCache& cache, int64_t layer) {
+  BE_CHECK(qkv_TA.scalar_type() == at::kFloat, "the cache is float32");
   RotateInPlace(qkv_TA, angles, shape);
   const int64_t dim = shape.head_dim;
   const int64_t query_width = shape.num_heads * dim;

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -29,6 +30,12 @@ class ParameterTable {
   void Allocate();
 
   const at::Tensor& operator[](const std::string& name) const;
+  // What products read of it: a view of storage.copies_P, or undefined in float32.
+  at::Tensor CopyOf(const std::string& name) const;
+  at::ScalarType product_type() const { return storage_.product_type; }
+  // Weights `name.weight` and, when asked for, biases `name.bias`, in this order.
+  LinearWeights Linear(const std::vector<std::string>& names, bool has_bias,
+                       bool input_major = false) const;
   std::vector<NamedParameter>& parameters() { return parameters_; }
 
  private:
@@ -37,6 +44,24 @@ class ParameterTable {
   std::vector<NamedParameter> parameters_;
   std::unordered_map<std::string, size_t> index_;
 };
+
+// The residual stream between two blocks, [T, C]: what it was before a sub-block, and what that adds;
+// `update` may be undefined: nothing.
+struct ResidualStream {
+  at::Tensor residual_TC;
+  at::Tensor update_TC;
+};
+
+// block(stream), kept or computed again in backward as `recompute` says. `block` must live until then.
+ResidualStream RunBlock(Recompute recompute,
+                        const std::function<ResidualStream(const ResidualStream&)>& block,
+                        const ResidualStream& stream);
+
+// For Linear's input_again. Empty unless recompute is kSelective and gradients are wanted.
+std::function<at::Tensor()> NormAgain(Recompute recompute, const at::Tensor& residual_TC,
+                                      const NormWeights& norm);
+std::function<at::Tensor()> ActivationAgain(Recompute recompute, const at::Tensor& input,
+                                            at::Tensor (*activation)(const at::Tensor&));
 
 // Causal attention of new tokens behind what `cache` holds for their sequences: [T, A] → [T, H·D],
 // no gradient. Rotates qkv_TA in place and writes its keys and values of `layer` to the cache.

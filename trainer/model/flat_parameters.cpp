@@ -1,6 +1,9 @@
 #include "trainer/model/flat_parameters.h"
 
+#include <ATen/Parallel.h>
+
 #include "comm/base/error.h"
+#include "trainer/autograd/bfloat16.h"
 
 namespace breakeven {
 
@@ -15,10 +18,24 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
   ranges = std::move(parameters);
   if (communicator == nullptr) {
     parameters_P = at::zeros({offset}, at::TensorOptions().dtype(at::kFloat).device(device));
-    return;
+  } else {
+    const int64_t unit = kFlatBlock * communicator->world_size();
+    offset = (offset + unit - 1) / unit * unit;
+    memory = communicator->Allocate(offset * static_cast<int64_t>(sizeof(float)));
+    parameters_P = at::from_blob(memory.data(), {offset}, at::kFloat);
   }
-  memory = communicator->Allocate(offset * static_cast<int64_t>(sizeof(float)));
-  parameters_P = at::from_blob(memory.data(), {offset}, at::kFloat);
+  if (product_type != at::kFloat) copies_P = at::zeros_like(parameters_P, product_type);
+}
+
+void RefreshCopies(const ModelStorage& storage) {
+  if (!storage.copies_P.defined()) return;
+  BE_CHECK(storage.copies_P.scalar_type() == at::kBFloat16, "copies are bfloat16");
+  const float* from = storage.parameters_P.const_data_ptr<float>();
+  auto* to = static_cast<BFloat16*>(storage.copies_P.mutable_data_ptr());
+  constexpr int64_t kGrain = 1 << 16;
+  at::parallel_for(0, storage.num_elements(), kGrain, [=](int64_t begin, int64_t end) {
+    ConvertToBFloat16(from + begin, to + begin, end - begin);
+  });
 }
 
 at::Tensor ViewOf(const at::Tensor& flat_P, const ParameterRange& range) {

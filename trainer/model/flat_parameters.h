@@ -17,6 +17,10 @@ namespace breakeven {
 // Every parameter starts at a multiple of this many float32 elements (64 bytes).
 inline constexpr int64_t kParameterAlignment = 16;
 
+// A flat buffer made from a communicator is a multiple of world_size times this many elements, so
+// that any cut at such multiples deals it to the ranks in equal parts.
+inline constexpr int64_t kFlatBlock = 1024;
+
 // Where a parameter lies in a flat buffer, in elements.
 struct ParameterRange {
   std::string name;  // as in the Hugging Face checkpoint
@@ -43,11 +47,18 @@ struct ModelStorage {
   int64_t num_elements() const { return parameters_P.numel(); }
 
   Communicator* communicator = nullptr;
-  at::Device device = at::kCPU;        // at::kMeta: names and shapes without memory
-  Memory memory;                       // empty when communicator is null
-  at::Tensor parameters_P;             // float32, flat
-  std::vector<ParameterRange> ranges;  // in the order in which the forward pass first uses them
+  at::Device device = at::kCPU;  // at::kMeta: names and shapes without memory
+  Memory memory;                 // empty when communicator is null
+  at::Tensor parameters_P;       // float32, flat
+  // What matrix products read. bfloat16: BuildModel makes copies_P, and who changes the parameters
+  // calls RefreshCopies before the next forward pass.
+  at::ScalarType product_type = at::kFloat;
+  at::Tensor copies_P;                 // product_type, of the same layout; undefined for float32
+  std::vector<ParameterRange> ranges;  // in the order of Model::parameters()
 };
+
+// Casts all parameters into copies_P, rounded to nearest even. Nothing to do for float32.
+void RefreshCopies(const ModelStorage& storage);
 
 // The parameter's view [shape] of a flat buffer with the storage's layout: parameters, gradients or
 // moments.

@@ -38,6 +38,13 @@ class Gpt2 : public Model {
     return table_[config_.tied_head ? "transformer.wte.weight" : "lm_head.weight"];
   }
 
+  at::Tensor HeadCopy() override {
+    return table_.CopyOf(config_.tied_head ? "transformer.wte.weight" : "lm_head.weight");
+  }
+
+  const at::Tensor& TokenTable() override { return token_embedding_VC_; }
+  LookupGradient& lookup_gradient() override { return lookup_gradient_; }
+
   at::Tensor HiddenStates(const PackedInput& input) override { return Forward(input, nullptr); }
 
   at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) override {
@@ -50,33 +57,49 @@ class Gpt2 : public Model {
  private:
   at::Tensor Forward(const PackedInput& input, KvCache* cache) {
     CheckInput(input, config_, cache);
-    at::Tensor residual_TC = Embedding(input.tokens_T, token_embedding_VC_);
-    at::Tensor update_TC = Embedding(input.positions_T, position_embedding_PC_);
+    ResidualStream stream{Embedding(input.tokens_T, token_embedding_VC_, &lookup_gradient_),
+                          Embedding(input.positions_T, position_embedding_PC_)};
     int64_t index = 0;
     for (const Layer& layer : layers_) {
-      const auto [stream_TC, attention_input_TC] =
-          ResidualNorm(residual_TC, update_TC, layer.attention_norm);
-      const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value);
-      const at::Tensor attended_TC =
-          cache == nullptr
-              ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
-              : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
-      update_TC = Linear(attended_TC, layer.attention_output);
-
-      const auto [mlp_stream_TC, mlp_input_TC] = ResidualNorm(stream_TC, update_TC, layer.mlp_norm);
-      const at::Tensor activated_TF = at::gelu(Linear(mlp_input_TC, layer.up), "tanh");
-      update_TC = Linear(activated_TF, layer.down);
-      residual_TC = mlp_stream_TC;
+      const auto block = [this, &layer, input, cache, index](const ResidualStream& in) {
+        return Block(layer, in, input, cache, index);
+      };
+      stream = RunBlock(recompute(), block, stream);
       ++index;
     }
-    return ResidualNorm(residual_TC, update_TC, final_norm_).normed_TC;
+    return ResidualNorm(stream.residual_TC, stream.update_TC, final_norm_).normed_TC;
   }
+
+  ResidualStream Block(const Layer& layer, const ResidualStream& in, const PackedInput& input,
+                       KvCache* cache, int64_t index) const {
+    auto [stream_TC, attention_input_TC] =
+        ResidualNorm(in.residual_TC, in.update_TC, layer.attention_norm);
+    const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value,
+                                     NormAgain(recompute(), stream_TC, layer.attention_norm));
+    at::Tensor attended_TC =
+        cache == nullptr ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
+                         : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
+    if (index + 1 == config_.num_layers && input.rows_R.defined()) {
+      stream_TC = SelectRows(stream_TC, input.rows_R);
+      attended_TC = SelectRows(attended_TC, input.rows_R);
+    }
+    const at::Tensor attention_TC = Linear(attended_TC, layer.attention_output);
+
+    const auto [mlp_stream_TC, mlp_input_TC] =
+        ResidualNorm(stream_TC, attention_TC, layer.mlp_norm);
+    const at::Tensor wide_TF =
+        Linear(mlp_input_TC, layer.up, NormAgain(recompute(), mlp_stream_TC, layer.mlp_norm));
+    return {mlp_stream_TC,
+            Linear(Gelu(wide_TF), layer.down, ActivationAgain(recompute(), wide_TF, Gelu))};
+  }
+
+  static at::Tensor Gelu(const at::Tensor& x) { return at::gelu(x, "tanh"); }
 
   static std::string Prefix(int64_t layer) {
     return "transformer.h." + std::to_string(layer) + ".";
   }
 
-  // Forward order. The matrices are "Conv1D" of transformers: [in, out].
+  // Order of Model::parameters(). The matrices are "Conv1D" of transformers: [in, out].
   void DeclareParameters() {
     const int64_t hidden = config_.hidden_size;
     const int64_t wide = config_.intermediate_size;
@@ -88,7 +111,6 @@ class Gpt2 : public Model {
       table_.Declare(name + ".weight", {in, out}, /*decays=*/true);
       table_.Declare(name + ".bias", {out}, /*decays=*/false);
     };
-    table_.Declare("transformer.wte.weight", {config_.vocab_size, hidden}, /*decays=*/true);
     table_.Declare("transformer.wpe.weight", {config_.max_positions, hidden}, /*decays=*/true);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       norm(Prefix(i) + "ln_1");
@@ -100,16 +122,16 @@ class Gpt2 : public Model {
     }
     norm("transformer.ln_f");
     if (!config_.tied_head) table_.Declare("lm_head.weight", {config_.vocab_size, hidden}, true);
+    table_.Declare("transformer.wte.weight", {config_.vocab_size, hidden}, /*decays=*/true);
   }
 
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
       return NormWeights{NormKind::kLayer, table_[name + ".weight"], table_[name + ".bias"],
-                         config_.norm_epsilon};
+                         config_.norm_epsilon, table_.product_type()};
     };
     const auto linear = [&](const std::string& name) {
-      return LinearWeights{
-          {table_[name + ".weight"]}, {table_[name + ".bias"]}, /*input_major=*/true};
+      return table_.Linear({name}, /*has_bias=*/true, /*input_major=*/true);
     };
     token_embedding_VC_ = table_["transformer.wte.weight"];
     position_embedding_PC_ = table_["transformer.wpe.weight"];
@@ -125,6 +147,7 @@ class Gpt2 : public Model {
   const AttentionShape shape_;
   ParameterTable table_;
   at::Tensor token_embedding_VC_;
+  LookupGradient lookup_gradient_;
   at::Tensor position_embedding_PC_;
   std::vector<Layer> layers_;
   NormWeights final_norm_;

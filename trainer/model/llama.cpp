@@ -40,6 +40,13 @@ class Llama : public Model {
     return table_[config_.tied_head ? "model.embed_tokens.weight" : "lm_head.weight"];
   }
 
+  at::Tensor HeadCopy() override {
+    return table_.CopyOf(config_.tied_head ? "model.embed_tokens.weight" : "lm_head.weight");
+  }
+
+  const at::Tensor& TokenTable() override { return embedding_VC_; }
+  LookupGradient& lookup_gradient() override { return lookup_gradient_; }
+
   at::Tensor HiddenStates(const PackedInput& input) override { return Forward(input, nullptr); }
 
   at::Tensor HiddenStates(const PackedInput& input, KvCache& cache) override {
@@ -53,31 +60,45 @@ class Llama : public Model {
   at::Tensor Forward(const PackedInput& input, KvCache* cache) {
     CheckInput(input, config_, cache);
     const RotaryAngles angles = rotary_.Angles(input.positions_T);
-    at::Tensor residual_TC = Embedding(input.tokens_T, embedding_VC_);
-    at::Tensor update_TC;  // what the last sub-block adds to the residual stream
+    ResidualStream stream{Embedding(input.tokens_T, embedding_VC_, &lookup_gradient_), {}};
     int64_t index = 0;
     for (const Layer& layer : layers_) {
-      const auto [stream_TC, attention_input_TC] =
-          ResidualNorm(residual_TC, update_TC, layer.attention_norm);
-      const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value);
-      const at::Tensor attended_TC =
-          cache == nullptr
-              ? PackedAttention(qkv_TA, angles, shape_, input.segment_starts)
-              : CachedAttention(qkv_TA, angles, shape_, input.segment_starts, *cache, index);
-      update_TC = Linear(attended_TC, layer.attention_output);
-
-      const auto [mlp_stream_TC, mlp_input_TC] = ResidualNorm(stream_TC, update_TC, layer.mlp_norm);
-      const at::Tensor activated_TF = SwiGlu(Linear(mlp_input_TC, layer.gate_up));
-      update_TC = Linear(activated_TF, layer.down);
-      residual_TC = mlp_stream_TC;
+      const auto block = [this, &layer, angles, input, cache, index](const ResidualStream& in) {
+        return Block(layer, in, angles, input, cache, index);
+      };
+      stream = RunBlock(recompute(), block, stream);
       ++index;
     }
-    return ResidualNorm(residual_TC, update_TC, final_norm_).normed_TC;
+    return ResidualNorm(stream.residual_TC, stream.update_TC, final_norm_).normed_TC;
+  }
+
+  ResidualStream Block(const Layer& layer, const ResidualStream& in, const RotaryAngles& angles,
+                       const PackedInput& input, KvCache* cache, int64_t index) const {
+    auto [stream_TC, attention_input_TC] =
+        ResidualNorm(in.residual_TC, in.update_TC, layer.attention_norm);
+    const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value,
+                                     NormAgain(recompute(), stream_TC, layer.attention_norm));
+    at::Tensor attended_TC =
+        cache == nullptr
+            ? PackedAttention(qkv_TA, angles, shape_, input.segment_starts)
+            : CachedAttention(qkv_TA, angles, shape_, input.segment_starts, *cache, index);
+    if (index + 1 == config_.num_layers && input.rows_R.defined()) {
+      stream_TC = SelectRows(stream_TC, input.rows_R);
+      attended_TC = SelectRows(attended_TC, input.rows_R);
+    }
+    const at::Tensor attention_TC = Linear(attended_TC, layer.attention_output);
+
+    const auto [mlp_stream_TC, mlp_input_TC] =
+        ResidualNorm(stream_TC, attention_TC, layer.mlp_norm);
+    const at::Tensor gate_up_T2F =
+        Linear(mlp_input_TC, layer.gate_up, NormAgain(recompute(), mlp_stream_TC, layer.mlp_norm));
+    return {mlp_stream_TC, Linear(SwiGlu(gate_up_T2F), layer.down,
+                                  ActivationAgain(recompute(), gate_up_T2F, SwiGlu))};
   }
 
   static std::string Prefix(int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
 
-  // Forward order. q, k, v and gate, up are neighbours so that each group is one matrix product.
+  // Order of Model::parameters(). q, k, v and gate, up are neighbours so that each group is one matrix product.
   void DeclareParameters() {
     const int64_t hidden = config_.hidden_size;
     const int64_t query = config_.num_heads * config_.head_dim;
@@ -89,7 +110,6 @@ class Llama : public Model {
     const auto vector = [&](const std::string& name, int64_t size) {
       table_.Declare(name, {size}, /*decays=*/false);
     };
-    matrix("model.embed_tokens", config_.vocab_size, hidden);
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string attention = Prefix(i) + "self_attn.";
       const std::string mlp = Prefix(i) + "mlp.";
@@ -116,31 +136,29 @@ class Llama : public Model {
     }
     vector("model.norm.weight", hidden);
     if (!config_.tied_head) matrix("lm_head", config_.vocab_size, hidden);
+    matrix("model.embed_tokens", config_.vocab_size, hidden);
   }
 
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
-      return NormWeights{NormKind::kRms, table_[name + ".weight"], {}, config_.norm_epsilon};
-    };
-    const auto linear = [&](const std::vector<std::string>& names, bool has_bias) {
-      LinearWeights parts;
-      for (const std::string& name : names) {
-        parts.weights.push_back(table_[name + ".weight"]);
-        if (has_bias) parts.biases.push_back(table_[name + ".bias"]);
-      }
-      return parts;
+      return NormWeights{NormKind::kRms,
+                         table_[name + ".weight"],
+                         {},
+                         config_.norm_epsilon,
+                         table_.product_type()};
     };
     embedding_VC_ = table_["model.embed_tokens.weight"];
     for (int64_t i = 0; i < config_.num_layers; ++i) {
       const std::string attention = Prefix(i) + "self_attn.";
       const std::string mlp = Prefix(i) + "mlp.";
-      layers_.push_back({norm(Prefix(i) + "input_layernorm"),
-                         linear({attention + "q_proj", attention + "k_proj", attention + "v_proj"},
-                                config_.attention_bias),
-                         linear({attention + "o_proj"}, config_.attention_output_bias),
-                         norm(Prefix(i) + "post_attention_layernorm"),
-                         linear({mlp + "gate_proj", mlp + "up_proj"}, config_.mlp_bias),
-                         linear({mlp + "down_proj"}, config_.mlp_bias)});
+      layers_.push_back(
+          {norm(Prefix(i) + "input_layernorm"),
+           table_.Linear({attention + "q_proj", attention + "k_proj", attention + "v_proj"},
+                         config_.attention_bias),
+           table_.Linear({attention + "o_proj"}, config_.attention_output_bias),
+           norm(Prefix(i) + "post_attention_layernorm"),
+           table_.Linear({mlp + "gate_proj", mlp + "up_proj"}, config_.mlp_bias),
+           table_.Linear({mlp + "down_proj"}, config_.mlp_bias)});
     }
     final_norm_ = norm("model.norm");
   }
@@ -150,6 +168,7 @@ class Llama : public Model {
   const Rotary rotary_;
   ParameterTable table_;
   at::Tensor embedding_VC_;
+  LookupGradient lookup_gradient_;
   std::vector<Layer> layers_;
   NormWeights final_norm_;
 };

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "trainer/autograd/linear.h"
 #include "trainer/model/model_config.h"
 
 namespace breakeven {
@@ -30,6 +31,9 @@ struct PackedInput {
   at::Tensor tokens_T;                  // int64
   at::Tensor positions_T;               // int64
   std::vector<int64_t> segment_starts;  // [B+1] on the host
+  // int64, ascending, no doubles: the only rows whose hidden states are wanted. Undefined: all. Where
+  // few tokens carry loss, most of the last layer is left out.
+  at::Tensor rows_R;
   int64_t num_tokens() const { return segment_starts.empty() ? 0 : segment_starts.back(); }
   int64_t num_segments() const { return static_cast<int64_t>(segment_starts.size()) - 1; }
 };
@@ -43,19 +47,28 @@ struct NamedParameter {
 // Keys and values of one sequence batch during generation; see kv_cache.h.
 class KvCache;
 
+// What a differentiable forward pass keeps for its backward.
+enum class Recompute {
+  kNone,       // everything
+  kSelective,  // not what norms and activations put out: cheap to compute again, no matrix product
+  kFull        // the residual stream in front of every block
+};
+
 class Model {
  public:
   virtual ~Model() = default;
 
   virtual const ModelConfig& config() const = 0;
-  // Every parameter once (a tied head is not listed), in the order in which the forward pass first
-  // uses them.
+  // Every parameter once (a tied head is not listed). The later one stands, the sooner its gradient
+  // is complete: blocks in forward order, final norm, head, and last the token table, whose
+  // gradient is complete before backward begins (tied: from the head) but for the rows of
+  // lookup_gradient().
   virtual std::vector<NamedParameter>& parameters() = 0;
 
-  // Hidden states after the final norm, [T, C], differentiable with respect to the parameters.
+  // Hidden states after the final norm, [T, C] or [R, C] of input.rows_R, differentiable with respect to the parameters.
   // Attention is causal within a segment and never crosses one. T may be 0. Gradients are prepared
   // only while c10::GradMode is enabled and parameters require them; score under c10::InferenceMode
-  // or c10::NoGradGuard.
+  // or c10::NoGradGuard. In ModelStorage::product_type.
   virtual at::Tensor HiddenStates(const PackedInput& input) = 0;
 
   // The same for new tokens behind a cache, no gradient: segment b (which may be empty) continues
@@ -64,6 +77,20 @@ class Model {
 
   // [V, C]; the embedding itself when tied.
   virtual at::Tensor HeadWeight() = 0;
+  // What products read of it where that is not float32, else undefined (ModelStorage::product_type).
+  virtual at::Tensor HeadCopy() = 0;
+
+  // The table that tokens are looked up in, one of parameters(), [V, C].
+  virtual const at::Tensor& TokenTable() = 0;
+  // Armed: the next backward leaves the table's lookup gradient here instead of adding it.
+  virtual LookupGradient& lookup_gradient() = 0;
+
+  // Losses and gradients are the same bits in every mode.
+  void set_recompute(Recompute recompute) { recompute_ = recompute; }
+  Recompute recompute() const { return recompute_; }
+
+ private:
+  Recompute recompute_ = Recompute::kNone;
 };
 
 // Builds the model of config.model_type with parameters as views of storage.parameters_P, zeroed,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace breakeven {
 namespace {
@@ -22,12 +23,20 @@ std::vector<FlatRange> RangesOf(const ModelStorage& storage, bool decays) {
   return MergeNeighbours(ranges);
 }
 
-std::vector<at::Tensor> Pieces(const at::Tensor& flat_P, const std::vector<FlatRange>& ranges) {
-  std::vector<at::Tensor> pieces;
-  for (const FlatRange& range : ranges) {
-    pieces.push_back(flat_P.narrow(0, range.begin, range.size()));
+std::vector<at::Tensor> OfFlat(const at::Tensor& flat_P, const std::vector<ShardPiece>& pieces) {
+  std::vector<at::Tensor> tensors;
+  for (const ShardPiece& piece : pieces) {
+    tensors.push_back(flat_P.narrow(0, piece.range.begin, piece.range.size()));
   }
-  return pieces;
+  return tensors;
+}
+
+std::vector<at::Tensor> OfShard(const at::Tensor& compact, const std::vector<ShardPiece>& pieces) {
+  std::vector<at::Tensor> tensors;
+  for (const ShardPiece& piece : pieces) {
+    tensors.push_back(compact.narrow(0, piece.compact_begin, piece.range.size()));
+  }
+  return tensors;
 }
 
 at::Tensor Wrap(const Memory& memory, int64_t num_elements) {
@@ -37,13 +46,19 @@ at::Tensor Wrap(const Memory& memory, int64_t num_elements) {
 }  // namespace
 
 AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data)
+    : AdamW(config, storage, data, {{0, storage.num_elements()}}) {}
+
+AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data,
+             std::vector<FlatRange> shard)
     : config_(config),
       storage_(storage),
-      exp_avg_memory_(data.Allocate(storage.num_elements() * SizeOf(DType::kFloat32))),
-      exp_avg_sq_memory_(data.Allocate(storage.num_elements() * SizeOf(DType::kFloat32))),
-      exp_avg_P_(Wrap(exp_avg_memory_, storage.num_elements())),
-      exp_avg_sq_P_(Wrap(exp_avg_sq_memory_, storage.num_elements())),
-      groups_{{RangesOf(storage, true), config.weight_decay}, {RangesOf(storage, false), 0.0}} {}
+      shard_(std::move(shard)),
+      exp_avg_memory_(data.Allocate(CountElements(shard_) * SizeOf(DType::kFloat32))),
+      exp_avg_sq_memory_(data.Allocate(CountElements(shard_) * SizeOf(DType::kFloat32))),
+      exp_avg_P_(Wrap(exp_avg_memory_, CountElements(shard_))),
+      exp_avg_sq_P_(Wrap(exp_avg_sq_memory_, CountElements(shard_))),
+      groups_{{IntersectShard(shard_, RangesOf(storage, true)), config.weight_decay},
+              {IntersectShard(shard_, RangesOf(storage, false)), 0.0}} {}
 
 void AdamW::Update(const at::Tensor& gradient_P, double learning_rate, double grad_scale) {
   const at::NoGradGuard no_grad;
@@ -54,13 +69,28 @@ void AdamW::Update(const at::Tensor& gradient_P, double learning_rate, double gr
           ? std::nullopt
           : std::optional(at::scalar_tensor(static_cast<float>(grad_scale), at::kFloat));
   for (const Group& group : groups_) {
-    if (group.ranges.empty()) continue;
-    at::_fused_adamw_(Pieces(storage_.parameters_P.detach(), group.ranges),
-                      Pieces(gradient_P, group.ranges), Pieces(exp_avg_P_, group.ranges),
-                      Pieces(exp_avg_sq_P_, group.ranges), {},
-                      std::vector<at::Tensor>(group.ranges.size(), step), learning_rate,
+    if (group.pieces.empty()) continue;
+    at::_fused_adamw_(OfFlat(storage_.parameters_P.detach(), group.pieces),
+                      OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_, group.pieces),
+                      OfShard(exp_avg_sq_P_, group.pieces), {},
+                      std::vector<at::Tensor>(group.pieces.size(), step), learning_rate,
                       config_.beta1, config_.beta2, group.weight_decay, config_.epsilon,
                       /*amsgrad=*/false, /*maximize=*/false, scale);
+  }
+}
+
+void AdamW::TakeMoment(Moment which, const at::Tensor& flat_P) {
+  for (const ShardPiece& piece : IntersectShard(shard_, shard_)) {
+    moment(which)
+        .narrow(0, piece.compact_begin, piece.range.size())
+        .copy_(flat_P.narrow(0, piece.range.begin, piece.range.size()));
+  }
+}
+
+void AdamW::PutMoment(Moment which, const at::Tensor& flat_P) const {
+  for (const ShardPiece& piece : IntersectShard(shard_, shard_)) {
+    flat_P.narrow(0, piece.range.begin, piece.range.size())
+        .copy_(moment(which).narrow(0, piece.compact_begin, piece.range.size()));
   }
 }
 

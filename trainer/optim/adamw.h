@@ -18,15 +18,20 @@ namespace breakeven {
 // Two groups, with and without weight decay, each the fewest possible ranges of the flat buffers:
 // torch's fused kernel runs over a few long pieces instead of one small tensor per parameter.
 // Weights and moments are float32.
+enum class Moment { kExpAvg, kExpAvgSq };
+
 class AdamW {
  public:
-  // COLLECTIVE (Allocate). `storage` must outlive this.
+  // COLLECTIVE (Allocate). `storage` must outlive this. `shard`: the elements that this rank updates
+  // and keeps moments for, ascending (bucket_plan.h); as many on every rank. The first form takes all.
   AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data);
+  AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data,
+        std::vector<FlatRange> shard);
   AdamW(const AdamW&) = delete;
   AdamW& operator=(const AdamW&) = delete;
 
-  // One update with gradient / grad_scale (which is written back to gradient_P where grad_scale is
-  // not 1). The caller does not call it for a step that is skipped: then the count for the bias
+  // One update of the shard's weights with gradient / grad_scale (which is written back to gradient_P
+  // where grad_scale is not 1). The caller does not call it for a step that is skipped: then the count for the bias
   // correction stays as well.
   void Update(const at::Tensor& gradient_P, double learning_rate, double grad_scale);
 
@@ -36,17 +41,25 @@ class AdamW {
 
   int64_t num_updates() const { return num_updates_; }
   void set_num_updates(int64_t num_updates) { num_updates_ = num_updates; }
-  // [P], in the layout of ModelStorage; for checkpoints.
+  const std::vector<FlatRange>& shard() const { return shard_; }
+  // The shard's elements end to end; without shards [P], in the layout of ModelStorage.
+  const at::Tensor& moment(Moment moment) const {
+    return moment == Moment::kExpAvg ? exp_avg_P_ : exp_avg_sq_P_;
+  }
   const at::Tensor& exp_avg_P() const { return exp_avg_P_; }
   const at::Tensor& exp_avg_sq_P() const { return exp_avg_sq_P_; }
+  // Copies the shard's elements from or to their places in a flat buffer [P].
+  void TakeMoment(Moment moment, const at::Tensor& flat_P);
+  void PutMoment(Moment moment, const at::Tensor& flat_P) const;
 
  private:
   struct Group {
-    std::vector<FlatRange> ranges;
+    std::vector<ShardPiece> pieces;
     double weight_decay = 0;
   };
   OptimizerConfig config_;
   const ModelStorage& storage_;
+  std::vector<FlatRange> shard_;
   Memory exp_avg_memory_;
   Memory exp_avg_sq_memory_;
   at::Tensor exp_avg_P_;

@@ -9,15 +9,61 @@
 
 namespace breakeven {
 
-std::vector<FlatRange> PlanBuckets(int64_t num_elements, int64_t bucket_elements) {
-  BE_CHECK(num_elements >= 0 && bucket_elements > 0, std::to_string(bucket_elements));
+std::vector<FlatRange> PlanBuckets(int64_t num_elements, const BucketSizes& sizes) {
+  BE_CHECK(num_elements >= 0 && sizes.unit > 0, std::to_string(num_elements));
+  const auto whole_units = [&](int64_t size) {
+    return std::max<int64_t>(1, size / sizes.unit) * sizes.unit;
+  };
+  const int64_t largest = whole_units(sizes.largest);
+  int64_t size = std::min(largest, whole_units(sizes.last));
   std::vector<FlatRange> buckets;
-  for (int64_t begin = 0; begin < num_elements; begin += bucket_elements) {
-    buckets.push_back({begin, std::min(num_elements, begin + bucket_elements)});
+  for (int64_t begin = 0; begin < num_elements;) {
+    const int64_t end = std::min(num_elements, begin + size);
+    buckets.push_back({begin, end});
+    begin = end;
+    size = std::min(largest, 2 * size);
   }
   if (buckets.empty()) buckets.push_back({0, 0});
   std::reverse(buckets.begin(), buckets.end());
   return buckets;
+}
+
+FlatRange ShardOf(const FlatRange& bucket, int rank, int world_size) {
+  BE_CHECK(bucket.size() % world_size == 0, std::to_string(bucket.size()) + " elements for " +
+                                                std::to_string(world_size) + " ranks");
+  const int64_t part = bucket.size() / world_size;
+  return {bucket.begin + rank * part, bucket.begin + (rank + 1) * part};
+}
+
+std::vector<FlatRange> ShardRanges(const std::vector<FlatRange>& buckets, int rank,
+                                   int world_size) {
+  std::vector<FlatRange> ranges;
+  for (const FlatRange& bucket : buckets) ranges.push_back(ShardOf(bucket, rank, world_size));
+  std::sort(ranges.begin(), ranges.end(),
+            [](const FlatRange& a, const FlatRange& b) { return a.begin < b.begin; });
+  return MergeNeighbours(ranges);
+}
+
+int64_t CountElements(const std::vector<FlatRange>& ranges) {
+  int64_t count = 0;
+  for (const FlatRange& range : ranges) count += range.size();
+  return count;
+}
+
+std::vector<ShardPiece> IntersectShard(const std::vector<FlatRange>& shard,
+                                       const std::vector<FlatRange>& ranges) {
+  std::vector<ShardPiece> pieces;
+  int64_t compact_begin = 0;
+  auto range = ranges.begin();
+  for (const FlatRange& own : shard) {
+    while (range != ranges.end() && range->end <= own.begin) ++range;
+    for (auto at = range; at != ranges.end() && at->begin < own.end; ++at) {
+      const FlatRange common{std::max(own.begin, at->begin), std::min(own.end, at->end)};
+      if (common.size() > 0) pieces.push_back({common, compact_begin + common.begin - own.begin});
+    }
+    compact_begin += own.size();
+  }
+  return pieces;
 }
 
 std::vector<FlatRange> MergeNeighbours(const std::vector<FlatRange>& ranges) {

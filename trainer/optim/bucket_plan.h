@@ -17,11 +17,36 @@ struct FlatRange {
   bool operator==(const FlatRange&) const = default;
 };
 
-// Buckets in order of launch: from the end of the buffer (the parameters that the forward pass uses
-// last have their gradients first) to its beginning. All but the first have exactly
-// `bucket_elements`; the first has what is left over. Cuts do not care for parameters: a large one
-// spans several buckets, small ones share one. At least one bucket.
-std::vector<FlatRange> PlanBuckets(int64_t num_elements, int64_t bucket_elements);
+// Sizes in elements, each a multiple of `unit`.
+struct BucketSizes {
+  int64_t largest = 0;
+  int64_t last = 0;  // of the bucket that is launched last: nothing hides its reduction
+  int64_t unit = 1;
+};
+
+// Buckets in order of launch: from the end of the buffer, where gradients are complete first, to
+// its beginning. Sizes fall by half towards the last (torch's c10d tapers the first, which backward
+// hides anyway); the first has what is left over. Cuts do not care for parameters: a large one spans
+// several buckets, small ones share one. At least one bucket.
+std::vector<FlatRange> PlanBuckets(int64_t num_elements, const BucketSizes& sizes);
+
+// The elements that one rank reduces, keeps moments for and updates (ZeRO-1: Rajbhandari et al.,
+// "ZeRO: memory optimizations toward training trillion parameter models", SC 2020): part `rank` of
+// every bucket, ascending. With world_size 1, everything in one range. Every bucket's size must be
+// a multiple of world_size.
+std::vector<FlatRange> ShardRanges(const std::vector<FlatRange>& buckets, int rank, int world_size);
+// Part `rank` of one bucket.
+FlatRange ShardOf(const FlatRange& bucket, int rank, int world_size);
+int64_t CountElements(const std::vector<FlatRange>& ranges);
+
+// A range and where it begins in a buffer that holds only a rank's own elements, end to end.
+struct ShardPiece {
+  FlatRange range;
+  int64_t compact_begin = 0;
+};
+// What `ranges` and the shard have in common; both ascending.
+std::vector<ShardPiece> IntersectShard(const std::vector<FlatRange>& shard,
+                                       const std::vector<FlatRange>& ranges);
 
 // Neighbours joined: sorted ranges that touch become one.
 std::vector<FlatRange> MergeNeighbours(const std::vector<FlatRange>& ranges);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
@@ -11,44 +12,81 @@
 namespace breakeven {
 namespace {
 
-// The report's elements at the buffer's beginning, where the last bucket lies. They take a whole
-// norm block, so that the gradient's own blocks start at a block.
+// The report's elements. Unsharded they stand in front of the gradient, where the last bucket lies;
+// they take a whole block, so that the gradient's own blocks start at a block.
 enum ReportElement { kStop = 0, kNonfinite = 1, kCheckpointDue = 2, kLoss = 3 };
-constexpr int64_t kHeader = kNormBlock;
+constexpr int64_t kHeader = kFlatBlock;
+static_assert(kFlatBlock % kNormBlock == 0, "shards are whole norm blocks");
 
-std::vector<FlatRange> PlaceInBuffer(const ModelStorage& storage) {
+std::vector<FlatRange> RangesOf(const ModelStorage& storage) {
   std::vector<FlatRange> ranges;
   for (const ParameterRange& range : storage.ranges) {
-    ranges.push_back({kHeader + range.offset, kHeader + range.offset + range.numel});
+    ranges.push_back({range.offset, range.offset + range.numel});
   }
   return ranges;
 }
 
-int64_t BucketElements(int64_t bucket_bytes) {
-  const int64_t blocks = bucket_bytes / (kNormBlock * SizeOf(DType::kFloat32));
-  return std::max<int64_t>(1, blocks) * kNormBlock;
+std::vector<FlatRange> Plan(const ModelStorage& storage, const BucketOptions& options,
+                            int world_size) {
+  constexpr int64_t kBytes = SizeOf(DType::kFloat32);
+  return PlanBuckets(storage.num_elements(),
+                     {.largest = options.bucket_bytes / kBytes,
+                      .last = options.last_bucket_bytes / kBytes,
+                      .unit = options.shard ? kFlatBlock * world_size : kFlatBlock});
+}
+
+size_t IndexOf(Model& model, const at::Tensor& tensor) {
+  size_t index = 0;
+  while (!model.parameters().at(index).tensor.is_same(tensor)) ++index;
+  return index;
+}
+
+// The buckets that the table touches go to the end, but for the last bucket of all: it carries the
+// report and stays last.
+std::vector<FlatRange> TableLate(std::vector<FlatRange> plan, const ParameterRange& table) {
+  if (!plan.empty()) {
+    std::stable_partition(plan.begin(), plan.end() - 1, [&](const FlatRange& bucket) {
+      return bucket.end <= table.offset || bucket.begin >= table.offset + table.numel;
+    });
+  }
+  return plan;
 }
 
 }  // namespace
 
 GradientBuckets::GradientBuckets(Model& model, const ModelStorage& storage, Communicator& data,
-                                 int64_t bucket_bytes)
+                                 const BucketOptions& options)
     : data_(data),
+      options_(options),
+      lookup_gradient_(model.lookup_gradient()),
       memory_(data.Allocate((kHeader + storage.num_elements()) * SizeOf(DType::kFloat32))),
       buffer_(at::from_blob(memory_.data(), {kHeader + storage.num_elements()}, at::kFloat)),
       gradient_P_(buffer_.narrow(0, kHeader, storage.num_elements())),
-      order_(PlanBuckets(buffer_.numel(), BucketElements(bucket_bytes)), PlaceInBuffer(storage)),
-      norm_(buffer_.numel()) {
+      plan_(Plan(storage, options, data.world_size())),
+      shard_(options.shard ? ShardRanges(plan_, data.rank(), data.world_size())
+                           : std::vector<FlatRange>{{0, storage.num_elements()}}),
+      token_table_(IndexOf(model, model.TokenTable())),
+      table_first_(plan_, RangesOf(storage)),
+      table_late_(TableLate(plan_, storage.ranges.at(token_table_)), RangesOf(storage)),
+      order_(&table_late_),
+      lookups_(data, storage.ranges.at(token_table_)),
+      norm_(storage.num_elements()) {
   BE_CHECK(storage.parameters_P.is_cpu(), "gradient buckets are in host memory");
   BE_CHECK(model.parameters().size() == storage.ranges.size(), "model and storage differ");
   for (size_t i = 0; i < storage.ranges.size(); ++i) {
     parameters_.push_back(model.parameters()[i].tensor);
     parameters_.back().mutable_grad() = ViewOf(gradient_P_, storage.ranges[i]);
   }
+  if (options.shard) {
+    const auto num_blocks = static_cast<int64_t>(norm_.block_sums().size());
+    agreement_memory_ =
+        data.Allocate((kLoss + data.world_size() + num_blocks) * SizeOf(DType::kFloat64));
+  }
   hooks_ = std::make_unique<GradientHooks>(parameters_, [this](size_t parameter) {
-    if (!armed_) return;
-    order_.MarkReady(parameter);
-    while (const std::optional<size_t> bucket = order_.TakeReady()) Launch(*bucket);
+    const bool launched_before = parameter == token_table_ && lookup_gradient_.armed;
+    if (!armed_ || launched_before) return;
+    order_->MarkReady(parameter);
+    while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
   });
 }
 
@@ -59,29 +97,43 @@ GradientBuckets::~GradientBuckets() {
 
 void GradientBuckets::BeginStep() {
   buffer_.zero_();
-  order_.Reset();
+  lookup_gradient_ = {};
   armed_ = false;
-  communication_seconds_ = 0;
+  waits_.clear();
 }
 
-void GradientBuckets::Arm(const StepReport& report, int64_t step) {
+void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_tokens) {
   BE_CHECK(!armed_, "armed twice in a step");
+  if (InjectedNan("train.gradient", step)) {
+    gradient_P_[0] = std::numeric_limits<float>::quiet_NaN();  // backward adds to it, and it stays
+  }
   float* header = buffer_.data_ptr<float>();
   header[kStop] = report.stop ? 1 : 0;
   header[kNonfinite] = report.nonfinite ? 1 : 0;
   header[kCheckpointDue] = report.checkpoint_due ? 1 : 0;
   header[kLoss] = static_cast<float>(report.loss);
-  if (InjectedNan("train.gradient", step)) {
-    gradient_P_[0] = std::numeric_limits<float>::quiet_NaN();  // backward adds to it, and it stays
-  }
   step_ = step;
+  most_tokens_ = most_tokens;
+  lookup_gradient_.armed = options_.communicate && lookups_.Pays(most_tokens);
+  order_ = lookup_gradient_.armed ? &table_first_ : &table_late_;
+  order_->Reset();
   armed_ = true;
+  if (!lookup_gradient_.armed) return;
+  order_->MarkReady(token_table_);
+  while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
 }
 
 StepOutcome GradientBuckets::Finish() {
   BE_CHECK(armed_, "Finish without Arm");
-  while (const std::optional<size_t> bucket = order_.TakeNext()) Launch(*bucket);
+  while (const std::optional<size_t> bucket = order_->TakeNext()) Launch(*bucket);
   armed_ = false;
+  float* flat_P = gradient_P_.data_ptr<float>();
+  if (lookup_gradient_.armed) {
+    Timed([&] { lookups_.Gather(lookup_gradient_, most_tokens_); });
+    lookups_.AddTo(flat_P, shard_, norm_);
+    lookup_gradient_ = {};
+  }
+  if (options_.shard && options_.communicate) AgreeSharded();
   const float* header = buffer_.data_ptr<float>();
   StepOutcome outcome;
   outcome.stop = header[kStop] > 0;
@@ -92,17 +144,74 @@ StepOutcome GradientBuckets::Finish() {
   return outcome;
 }
 
+// One small all-reduce tells every rank the others' squared gradients, block by block, and reports.
+// Each value comes from one rank and meets only zeros, so the norm and the loss are summed in the
+// same order, to the same bits, as without shards.
+void GradientBuckets::AgreeSharded() {
+  const auto world_size = static_cast<size_t>(data_.world_size());
+  const std::span<double> blocks = norm_.block_sums();
+  const std::span<double> all(static_cast<double*>(agreement_memory_.data()),
+                              kLoss + world_size + blocks.size());
+  const std::span<double> losses = all.subspan(kLoss, world_size);
+  const std::span<double> sums = all.subspan(kLoss + world_size);
+  float* header = buffer_.data_ptr<float>();
+  std::fill(losses.begin(), losses.end(), 0.0);
+  losses[static_cast<size_t>(data_.rank())] = header[kLoss];
+  std::copy_n(header, kLoss, all.begin());
+  std::copy(blocks.begin(), blocks.end(), sums.begin());
+  Timed([&] {
+    data_.AllReduce(Buffer{all.data(), static_cast<int64_t>(all.size()), DType::kFloat64, Device{}},
+                    ReduceOp::kSum, Stream{});
+  });
+  std::copy(sums.begin(), sums.end(), blocks.begin());
+  for (int flag = 0; flag < kLoss; ++flag) header[flag] = static_cast<float>(all[flag]);
+  header[kLoss] = static_cast<float>(losses[0]);
+  for (size_t r = 1; r < world_size; ++r) header[kLoss] += static_cast<float>(losses[r]);
+}
+
 void GradientBuckets::Launch(size_t bucket) {
   FaultPoint("train.bucket", step_);
-  const FlatRange range = order_.buckets()[bucket];
-  float* flat = buffer_.data_ptr<float>();
+  const FlatRange range = order_->buckets()[bucket];
+  float* flat_P = gradient_P_.data_ptr<float>();
+  FlatRange reduced = range;
+  if (options_.shard) {
+    reduced = ShardOf(range, data_.rank(), data_.world_size());
+    if (options_.communicate) {
+      Timed([&] {
+        data_.ReduceScatter(Part(flat_P + range.begin, range.size()),
+                            Part(flat_P + reduced.begin, reduced.size()), ReduceOp::kSum, Stream{});
+      });
+    }
+  } else if (options_.communicate) {
+    const int64_t header = range.begin == 0 ? kHeader : 0;
+    Timed([&] {
+      data_.AllReduce(Part(flat_P + range.begin - header, range.size() + header), ReduceOp::kSum,
+                      Stream{});
+    });
+  }
+  if (reduced.size() > 0) norm_.AddRange(flat_P, reduced);  // still in the cache
+}
+
+void GradientBuckets::GatherShards(const at::Tensor& flat_P) {
+  if (!options_.shard || !options_.communicate) return;
+  float* flat = flat_P.data_ptr<float>();
+  for (const FlatRange& bucket : plan_) {
+    const FlatRange own = ShardOf(bucket, data_.rank(), data_.world_size());
+    Timed([&] {
+      data_.AllGather(Part(flat + own.begin, own.size()), Part(flat + bucket.begin, bucket.size()),
+                      Stream{});
+    });
+  }
+}
+
+Buffer GradientBuckets::Part(float* data, int64_t count) const {
+  return {data, count, DType::kFloat32, Device{}};
+}
+
+void GradientBuckets::Timed(const std::function<void()>& collective) {
   const auto begin = std::chrono::steady_clock::now();
-  data_.AllReduce(Buffer{flat + range.begin, range.size(), DType::kFloat32, Device{}},
-                  ReduceOp::kSum, Stream{});
-  communication_seconds_ +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  const FlatRange gradient{std::max(range.begin, kHeader), range.end};
-  if (gradient.size() > 0) norm_.AddRange(flat, gradient);
+  collective();
+  waits_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
 }
 
 }  // namespace breakeven

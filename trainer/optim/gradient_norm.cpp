@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "comm/base/error.h"
 
@@ -39,7 +40,8 @@ GradientNorm::GradientNorm(int64_t num_elements)
 void GradientNorm::AddRange(const float* flat, FlatRange range) {
   BE_CHECK(
       range.begin % kNormBlock == 0 && (range.end % kNormBlock == 0 || range.end == num_elements_),
-      "range cuts a block");
+      "range cuts a block: " + std::to_string(range.begin) + " " + std::to_string(range.end) +
+          " of " + std::to_string(num_elements_));
   const int64_t first = range.begin / kNormBlock;
   const int64_t last = (range.end + kNormBlock - 1) / kNormBlock;
   at::parallel_for(first, last, 64, [&](int64_t begin, int64_t end) {
@@ -49,6 +51,11 @@ void GradientNorm::AddRange(const float* flat, FlatRange range) {
           SumOfSquares(flat + start, std::min(kNormBlock, num_elements_ - start));
     }
   });
+}
+
+FlatRange GradientNorm::WholeBlocks(const FlatRange& range) const {
+  const int64_t end = (range.end + kNormBlock - 1) / kNormBlock * kNormBlock;
+  return {range.begin / kNormBlock * kNormBlock, std::min(end, num_elements_)};
 }
 
 double GradientNorm::Take() {

@@ -3,6 +3,7 @@
 #define BREAKEVEN_TRAINER_OPTIM_GRADIENT_NORM_H_
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "trainer/optim/bucket_plan.h"
@@ -20,6 +21,11 @@ class GradientNorm {
   // `flat` is the beginning of the whole float32 buffer in host memory. range.begin must be a
   // multiple of kNormBlock, range.end too or the buffer's end.
   void AddRange(const float* flat, FlatRange range);
+  // The smallest range of whole blocks that holds `range`.
+  FlatRange WholeBlocks(const FlatRange& range) const;
+  // Sums of all blocks, 0 where nothing was added: ranks that each have some of the blocks add them
+  // up before Take.
+  std::span<double> block_sums() { return block_sums_; }
   // Root of the sum over everything added since the last call; NaN or infinite where the gradient
   // is.
   double Take();

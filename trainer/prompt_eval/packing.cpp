@@ -11,7 +11,11 @@ void SegmentPacker::Add(std::span<const int32_t> tokens, int64_t first_position)
 }
 
 PackedInput SegmentPacker::Pack(const at::Device& device) const {
-  return {IndexTensor(tokens_, device), IndexTensor(positions_, device), starts_};
+  PackedInput input;
+  input.tokens_T = IndexTensor(tokens_, device);
+  input.positions_T = IndexTensor(positions_, device);
+  input.segment_starts = starts_;
+  return input;
 }
 
 at::Tensor IndexTensor(const std::vector<int64_t>& values, const at::Device& device) {

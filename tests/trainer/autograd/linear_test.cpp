@@ -96,7 +96,9 @@ INSTANTIATE_TEST_SUITE_P(Cases, LinearTest,
 
 TEST(LinearUseTest, NoTokensLeaveTheGradientAsItIs) {
   at::manual_seed(2);
-  LinearWeights parameters{{RandomLeaf({6, 4})}, {RandomLeaf({6})}, false};
+  LinearWeights parameters;
+  parameters.weights = {RandomLeaf({6, 4})};
+  parameters.biases = {RandomLeaf({6})};
   parameters.weights[0].mutable_grad() = at::ones({6, 4});
   parameters.biases[0].mutable_grad() = at::ones({6});
   const at::Tensor out = Linear(RandomLeaf({0, 4}), parameters);

@@ -55,6 +55,7 @@ TEST_F(MetricsLogTest, StepHasTheKeysOfTheContractAndReadsBackExactly) {
               .tokens = 640,
               .step_seconds = 0.25,
               .exposed_communication_seconds = 0.1,
+              .skew_seconds = 0.05,
               .input_wait_seconds = 1e-7,
               .skipped = true});
   }
@@ -66,7 +67,7 @@ TEST_F(MetricsLogTest, StepHasTheKeysOfTheContractAndReadsBackExactly) {
   EXPECT_TRUE(line["grad_norm"].is_null());
   EXPECT_EQ(line["tokens_per_second"].get<double>(), 2560);
   for (const char* key : {"epoch", "target_tokens", "tokens", "step_seconds",
-                          "exposed_communication_seconds", "input_wait_seconds"}) {
+                          "exposed_communication_seconds", "skew_seconds", "input_wait_seconds"}) {
     EXPECT_TRUE(line.contains(key)) << key;
   }
 }

@@ -22,9 +22,9 @@ namespace breakeven {
 
 inline constexpr int64_t kTinyVocab = 97;
 
-inline std::string TinyLlamaJson(bool tied = true) {
+inline std::string TinyLlamaJson(bool tied = true, int64_t vocab_size = kTinyVocab) {
   return nlohmann::json{{"model_type", "llama"},         {"architectures", {"LlamaForCausalLM"}},
-                        {"vocab_size", kTinyVocab},      {"hidden_size", 32},
+                        {"vocab_size", vocab_size},      {"hidden_size", 32},
                         {"intermediate_size", 48},       {"num_hidden_layers", 2},
                         {"num_attention_heads", 4},      {"num_key_value_heads", 2},
                         {"max_position_embeddings", 64}, {"rms_norm_eps", 1e-5},
@@ -82,6 +82,7 @@ class TrainingTest : public testing::Test {
     config.bucket_bytes = 16384;
     config.log_every_steps = 1;
     config.threads = 1;
+    config.precision = "float32";  // auto would depend on this machine
     return config;
   }
 

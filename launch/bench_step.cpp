@@ -1,0 +1,106 @@
+// breakeven bench step: tokens a second of training steps, split by phase.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "launch/bench.h"
+#include "trainer/step_bench.h"
+#include "trainer/training_run.h"
+
+namespace breakeven {
+namespace {
+
+struct Phase {
+  const char* name;
+  const char* what;
+  const Timing* seconds;
+};
+
+std::vector<Phase> PhasesOf(const StepPhases& phases) {
+  return {
+      {"input", "waiting for the loader", &phases.input},
+      {"forward", "with head and loss, and their gradients", &phases.forward},
+      {"backward", "without the collectives in it", &phases.backward},
+      {"communication", "in collectives, other ranks' lateness included", &phases.communication},
+      {"update", "clipping, AdamW, copies for the products", &phases.update},
+      {"step", "all of it", &phases.step}};
+}
+
+std::string ReportJson(const StepBenchReport& report, const World& world) {
+  nlohmann::ordered_json json = {{"format", 1},
+                                 {"world_size", world.world_size()},
+                                 {"num_nodes", world.control->num_nodes()},
+                                 {"threads_per_rank", report.threads},
+                                 {"cpu", DescribeProcess().cpu_model},
+                                 {"precision", report.precision},
+                                 {"tokens", report.tokens},
+                                 {"target_tokens", report.target_tokens},
+                                 {"tokens_per_second", report.tokens_per_second},
+                                 {"loss", report.loss},
+                                 {"flops", report.flops},
+                                 {"peak_flops_per_second", report.peak_flops_per_second},
+                                 {"mfu", report.mfu},
+                                 {"peak_memory_bytes", report.peak_memory_bytes},
+                                 {"phases", nlohmann::ordered_json::object()}};
+  for (const Phase& phase : PhasesOf(report.phases)) {
+    const Timing& t = *phase.seconds;
+    json["phases"][phase.name] = {{"seconds_median", t.median},
+                                  {"seconds_min", t.min},
+                                  {"seconds_max", t.max},
+                                  {"seconds_lower_quartile", t.lower_quartile},
+                                  {"seconds_upper_quartile", t.upper_quartile},
+                                  {"repeats", t.repeats},
+                                  {"discarded_repeats", t.discarded}};
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string Line(const char* format, auto... values) {
+  char line[256];
+  std::snprintf(line, sizeof(line), format, values...);
+  return line;
+}
+
+std::string ReportText(const StepBenchReport& report, const World& world) {
+  const int64_t steps = report.phases.step.repeats;
+  std::string text =
+      Line("%d ranks x %lld threads, %s, %s; %lld steps after %lld to warm up\n\n",
+           world.world_size(), static_cast<long long>(report.threads), report.precision.c_str(),
+           DescribeProcess().cpu_model.c_str(), static_cast<long long>(steps),
+           static_cast<long long>(report.phases.step.discarded));
+  text += Line("%-14s  %9s  %9s  %9s  %9s  %6s\n", "phase", "median", "quartile", "quartile", "max",
+               "share");
+  for (const Phase& phase : PhasesOf(report.phases)) {
+    const Timing& t = *phase.seconds;
+    text += Line("%-14s  %9s  %9s  %9s  %9s  %5.1f%%  %s\n", phase.name,
+                 FormatShortTime(t.median).c_str(), FormatShortTime(t.lower_quartile).c_str(),
+                 FormatShortTime(t.upper_quartile).c_str(), FormatShortTime(t.max).c_str(),
+                 100 * t.median / report.phases.step.median, phase.what);
+  }
+  text += Line("\n%.1f tokens/s without padding (%lld tokens, %lld of them targets, a step)\n",
+               report.tokens_per_second, static_cast<long long>(report.tokens / steps),
+               static_cast<long long>(report.target_tokens / steps));
+  text += Line(
+      "MFU %.1f %% = %.1f GFLOP a step (6 a weight and row of every matrix product, causal "
+      "attention at half) / time / %.0f GFLOP/s\n(measured: 1024 x 1024 products on all ranks at "
+      "once)\n",
+      100 * report.mfu, report.flops / static_cast<double>(steps) / 1e9,
+      report.peak_flops_per_second / 1e9);
+  text += Line("peak memory %.2f GB on the largest rank; mean loss %.6f\n",
+               static_cast<double>(report.peak_memory_bytes) / 1e9, report.loss);
+  return text;
+}
+
+}  // namespace
+
+void RunBenchStep(const CommandOptions& options, World& world) {
+  if (AnswerAboutConfig<StepBenchConfig>(options, world)) return;
+  auto config = ReadConfigTogether<StepBenchConfig>(options, world);
+  if (!config.train.model.path.empty()) {
+    config.train.model.path = ResolveModelPath(config.train.model.path);
+  }
+  if (options.dry_run) return PrintResult(world, DryRunTraining(config.train, world));
+  const StepBenchReport report = MeasureSteps(config, world);
+  PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));
+}
+
+}  // namespace breakeven

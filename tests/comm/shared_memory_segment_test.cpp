@@ -1,0 +1,80 @@
+#include "comm/shared_memory_segment.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "comm/base/error.h"
+#include "comm/base/fault_injection.h"
+
+namespace breakeven {
+namespace {
+
+class Segment : public testing::TestWithParam<SegmentSource> {};
+
+TEST_P(Segment, IsSharedZeroedAndAligned) {
+  for (const int64_t num_bytes : {1, 4096, 5000000}) {
+    SharedSegment mine = SharedSegment::Create(GetParam(), num_bytes);
+    ASSERT_GE(mine.num_bytes(), num_bytes);
+    const SharedSegment theirs = SharedSegment::Open(mine.name());
+    mine.Seal();
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(mine.data()) % 4096, 0u);
+    EXPECT_EQ(mine.num_bytes(), theirs.num_bytes());
+    char* a = static_cast<char*>(mine.data());
+    const char* b = static_cast<const char*>(theirs.data());
+    for (int64_t i = 0; i < mine.num_bytes(); ++i) ASSERT_EQ(b[i], 0);
+    std::memset(a, 7, static_cast<size_t>(mine.num_bytes()));
+    EXPECT_EQ(b[mine.num_bytes() - 1], 7);
+  }
+}
+
+TEST_P(Segment, CannotBeOpenedOnceSealed) {
+  SharedSegment mine = SharedSegment::Create(GetParam(), 4096);
+  const std::string name = mine.name();
+  mine = SharedSegment();
+  EXPECT_THROW(SharedSegment::Open(name), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sources, Segment,
+                         testing::Values(SegmentSource::kMemfd, SegmentSource::kDevShm,
+                                         SegmentSource::kProcess));
+
+TEST(SharedSegment, AnotherProcessSeesIt) {
+  SharedSegment mine = SharedSegment::Create(SegmentSource::kMemfd, 4096);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      static_cast<char*>(SharedSegment::Open(mine.name()).data())[9] = 42;
+      ::_exit(0);
+    } catch (...) {
+      ::_exit(1);
+    }
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(static_cast<char*>(mine.data())[9], 42);
+}
+
+TEST(SharedSegment, AFullDevShmIsAReasonWithItsSize) {
+  SetFaults("shared_memory.reserve=errno:ENOSPC");
+  try {
+    SharedSegment::Create(SegmentSource::kDevShm, 4096);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMachine);
+    const std::string text = error.what();
+    EXPECT_NE(text.find("/dev/shm is "), std::string::npos) << text;
+    EXPECT_NE(text.find("No space left"), std::string::npos) << text;
+  }
+  SetFaults("");
+}
+
+TEST(SharedSegment, AnAbsurdSizeIsRefused) {
+  EXPECT_THROW(SharedSegment::Create(SegmentSource::kMemfd, int64_t{1} << 50), Error);
+}
+
+}  // namespace
+}  // namespace breakeven

@@ -1,0 +1,115 @@
+// The double itself: what a test that trusts it must be able to rely on.
+#include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
+#include <nccl.h>
+
+#include <atomic>
+#include <vector>
+
+#include "tests/nccl/nccl_world.h"
+
+namespace breakeven {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class CudaDouble : public testing::Test {
+ protected:
+  void SetUp() override { cuda_double::Reset(2); }
+};
+
+TEST_F(CudaDouble, StreamsDoTheirWorkLaterInOrderAndBesideEachOther) {
+  {
+    const ComputeStream a(Device{0});
+    const ComputeStream b(Device{0});
+    Gate gate;
+    std::vector<int> order;
+    Launch(a.get(), [&] { gate.Pass(); });
+    Launch(a.get(), [&] { order.push_back(1); });
+    Launch(a.get(), [&] { order.push_back(2); });
+    std::atomic<bool> b_ran{false};
+    Launch(b.get(), [&] { b_ran = true; });
+    b.Synchronize();
+    EXPECT_TRUE(b_ran);
+    gate.Open();
+    a.Synchronize();
+    EXPECT_THAT(order, ElementsAre(1, 2));
+  }
+  EXPECT_THAT(cuda_double::Complaints(), IsEmpty());
+}
+
+TEST_F(CudaDouble, EventsAreReadyWhenTheStreamHasComeThere) {
+  const ComputeStream stream(Device{0});
+  cudaEvent_t event = nullptr;
+  ASSERT_EQ(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(event), cudaSuccess) << "never recorded";
+  Gate gate;
+  Launch(stream.get(), [&] { gate.Pass(); });
+  ASSERT_EQ(cudaEventRecord(event, static_cast<cudaStream_t>(stream.get().handle)), cudaSuccess);
+  EXPECT_EQ(cudaEventQuery(event), cudaErrorNotReady);
+  gate.Open();
+  stream.Synchronize();
+  EXPECT_EQ(cudaEventQuery(event), cudaSuccess);
+  cudaEventDestroy(event);
+}
+
+TEST_F(CudaDouble, FreshMemoryIsNotZeroAndHasAnEnd) {
+  cuda_double::Reset({{.pci_bus_id = "0000:01:00.0", .memory_bytes = 4096}});
+  void* data = nullptr;
+  ASSERT_EQ(cudaMalloc(&data, 100), cudaSuccess);
+  EXPECT_NE(static_cast<char*>(data)[7], 0);
+  EXPECT_EQ(cudaMemset(data, 0, 101), cudaErrorInvalidValue);
+  void* more = nullptr;
+  EXPECT_EQ(cudaMalloc(&more, 4000), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaFree(data), cudaSuccess);
+}
+
+TEST_F(CudaDouble, SeesMisuse) {
+  void* data = nullptr;
+  ASSERT_EQ(cudaMalloc(&data, 100), cudaSuccess);
+  EXPECT_THAT(cuda_double::Complaints(), ElementsAre("100 bytes of device 0 never freed"));
+  ASSERT_NE(ncclMemFree(data), ncclSuccess);
+  EXPECT_THAT(cuda_double::Complaints(), testing::Contains(HasSubstr("another family's")));
+  ASSERT_EQ(cudaFree(data), cudaSuccess);
+
+  cudaEvent_t event = nullptr;
+  ASSERT_EQ(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), cudaSuccess);
+  {
+    const ComputeStream other(Device{1});
+    EXPECT_NE(cudaEventRecord(event, static_cast<cudaStream_t>(other.get().handle)), cudaSuccess);
+  }
+  cudaEventDestroy(event);
+  EXPECT_THAT(cuda_double::Complaints(), testing::Contains(HasSubstr("an event of device 0")));
+}
+
+// As NCCL: an id of two ranks, the state "in progress" until both have come, and no use of it before.
+TEST_F(CudaDouble, CommunicatorsAreReadyLaterAndRefuseUseBefore) {
+  ncclUniqueId id;
+  ASSERT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  const auto state_of = [](ncclComm_t comm) {
+    ncclResult_t state = ncclInternalError;
+    EXPECT_EQ(ncclCommGetAsyncError(comm, &state), ncclSuccess);
+    return state;
+  };
+  ncclComm_t first = nullptr;
+  ncclComm_t second = nullptr;
+  ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+  ASSERT_EQ(ncclCommInitRankConfig(&first, 2, id, 0, &config), ncclInProgress);
+  void* registration = nullptr;
+  EXPECT_EQ(ncclCommRegister(first, nullptr, 0, &registration), ncclInvalidArgument);
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  EXPECT_EQ(state_of(first), ncclInProgress);
+  ASSERT_EQ(ncclCommInitRankConfig(&second, 2, id, 1, &config), ncclInProgress);
+  EXPECT_TRUE(Eventually([&] { return state_of(first) == ncclSuccess; }));
+  EXPECT_TRUE(Eventually([&] { return state_of(second) == ncclSuccess; }));
+  EXPECT_EQ(ncclCommAbort(first), ncclSuccess);
+  EXPECT_EQ(ncclCommAbort(second), ncclSuccess);
+  EXPECT_THAT(cuda_double::Complaints(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace breakeven

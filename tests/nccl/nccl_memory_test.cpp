@@ -1,0 +1,76 @@
+// Memory that NCCL reduces in place: registered while it lives, on every rank alike, and given back.
+#include <gtest/gtest.h>
+#include <nccl.h>
+
+#include <string>
+
+#include "tests/nccl/nccl_world.h"
+
+namespace breakeven {
+namespace {
+
+using testing::AllOf;
+using testing::Each;
+using testing::HasSubstr;
+
+class NcclMemory : public NcclTest {};
+
+void AllocateTwice(World& world) {
+  Memory a = world.data->Allocate(1 << 20);
+  Memory b = world.data->Allocate(100);
+  a = Memory();
+  b = Memory();
+  world.Close();
+}
+
+TEST_F(NcclMemory, IsAWindowWhereEveryRankHasThem) {
+  RunNcclWorld(3, PatientOptions(), AllocateTwice);
+  EXPECT_EQ(cuda_double::NumCalls("ncclCommWindowRegister"), 3 * 2);
+  EXPECT_EQ(cuda_double::NumCalls("ncclCommRegister"), 0);
+}
+
+// One rank without windows means none: NCCL's behaviour with some is undefined. And nobody asks again.
+TEST_F(NcclMemory, IsRegisteredSinglyWhereOneRankHasNoWindows) {
+  cuda_double::SetWindowSupport(false, 1);
+  RunNcclWorld(3, PatientOptions(), AllocateTwice);
+  EXPECT_EQ(cuda_double::NumCalls("ncclCommWindowRegister"), 3);
+  EXPECT_EQ(cuda_double::NumCalls("ncclCommRegister"), 3 * 2);
+}
+
+TEST_F(NcclMemory, IsRegisteredSinglyByANcclThatHasNoWindows) {
+  cuda_double::SetNcclVersion(NCCL_VERSION(2, 26, 2));
+  RunNcclWorld(2, PatientOptions(), AllocateTwice);
+  EXPECT_EQ(cuda_double::NumCalls("ncclCommWindowRegister"), 0);
+  EXPECT_EQ(cuda_double::NumCalls("ncclCommRegister"), 2 * 2);
+}
+
+TEST_F(NcclMemory, TooLittleOnOneRankIsAnErrorOfAll) {
+  cuda_double::Reset({{.pci_bus_id = "0000:01:00.0"},
+                      {.pci_bus_id = "0000:02:00.0", .memory_bytes = 8 << 20},
+                      {.pci_bus_id = "0000:03:00.0"}});
+  EXPECT_THAT(Endings(3, PatientOptions(),
+                      [](World& world) {
+                        const Memory fits = world.data->Allocate(4 << 20);
+                        world.data->Allocate(6 << 20);
+                      }),
+              Each(AllOf(HasSubstr("78 rank 1: not enough memory on cuda:1: 6291456 bytes"),
+                         HasSubstr("(4 of 8 MiB are free)"), HasSubstr("nvidia-smi"))));
+}
+
+TEST_F(NcclMemory, AnAbsurdSizeIsTheMachinesLimit) {
+  EXPECT_THAT(
+      Endings(2, PatientOptions(), [](World& world) { world.data->Allocate(int64_t{1} << 50); }),
+      Each(HasSubstr("more than any device has")));
+}
+
+// After a failure memory is freed all the same, without touching the aborted communicator.
+TEST_F(NcclMemory, OutlivesAFailure) {
+  RunNcclWorld(2, PatientOptions(), [](World& world) {
+    Memory memory = world.data->Allocate(4096);
+    world.data->Abort("no more");
+    memory = Memory();
+  });
+}
+
+}  // namespace
+}  // namespace breakeven

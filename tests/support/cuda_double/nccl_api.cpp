@@ -1,0 +1,331 @@
+// NCCL's C functions over the double's communicators.
+#include <nccl.h>
+
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "tests/support/cuda_double/nccl_comm.h"
+#include "tests/support/cuda_double/nccl_reduce.h"
+#include "tests/support/cuda_double/state.h"
+#include "tests/support/cuda_double/streams.h"
+
+namespace {
+
+using cuda_double::Clique;
+using cuda_double::Collective;
+using cuda_double::CommState;
+using cuda_double::Complain;
+using cuda_double::EnterCall;
+using cuda_double::Fault;
+using cuda_double::FaultKind;
+using cuda_double::StreamWork;
+
+std::mutex cliques_mutex;
+std::map<std::string, std::shared_ptr<Clique>>& cliques() {
+  static auto* const all = new std::map<std::string, std::shared_ptr<Clique>>;
+  return *all;
+}
+std::atomic<int> num_ids{0};
+thread_local std::string last_error_here;  // of calls without a communicator
+
+// What waits in an open group of this thread.
+struct Queued {
+  std::shared_ptr<CommState> comm;
+  std::shared_ptr<StreamWork> stream;
+  Collective collective;
+  std::optional<Fault> fault;
+};
+thread_local int group_depth = 0;
+thread_local std::vector<Queued> group;
+
+bool Fails(const std::optional<Fault>& fault) {
+  return fault.has_value() && fault->kind == FaultKind::kFail;
+}
+bool StaysAway(const std::optional<Fault>& fault) {
+  return fault.has_value() && fault->kind == FaultKind::kNeverArrives;
+}
+ncclResult_t CodeOf(const std::optional<Fault>& fault) {
+  return static_cast<ncclResult_t>(fault->code);
+}
+
+// In the communicator's thread: the first launch connects the ranks, which takes all of them; then each goes on its stream.
+ncclResult_t Launch(CommState& comm, const std::vector<Queued>& queued) {
+  if (!comm.connected) {
+    if (const ncclResult_t result = comm.MeetAll("connect"); result != ncclSuccess) return result;
+    comm.connected = true;
+  }
+  for (const Queued& one : queued) {
+    uint64_t number;
+    {
+      const std::lock_guard lock(comm.clique->mutex);
+      number = ++comm.num_collectives;
+      ++comm.num_launched;
+    }
+    const bool late = one.fault.has_value() && one.fault->kind == FaultKind::kFailLater;
+    const int late_error = late ? one.fault->code : 0;
+    one.stream->Enqueue(one.collective.name, [comm = one.comm, collective = one.collective, number,
+                                              late_error, arrives = !StaysAway(one.fault)] {
+      comm->RunCollective(collective, number, late_error, arrives);
+    });
+  }
+  return ncclSuccess;
+}
+
+ncclResult_t EndGroup() {
+  std::vector<Queued> queued = std::exchange(group, {});
+  std::map<std::shared_ptr<CommState>, std::vector<Queued>> by_comm;
+  for (Queued& one : queued) {
+    const auto comm = one.comm;
+    by_comm[comm].push_back(std::move(one));
+  }
+  for (auto& [comm, its] : by_comm) {
+    comm->Start([state = comm.get(), its = std::move(its)] { return Launch(*state, its); });
+  }
+  return by_comm.empty() ? ncclSuccess : ncclInProgress;
+}
+
+ncclResult_t Enqueue(ncclComm_t comm, cudaStream_t stream, size_t send_count, size_t receive_count,
+                     Collective collective) {
+  const auto fault = EnterCall(collective.name, comm->state->device);
+  if (Fails(fault)) return CodeOf(fault);
+  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
+  const size_t width = cuda_double::SizeOf(collective.type);
+  const int device = comm->state->device;
+  if (!cuda_double::IsOn(device, collective.send, send_count * width) ||
+      !cuda_double::IsOn(device, collective.receive, receive_count * width)) {
+    Complain(collective.name + " was given memory that is not its device's");
+    return ncclInvalidArgument;
+  }
+  auto work = cuda_double::WorkOf(stream);
+  if (work->device() != device) {
+    Complain(collective.name + " was given a stream of another device");
+    return ncclInvalidArgument;
+  }
+  group.push_back({comm->state, std::move(work), std::move(collective), fault});
+  return group_depth > 0 ? ncclSuccess : EndGroup();
+}
+
+}  // namespace
+
+extern "C" {
+
+ncclResult_t ncclGetVersion(int* version) {
+  const int device = cuda_double::CurrentDevice();
+  const auto fault = EnterCall("ncclGetVersion", device);
+  if (Fails(fault)) return CodeOf(fault);
+  const std::lock_guard lock(cuda_double::state().mutex);
+  *version = cuda_double::state().nccl_versions[static_cast<size_t>(device)];
+  return ncclSuccess;
+}
+
+ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
+  const auto fault = EnterCall("ncclGetUniqueId", cuda_double::CurrentDevice());
+  if (Fails(fault)) return CodeOf(fault);
+  std::memset(id->internal, 0, sizeof(id->internal));
+  const int number = ++num_ids;
+  std::memcpy(id->internal, &number, sizeof(number));
+  return ncclSuccess;
+}
+
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int num_ranks, ncclUniqueId id, int rank,
+                                    ncclConfig_t* config) {
+  const int device = cuda_double::CurrentDevice();
+  const auto fault = EnterCall("ncclCommInitRankConfig", device);
+  if (Fails(fault)) return CodeOf(fault);
+  if (config->blocking != 0 || rank < 0 || rank >= num_ranks) {
+    Complain("the double has non-blocking communicators only, of ranks from 0 to n - 1");
+    return ncclInvalidArgument;
+  }
+  std::shared_ptr<Clique> clique;
+  {
+    const std::lock_guard lock(cliques_mutex);
+    auto& place = cliques()[std::string(id.internal, sizeof(id.internal))];
+    if (place == nullptr) place = std::make_shared<Clique>(num_ranks);
+    clique = place;
+  }
+  auto state = std::make_shared<CommState>(clique, rank, device);
+  {
+    const std::lock_guard lock(clique->mutex);
+    clique->devices[static_cast<size_t>(rank)] = device;
+  }
+  *comm = new ncclComm{state};
+  const int late_error =
+      fault.has_value() && fault->kind == FaultKind::kFailLater ? fault->code : 0;
+  return state->Start([raw = state.get(), late_error, away = StaysAway(fault)] {
+    if (away) return raw->AwaitAbort();
+    if (late_error != 0) return static_cast<ncclResult_t>(late_error);
+    const ncclResult_t result = raw->MeetAll("init");
+    return result != ncclSuccess ? result : raw->RefuseDoubleDevices();
+  });
+}
+
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
+  const auto fault = EnterCall("ncclCommGetAsyncError", comm->state->device);
+  if (Fails(fault)) return CodeOf(fault);
+  *error = comm->state->async_error();
+  return ncclSuccess;
+}
+
+const char* ncclGetLastError(ncclComm_t comm) {
+  last_error_here = comm == nullptr ? "" : comm->state->last_error();
+  return last_error_here.c_str();
+}
+
+const char* ncclGetErrorString(ncclResult_t result) {
+  switch (result) {
+    case ncclSuccess:
+      return "no error";
+    case ncclUnhandledCudaError:
+      return "unhandled cuda error";
+    case ncclSystemError:
+      return "unhandled system error";
+    case ncclInternalError:
+      return "internal error";
+    case ncclInvalidArgument:
+      return "invalid argument";
+    case ncclInvalidUsage:
+      return "invalid usage";
+    case ncclRemoteError:
+      return "remote process exited or there was a network error";
+    case ncclInProgress:
+      return "NCCL operation in progress";
+    default:
+      return "unknown result code";
+  }
+}
+
+ncclResult_t ncclCommFinalize(ncclComm_t comm) {
+  const auto fault = EnterCall("ncclCommFinalize", comm->state->device);
+  if (Fails(fault)) return CodeOf(fault);
+  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
+  return comm->state->Start([raw = comm->state.get(), away = StaysAway(fault)] {
+    if (away) return raw->AwaitAbort();
+    raw->AwaitWork();
+    const ncclResult_t result = raw->MeetAll("finalize");
+    const std::lock_guard lock(raw->clique->mutex);
+    raw->finalized = result == ncclSuccess;
+    return result;
+  });
+}
+
+ncclResult_t ncclCommDestroy(ncclComm_t comm) {
+  const auto fault = EnterCall("ncclCommDestroy", comm->state->device);
+  {
+    const std::lock_guard lock(comm->state->clique->mutex);
+    if (!comm->state->finalized) Complain("a communicator was destroyed without being finalized");
+    if (!comm->state->registrations.empty()) Complain("a communicator went with registrations");
+  }
+  comm->state->StopThread();
+  delete comm;
+  return Fails(fault) ? CodeOf(fault) : ncclSuccess;
+}
+
+ncclResult_t ncclCommAbort(ncclComm_t comm) {
+  const auto fault = EnterCall("ncclCommAbort", comm->state->device);
+  comm->state->Abort();
+  comm->state->StopThread();
+  delete comm;
+  return Fails(fault) ? CodeOf(fault) : ncclSuccess;
+}
+
+ncclResult_t ncclMemAlloc(void** data, size_t size) {
+  const int device = cuda_double::CurrentDevice();
+  const auto fault = EnterCall("ncclMemAlloc", device);
+  if (Fails(fault)) return CodeOf(fault);
+  *data = cuda_double::AllocateOn(device, size, /*of_nccl=*/true);
+  return *data == nullptr ? ncclUnhandledCudaError : ncclSuccess;
+}
+
+ncclResult_t ncclMemFree(void* data) {
+  return cuda_double::Free(data, /*of_nccl=*/true) ? ncclSuccess : ncclInvalidArgument;
+}
+
+ncclResult_t ncclCommRegister(const ncclComm_t comm, void* data, size_t size, void** handle) {
+  const auto fault = EnterCall("ncclCommRegister", comm->state->device);
+  if (Fails(fault)) return CodeOf(fault);
+  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
+  if (!cuda_double::IsOn(comm->state->device, data, size)) return ncclInvalidArgument;
+  comm->state->Register(data);
+  *handle = data;
+  return ncclSuccess;
+}
+
+ncclResult_t ncclCommDeregister(const ncclComm_t comm, void* handle) {
+  comm->state->Deregister(handle);
+  return ncclSuccess;
+}
+
+ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void* data, size_t size, ncclWindow_t* window,
+                                    int) {
+  const auto fault = EnterCall("ncclCommWindowRegister", comm->state->device);
+  if (Fails(fault)) return CodeOf(fault);
+  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
+  const bool aligned = reinterpret_cast<uintptr_t>(data) % NCCL_WIN_REQUIRED_ALIGNMENT == 0;
+  if (!aligned || !cuda_double::IsOn(comm->state->device, data, size)) return ncclInvalidArgument;
+  bool supported;
+  {
+    const std::lock_guard lock(cuda_double::state().mutex);
+    supported = cuda_double::state().window_support[static_cast<size_t>(comm->state->device)];
+  }
+  // COLLECTIVE: the handle is filled in later.
+  return comm->state->Start([raw = comm->state.get(), data, window, supported] {
+    if (const ncclResult_t result = raw->MeetAll("window"); result != ncclSuccess) return result;
+    if (supported) {
+      raw->Register(data);
+      *window = static_cast<ncclWindow_t>(data);
+    }
+    return ncclSuccess;
+  });
+}
+
+ncclResult_t ncclCommWindowDeregister(ncclComm_t comm, ncclWindow_t window) {
+  return ncclCommDeregister(comm, window);
+}
+
+ncclResult_t ncclGroupStart() {
+  const auto fault = EnterCall("ncclGroupStart", cuda_double::CurrentDevice());
+  if (Fails(fault)) return CodeOf(fault);
+  ++group_depth;
+  return ncclSuccess;
+}
+
+ncclResult_t ncclGroupEnd() {
+  const auto fault = EnterCall("ncclGroupEnd", cuda_double::CurrentDevice());
+  if (group_depth == 0) return ncclInvalidUsage;
+  if (--group_depth > 0) return ncclSuccess;
+  if (Fails(fault)) {
+    group.clear();
+    return CodeOf(fault);
+  }
+  return EndGroup();
+}
+
+ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type,
+                           ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
+  return Enqueue(comm, stream, count, count, {"ncclAllReduce", send, receive, count, type, op, 0});
+}
+
+ncclResult_t ncclReduceScatter(const void* send, void* receive, size_t count, ncclDataType_t type,
+                               ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
+  const size_t n = static_cast<size_t>(comm->state->clique->num_ranks);
+  return Enqueue(comm, stream, count * n, count,
+                 {"ncclReduceScatter", send, receive, count, type, op, 0});
+}
+
+ncclResult_t ncclAllGather(const void* send, void* receive, size_t count, ncclDataType_t type,
+                           ncclComm_t comm, cudaStream_t stream) {
+  const size_t n = static_cast<size_t>(comm->state->clique->num_ranks);
+  return Enqueue(comm, stream, count, count * n,
+                 {"ncclAllGather", send, receive, count, type, ncclSum, 0});
+}
+
+ncclResult_t ncclBroadcast(const void* send, void* receive, size_t count, ncclDataType_t type,
+                           int root, ncclComm_t comm, cudaStream_t stream) {
+  return Enqueue(comm, stream, count, count,
+                 {"ncclBroadcast", send, receive, count, type, ncclSum, root});
+}
+
+}  // extern "C"

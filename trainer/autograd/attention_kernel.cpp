@@ -1,0 +1,370 @@
+// Pure.
+#include "trainer/autograd/attention_kernel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "trainer/autograd/vector_math.h"
+
+namespace breakeven {
+namespace {
+
+using vector_math::Exp;
+using vector_math::Floats;
+using vector_math::HorizontalMax;
+using vector_math::HorizontalSum;
+using vector_math::Ints;
+using vector_math::kLanes;
+using vector_math::Load;
+using vector_math::LoadWhole;
+using vector_math::Splat;
+using vector_math::Store;
+using vector_math::StoreWhole;
+
+constexpr int64_t kBlockRows = 64;  // query rows that are in work at a time
+
+BE_INLINE int64_t Padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+
+// A matrix in scratch or rows: element (row, column) at data[row · row_step + column · column_step].
+struct Left {
+  const float* data;
+  int64_t row_step;
+  int64_t column_step;
+};
+
+// kRows × kVectors·16 elements of left · right, in registers.
+template <int kRows, int kVectors>
+BE_INLINE void Tile(const Left& left, const float* right, int64_t right_row, int64_t depth,
+                    float* out, int64_t out_row, bool add) {
+  Floats sums[kRows][kVectors] = {};
+  for (int64_t k = 0; k < depth; ++k) {
+    Floats columns[kVectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) columns[v] = LoadWhole(right + k * right_row + v * kLanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      const Floats value = Splat(left.data[r * left.row_step + k * left.column_step]);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) sums[r][v] += value * columns[v];
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) {
+      float* to = out + r * out_row + v * kLanes;
+      StoreWhole(to, add ? LoadWhole(to) + sums[r][v] : sums[r][v]);
+    }
+  }
+}
+
+template <int kVectors>
+BE_INLINE void Panel(Left left, const float* right, int64_t right_row, int64_t rows, int64_t depth,
+                     float* out, int64_t out_row, bool add) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    Tile<4, kVectors>(left, right, right_row, depth, out + r * out_row, out_row, add);
+    left.data += 4 * left.row_step;
+  }
+  for (; r < rows; ++r) {
+    Tile<1, kVectors>(left, right, right_row, depth, out + r * out_row, out_row, add);
+    left.data += left.row_step;
+  }
+}
+
+// out [rows, columns] = or += left [rows, depth] · right [depth, columns]; columns a multiple of 16.
+BE_INLINE void Multiply(const Left& left, const float* right, int64_t right_row, int64_t rows,
+                        int64_t columns, int64_t depth, float* out, int64_t out_row,
+                        bool add = false) {
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= columns; c += 4 * kLanes) {
+    Panel<4>(left, right + c, right_row, rows, depth, out + c, out_row, add);
+  }
+  for (; c < columns; c += kLanes) {
+    Panel<1>(left, right + c, right_row, rows, depth, out + c, out_row, add);
+  }
+}
+
+// One head's row as floats in [Dp], zeros beyond D; rotated by the token's angles (direction -1:
+// back) and scaled.
+template <typename T>
+BE_INLINE void ReadHead(const T* from, int64_t head_dim, const float* cos, const float* sin,
+                        float scale, float* to) {
+  if (cos == nullptr) {
+    for (int64_t i = 0; i < head_dim; i += kLanes) {
+      StoreWhole(to + i, Load(from + i, head_dim - i) * scale);
+    }
+    return;
+  }
+  const int64_t half = head_dim / 2;
+  if (half % kLanes != 0) StoreWhole(to + Padded(head_dim) - kLanes, Floats{});
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const int64_t count = half - i;
+    const Floats c = Load(cos + i, count) * scale;
+    const Floats s = Load(sin + i, count) * scale;
+    const Floats low = Load(from + i, count);
+    const Floats high = Load(from + half + i, count);
+    Store(to + i, low * c - high * s, count);
+    Store(to + half + i, high * c + low * s, count);
+  }
+}
+
+// The way back: a gradient's row in scratch, rotated back, to one head's row.
+template <typename T>
+BE_INLINE void WriteHead(const float* from, int64_t head_dim, const float* cos, const float* sin,
+                         float scale, T* to) {
+  if (cos == nullptr) {
+    for (int64_t i = 0; i < head_dim; i += kLanes) {
+      Store(to + i, LoadWhole(from + i) * scale, head_dim - i);
+    }
+    return;
+  }
+  const int64_t half = head_dim / 2;
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const int64_t count = half - i;
+    const Floats c = Load(cos + i, count) * scale;
+    const Floats s = Load(sin + i, count) * scale;
+    const Floats low = Load(from + i, count);
+    const Floats high = Load(from + half + i, count);
+    Store(to + i, low * c + high * s, count);
+    Store(to + half + i, high * c - low * s, count);
+  }
+}
+
+BE_INLINE void Transpose(const float* from, int64_t rows, int64_t columns, int64_t from_row,
+                         float* to, int64_t to_row) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < columns; ++c) to[c * to_row + r] = from[r * from_row + c];
+  }
+}
+
+// Where things lie in the scratch.
+struct Scratch {
+  Scratch(float* memory, int64_t length, int64_t head_dim)
+      : width(Padded(head_dim)), columns(Padded(length)) {
+    const auto take = [&memory](int64_t count) { return std::exchange(memory, memory + count); };
+    key = take(columns * width);
+    value = take(columns * width);
+    key_transposed = take(width * columns);
+    value_transposed = take(width * columns);
+    grad_key = take(columns * width);
+    grad_value = take(columns * width);
+    query = take(kBlockRows * width);
+    out = take(kBlockRows * width);
+    grad_out = take(kBlockRows * width);
+    scores = take(kBlockRows * columns);
+    grad_scores = take(kBlockRows * columns);
+  }
+  static int64_t Size(int64_t length, int64_t head_dim) {
+    return Padded(head_dim) * (6 * Padded(length) + 3 * kBlockRows) +
+           2 * kBlockRows * Padded(length);
+  }
+  int64_t width;                             // Dp
+  int64_t columns;                           // Lp
+  float *key, *value;                        // [Lp, Dp]
+  float *key_transposed, *value_transposed;  // [Dp, Lp]
+  float *grad_key, *grad_value;              // [Lp, Dp]
+  float *query, *out, *grad_out;             // [64, Dp]
+  float *scores, *grad_scores;               // [64, Lp]
+};
+
+template <typename T>
+struct Rows {
+  Rows(const AttentionSegment<T>& s, int64_t kv_head)
+      : dim(s.head_dim),
+        width((s.num_heads + 2 * s.num_kv_heads) * dim),
+        out_width(s.num_heads * dim),
+        group(s.num_heads / s.num_kv_heads),
+        first_head(kv_head * group),
+        key_column((s.num_heads + kv_head) * dim),
+        value_column((s.num_heads + s.num_kv_heads + kv_head) * dim) {}
+  int64_t dim, width, out_width, group, first_head, key_column, value_column;
+};
+
+template <typename T>
+BE_INLINE const float* AnglesOf(const AttentionSegment<T>& segment, const float* angles,
+                                int64_t token) {
+  return angles == nullptr ? nullptr : angles + token * (segment.head_dim / 2);
+}
+
+template <typename T>
+BE_INLINE void ReadKeysAndValues(const AttentionSegment<T>& segment, const Rows<T>& rows,
+                                 const Scratch& scratch, bool for_backward) {
+  for (int64_t t = 0; t < segment.length; ++t) {
+    const T* row = segment.qkv + t * rows.width;
+    ReadHead(row + rows.key_column, rows.dim, AnglesOf(segment, segment.cos, t),
+             AnglesOf(segment, segment.sin, t), 1.0f, scratch.key + t * scratch.width);
+    ReadHead(row + rows.value_column, rows.dim, nullptr, nullptr, 1.0f,
+             scratch.value + t * scratch.width);
+  }
+  const int64_t rest = scratch.columns - segment.length;
+  std::fill_n(scratch.key + segment.length * scratch.width, rest * scratch.width, 0.0f);
+  std::fill_n(scratch.value + segment.length * scratch.width, rest * scratch.width, 0.0f);
+  Transpose(scratch.key, scratch.columns, scratch.width, scratch.width, scratch.key_transposed,
+            scratch.columns);
+  if (for_backward) {
+    Transpose(scratch.value, scratch.columns, scratch.width, scratch.width,
+              scratch.value_transposed, scratch.columns);
+  }
+}
+
+// Of a row of scores (or exponentials), padded to whole vectors, the first `count` count.
+BE_INLINE Floats Keep(const Floats& values, int64_t first, int64_t count, float filler) {
+  if (first + kLanes <= count) return values;
+  constexpr Ints kLane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return kLane < static_cast<int32_t>(count - first) ? values : Splat(filler);
+}
+
+BE_INLINE float MaxOf(const float* row, int64_t count) {
+  Floats max = Splat(row[0]);
+  for (int64_t c = 0; c < count; c += kLanes) {
+    max = vector_math::Max(Keep(LoadWhole(row + c), c, count, row[0]), max);
+  }
+  return HorizontalMax(max);
+}
+
+// The first `count` scores of a row to exp(score - shift), the others to zero; the sum, by lanes.
+BE_INLINE Floats Exponentials(float* row, int64_t count, int64_t columns, float shift) {
+  Floats sum = {};
+  for (int64_t c = 0; c < columns; c += kLanes) {
+    const Floats e = c < count ? Keep(Exp(LoadWhole(row + c) - shift), c, count, 0.0f) : Floats{};
+    StoreWhole(row + c, e);
+    sum += e;
+  }
+  return sum;
+}
+
+template <typename T>
+BE_INLINE void Forward(const AttentionSegment<T>& segment, int64_t kv_head, float* memory) {
+  const Scratch scratch(memory, segment.length, segment.head_dim);
+  const Rows<T> rows(segment, kv_head);
+  const int64_t width = scratch.width;
+  ReadKeysAndValues(segment, rows, scratch, /*for_backward=*/false);
+  for (int64_t head = rows.first_head; head < rows.first_head + rows.group; ++head) {
+    for (int64_t begin = 0; begin < segment.length; begin += kBlockRows) {
+      const int64_t count = std::min(kBlockRows, segment.length - begin);
+      const int64_t keys = begin + count;
+      const int64_t columns = Padded(keys);
+      for (int64_t r = 0; r < count; ++r) {
+        const int64_t t = begin + r;
+        ReadHead(segment.qkv + t * rows.width + head * rows.dim, rows.dim,
+                 AnglesOf(segment, segment.cos, t), AnglesOf(segment, segment.sin, t),
+                 segment.scale, scratch.query + r * width);
+      }
+      Multiply({scratch.query, width, 1}, scratch.key_transposed, scratch.columns, count, columns,
+               rows.dim, scratch.scores, columns);
+      float inverse[kBlockRows];
+      for (int64_t r = 0; r < count; ++r) {
+        float* row = scratch.scores + r * columns;
+        const float max = MaxOf(row, begin + r + 1);
+        const float sum = HorizontalSum(Exponentials(row, begin + r + 1, columns, max));
+        inverse[r] = 1.0f / sum;
+        segment.log_sum_exp[(begin + r) * segment.num_heads + head] = max + std::log(sum);
+      }
+      Multiply({scratch.scores, columns, 1}, scratch.value, width, count, width, keys, scratch.out,
+               width);
+      for (int64_t r = 0; r < count; ++r) {
+        WriteHead(scratch.out + r * width, rows.dim, nullptr, nullptr, inverse[r],
+                  segment.out + (begin + r) * rows.out_width + head * rows.dim);
+      }
+    }
+  }
+}
+
+// Scores of the block to probabilities, and grad_scores = probabilities · (dP - Σ dO·O).
+template <typename T>
+BE_INLINE void BackwardOfSoftmax(const AttentionSegment<T>& segment, const Scratch& scratch,
+                                 int64_t head, int64_t begin, int64_t count, int64_t columns) {
+  for (int64_t r = 0; r < count; ++r) {
+    float* row = scratch.scores + r * columns;
+    float* grad = scratch.grad_scores + r * columns;
+    Exponentials(row, begin + r + 1, columns,
+                 segment.log_sum_exp[(begin + r) * segment.num_heads + head]);
+    Floats products = {};
+    for (int64_t i = 0; i < scratch.width; i += kLanes) {
+      products += LoadWhole(scratch.out + r * scratch.width + i) *
+                  LoadWhole(scratch.grad_out + r * scratch.width + i);
+    }
+    const float dot = HorizontalSum(products);
+    for (int64_t c = 0; c < columns; c += kLanes) {
+      StoreWhole(grad + c, LoadWhole(row + c) * (LoadWhole(grad + c) - dot));
+    }
+  }
+}
+
+template <typename T>
+BE_INLINE void Backward(const AttentionSegment<T>& segment, int64_t kv_head, float* memory) {
+  const Scratch scratch(memory, segment.length, segment.head_dim);
+  const Rows<T> rows(segment, kv_head);
+  const int64_t width = scratch.width;
+  ReadKeysAndValues(segment, rows, scratch, /*for_backward=*/true);
+  std::fill_n(scratch.grad_key, scratch.columns * width, 0.0f);
+  std::fill_n(scratch.grad_value, scratch.columns * width, 0.0f);
+  for (int64_t head = rows.first_head; head < rows.first_head + rows.group; ++head) {
+    for (int64_t begin = 0; begin < segment.length; begin += kBlockRows) {
+      const int64_t count = std::min(kBlockRows, segment.length - begin);
+      const int64_t keys = begin + count;
+      const int64_t columns = Padded(keys);
+      for (int64_t r = 0; r < count; ++r) {
+        const int64_t t = begin + r;
+        const int64_t place = t * rows.out_width + head * rows.dim;
+        ReadHead(segment.qkv + t * rows.width + head * rows.dim, rows.dim,
+                 AnglesOf(segment, segment.cos, t), AnglesOf(segment, segment.sin, t),
+                 segment.scale, scratch.query + r * width);
+        ReadHead(segment.out + place, rows.dim, nullptr, nullptr, 1.0f, scratch.out + r * width);
+        ReadHead(segment.grad_out + place, rows.dim, nullptr, nullptr, 1.0f,
+                 scratch.grad_out + r * width);
+      }
+      Multiply({scratch.query, width, 1}, scratch.key_transposed, scratch.columns, count, columns,
+               rows.dim, scratch.scores, columns);
+      Multiply({scratch.grad_out, width, 1}, scratch.value_transposed, scratch.columns, count,
+               columns, rows.dim, scratch.grad_scores, columns);
+      BackwardOfSoftmax(segment, scratch, head, begin, count, columns);
+      Multiply({scratch.scores, 1, columns}, scratch.grad_out, width, keys, width, count,
+               scratch.grad_value, width, /*add=*/true);
+      Multiply({scratch.grad_scores, 1, columns}, scratch.query, width, keys, width, count,
+               scratch.grad_key, width, /*add=*/true);
+      Multiply({scratch.grad_scores, columns, 1}, scratch.key, width, count, width, keys,
+               scratch.out, width);
+      for (int64_t r = 0; r < count; ++r) {
+        const int64_t t = begin + r;
+        WriteHead(scratch.out + r * width, rows.dim, AnglesOf(segment, segment.cos, t),
+                  AnglesOf(segment, segment.sin, t), segment.scale,
+                  segment.grad_qkv + t * rows.width + head * rows.dim);
+      }
+    }
+  }
+  for (int64_t t = 0; t < segment.length; ++t) {
+    T* row = segment.grad_qkv + t * rows.width;
+    WriteHead(scratch.grad_key + t * width, rows.dim, AnglesOf(segment, segment.cos, t),
+              AnglesOf(segment, segment.sin, t), 1.0f, row + rows.key_column);
+    WriteHead(scratch.grad_value + t * width, rows.dim, nullptr, nullptr, 1.0f,
+              row + rows.value_column);
+  }
+}
+
+}  // namespace
+
+int64_t AttentionScratch(int64_t length, int64_t head_dim) {
+  return Scratch::Size(length, head_dim);
+}
+
+BE_VECTORISED void AttendForward(const AttentionSegment<float>& segment, int64_t kv_head,
+                                 float* scratch) {
+  Forward(segment, kv_head, scratch);
+}
+BE_VECTORISED void AttendForward(const AttentionSegment<BFloat16>& segment, int64_t kv_head,
+                                 float* scratch) {
+  Forward(segment, kv_head, scratch);
+}
+BE_VECTORISED void AttendBackward(const AttentionSegment<float>& segment, int64_t kv_head,
+                                  float* scratch) {
+  Backward(segment, kv_head, scratch);
+}
+BE_VECTORISED void AttendBackward(const AttentionSegment<BFloat16>& segment, int64_t kv_head,
+                                  float* scratch) {
+  Backward(segment, kv_head, scratch);
+}
+
+}  // namespace breakeven

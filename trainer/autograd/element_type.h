@@ -1,0 +1,39 @@
+// Between tensors and the row kernels: which C++ type a kernel takes for a tensor's elements.
+#ifndef BREAKEVEN_TRAINER_AUTOGRAD_ELEMENT_TYPE_H_
+#define BREAKEVEN_TRAINER_AUTOGRAD_ELEMENT_TYPE_H_
+
+#include <ATen/ATen.h>
+
+#include "trainer/autograd/bfloat16.h"
+
+namespace breakeven {
+
+// The kernels of this folder compute float32 and bfloat16 on CPUs.
+inline bool HasFusedKernel(const at::Tensor& tensor) {
+  return tensor.is_cpu() &&
+         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+}
+
+// body(T{}) with T = float or BFloat16, the tensor's element type as the kernels know it.
+template <typename Body>
+void WithElementType(at::ScalarType type, const Body& body) {
+  if (type == at::kBFloat16) {
+    body(BFloat16{});
+  } else {
+    body(float{});
+  }
+}
+
+// The tensor must have the type T; undefined gives nullptr.
+template <typename T>
+const T* ConstData(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<const T*>(tensor.const_data_ptr()) : nullptr;
+}
+template <typename T>
+T* MutableData(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
+}
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_AUTOGRAD_ELEMENT_TYPE_H_

@@ -1,0 +1,20 @@
+// Pure. A confidence interval.
+#ifndef BREAKEVEN_TRAINER_STATISTICS_INTERVAL_H_
+#define BREAKEVEN_TRAINER_STATISTICS_INTERVAL_H_
+
+namespace breakeven {
+
+// Closed. An end may be infinite; both are NaN where the data give none.
+struct Interval {
+  double low = 0;
+  double high = 0;
+  bool Contains(double value) const { return low <= value && value <= high; }
+};
+
+inline Interval Shifted(Interval interval, double by) {
+  return {interval.low + by, interval.high + by};
+}
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_STATISTICS_INTERVAL_H_

@@ -1,0 +1,63 @@
+// Pure. `breakeven bench step`: speed of training steps on any training config, by phase. Facade: no
+// libtorch.
+#ifndef BREAKEVEN_TRAINER_STEP_BENCH_H_
+#define BREAKEVEN_TRAINER_STEP_BENCH_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "comm/base/fields.h"
+#include "comm/base/timing.h"
+#include "comm/world.h"
+#include "trainer/model/model_config.h"
+#include "trainer/training_config.h"
+
+namespace breakeven {
+
+struct StepBenchConfig {
+  TrainConfig
+      train;  // its keys stand at the top level; `output`, `resume` and intervals are not used
+  int64_t steps = 20;
+  int64_t warmup_steps = 3;
+  void VisitFields(FieldVisitor& v);
+  void Validate() const;
+};
+
+// What a step spends its time on, seconds, of the slowest rank in each phase.
+struct StepPhases {
+  Timing step;           // whole steps
+  Timing input;          // waiting for the loader
+  Timing forward;        // with the head, the loss and the gradients of both
+  Timing backward;       // without the collectives inside it
+  Timing communication;  // in collectives, waiting for other ranks included
+  Timing update;         // norm's rest, clipping, AdamW, copies for products
+};
+
+struct StepBenchReport {
+  std::string precision;
+  int64_t threads = 0;  // of rank 0
+  int64_t tokens = 0;   // of all counted steps, over all ranks
+  int64_t target_tokens = 0;
+  StepPhases phases;
+  double tokens_per_second = 0;      // Σ tokens / Σ seconds of the counted steps
+  double loss = 0;                   // mean over the counted steps
+  double flops = 0;                  // of all counted steps: StepFlops
+  double peak_flops_per_second = 0;  // measured, over all ranks at once: products of 1024² matrices
+  double mfu = 0;                    // flops / seconds / peak
+  int64_t peak_memory_bytes = 0;     // of the largest rank
+};
+
+// Operations of a step's matrix products: 6 for each weight of a product and token (forward, and two
+// products in backward), of the last layer's output and feed-forward products and of the head for rows
+// that carry loss only; and 6·H·D·L² for a segment of L tokens and a layer, causal attention's two
+// products at half. Element-wise work counts nothing.
+double StepFlops(const ModelConfig& model, int64_t tokens, int64_t target_tokens,
+                 double sum_of_squared_lengths);
+
+// COLLECTIVE. Trains from `train`'s weights in a run folder of its own that is deleted afterwards.
+StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_STEP_BENCH_H_

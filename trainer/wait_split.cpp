@@ -1,0 +1,43 @@
+// Pure.
+#include "trainer/wait_split.h"
+
+#include <cmath>
+#include <span>
+
+namespace breakeven {
+namespace {
+
+int64_t Nanoseconds(double seconds) { return std::llround(1e9 * seconds); }
+double Seconds(double nanoseconds) { return 1e-9 * nanoseconds; }
+
+}  // namespace
+
+std::vector<WaitSplit> SplitWaits(Control& control, const std::vector<StepWaits>& steps) {
+  std::vector<int64_t> shortest;  // of each collective of each step
+  std::vector<int64_t> sums;      // per step: in collectives, for input
+  for (const StepWaits& step : steps) {
+    int64_t own = 0;
+    for (const double wait : step.collectives) {
+      shortest.push_back(Nanoseconds(wait));
+      own += shortest.back();
+    }
+    sums.push_back(own);
+    sums.push_back(Nanoseconds(step.input));
+  }
+  control.AllReduce(std::span<int64_t>(shortest), ReduceOp::kMin);
+  control.AllReduce(std::span<int64_t>(sums), ReduceOp::kSum);
+  const auto world_size = static_cast<double>(control.world_size());
+  std::vector<WaitSplit> splits;
+  size_t next = 0;
+  for (size_t s = 0; s < steps.size(); ++s) {
+    int64_t exposed = 0;
+    for (size_t i = 0; i < steps[s].collectives.size(); ++i) exposed += shortest[next++];
+    const double mean = static_cast<double>(sums[2 * s]) / world_size;
+    splits.push_back({.exposed_communication = Seconds(static_cast<double>(exposed)),
+                      .skew = Seconds(mean - static_cast<double>(exposed)),
+                      .input = Seconds(static_cast<double>(sums[2 * s + 1]) / world_size)});
+  }
+  return splits;
+}
+
+}  // namespace breakeven
