@@ -24,7 +24,7 @@ constexpr char kFooter[] =
     "Config keys, with types, limits and defaults: breakeven COMMAND --help-config, or "
     "configs/REFERENCE.md.\n"
     "\n"
-    "Exit codes: 0 done; 64 command line or config; 65 bad data or model file; 70 internal error;\n"
+    "Exit codes: 0 done; 64 command line or config; 65 bad data or model file; 70 hung, or internal error;\n"
     "73 cannot create output; 74 reading or writing failed; 75 stopped by a signal with everything "
     "saved: run the\n"
     "same command again; 76 another rank or the network failed; 78 this machine is not fit for the "
