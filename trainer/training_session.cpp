@@ -12,8 +12,8 @@
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "trainer/checkpoint/manifest.h"
-#include "trainer/preflight.h"
 #include "trainer/precision.h"
+#include "trainer/preflight.h"
 #include "trainer/resume_check.h"
 
 namespace breakeven {

@@ -16,7 +16,7 @@
 
 namespace breakeven {
 
-// As `index`: how often this name has been passed before in this process (0, 1, …), counted by the
+// As `index`: how often this name has been passed before by this rank (0, 1, …), counted by the
 // injecting end.
 inline constexpr int64_t kCallNumber = -1;
 

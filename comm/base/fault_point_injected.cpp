@@ -35,7 +35,7 @@ struct Rule {
 struct State {
   std::mutex mutex;
   std::vector<Rule> rules;
-  std::map<std::string, int64_t, std::less<>> calls;
+  std::map<std::pair<int, std::string>, int64_t> calls;  // by rank: of threads that are ranks too
 };
 
 State& TheState() {
@@ -154,11 +154,8 @@ std::optional<Rule> FindRule(std::string_view name, int64_t index) {
   State& state = TheState();
   const std::lock_guard lock(state.mutex);
   if (state.rules.empty()) return std::nullopt;
-  if (index == kCallNumber) {
-    const auto found = state.calls.emplace(name, 0).first;
-    index = found->second++;
-  }
   const int rank = thread_rank.value_or(process_rank);
+  if (index == kCallNumber) index = state.calls[{rank, std::string(name)}]++;
   for (const Rule& rule : state.rules) {
     if (rule.name == name && rule.first_index <= index && index <= rule.last_index &&
         (!rule.rank.has_value() || *rule.rank == rank)) {

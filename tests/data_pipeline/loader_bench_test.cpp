@@ -45,8 +45,6 @@ TEST(LoaderBenchTest, EveryReaderGivesBothFigures) {
 
 TEST(LoaderBenchTest, RefusesWhatHasNothingToRead) {
   const TempFolder folder;
-  TokenDatasetInfo info = MakeInfo(50);
-  WriteTokenDataset(folder / "empty.h5", info, {});
   const auto kind_of = [](const LoaderBenchConfig& config) {
     try {
       MeasureLoader(config);
@@ -55,7 +53,7 @@ TEST(LoaderBenchTest, RefusesWhatHasNothingToRead) {
     }
     return ErrorKind::kInternal;
   };
-  EXPECT_EQ(kind_of(Config(folder / "empty.h5")), ErrorKind::kBadData);
+  EXPECT_EQ(kind_of(Config(folder / "absent.h5")), ErrorKind::kBadData);
   EXPECT_EQ(kind_of(Config("")), ErrorKind::kUsage);
 }
 
