@@ -25,31 +25,47 @@ std::vector<Phase> PhasesOf(const StepPhases& phases) {
       {"step", "all of it", &phases.step}};
 }
 
+nlohmann::ordered_json TimingJson(const Timing& t) {
+  return {{"seconds_median", t.median},
+          {"seconds_min", t.min},
+          {"seconds_max", t.max},
+          {"seconds_lower_quartile", t.lower_quartile},
+          {"seconds_upper_quartile", t.upper_quartile},
+          {"repeats", t.repeats},
+          {"discarded_repeats", t.discarded}};
+}
+
 std::string ReportJson(const StepBenchReport& report, const World& world) {
-  nlohmann::ordered_json json = {{"format", 1},
-                                 {"world_size", world.world_size()},
-                                 {"num_nodes", world.control->num_nodes()},
-                                 {"threads_per_rank", report.threads},
-                                 {"cpu", DescribeProcess().cpu_model},
-                                 {"precision", report.precision},
-                                 {"tokens", report.tokens},
-                                 {"target_tokens", report.target_tokens},
-                                 {"tokens_per_second", report.tokens_per_second},
-                                 {"loss", report.loss},
-                                 {"flops", report.flops},
-                                 {"peak_flops_per_second", report.peak_flops_per_second},
-                                 {"mfu", report.mfu},
-                                 {"peak_memory_bytes", report.peak_memory_bytes},
-                                 {"phases", nlohmann::ordered_json::object()}};
+  nlohmann::ordered_json json = {
+      {"format", 1},
+      {"world_size", world.world_size()},
+      {"num_nodes", world.control->num_nodes()},
+      {"threads_per_rank", report.threads},
+      {"cpu", DescribeProcess().cpu_model},
+      {"precision", report.precision},
+      {"tokens", report.tokens},
+      {"target_tokens", report.target_tokens},
+      {"tokens_per_second", report.tokens_per_second},
+      {"loss", report.loss},
+      {"flops", report.flops},
+      {"peak_flops_per_second", report.peak_flops_per_second},
+      {"mfu", report.mfu},
+      {"peak_memory_bytes", report.peak_memory_bytes},
+      {"exposed_communication_seconds", report.exposed_communication_seconds},
+      {"skew_seconds", report.skew_seconds},
+      {"phases", nlohmann::ordered_json::object()}};
   for (const Phase& phase : PhasesOf(report.phases)) {
-    const Timing& t = *phase.seconds;
-    json["phases"][phase.name] = {{"seconds_median", t.median},
-                                  {"seconds_min", t.min},
-                                  {"seconds_max", t.max},
-                                  {"seconds_lower_quartile", t.lower_quartile},
-                                  {"seconds_upper_quartile", t.upper_quartile},
-                                  {"repeats", t.repeats},
-                                  {"discarded_repeats", t.discarded}};
+    json["phases"][phase.name] = TimingJson(*phase.seconds);
+  }
+  if (report.control.has_value()) {
+    const StepControl& control = *report.control;
+    json["control"] = {{"with", TimingJson(control.with)},
+                       {"without", TimingJson(control.without)},
+                       {"efficiency", control.efficiency},
+                       {"efficiency_interval", {control.efficiency_low, control.efficiency_high}},
+                       {"efficiency_of_mean_rank", control.efficiency_of_mean_rank},
+                       {"exposed_communication_seconds", control.exposed_communication_seconds},
+                       {"skew_seconds", control.skew_seconds}};
   }
   return json.dump(2) + "\n";
 }
@@ -58,6 +74,24 @@ std::string Line(const char* format, auto... values) {
   char line[256];
   std::snprintf(line, sizeof(line), format, values...);
   return line;
+}
+
+std::string ControlText(const StepControl& control) {
+  return Line(
+             "\nthe same batches in turns, %lld steps each, of the slowest rank: with "
+             "communication %s, "
+             "without %s\n",
+             static_cast<long long>(control.with.repeats),
+             FormatShortTime(control.with.median).c_str(),
+             FormatShortTime(control.without.median).c_str()) +
+         Line(
+             "with is %.1f %% [%.1f, %.1f] as fast as without (%.1f %% by the mean rank); exposed "
+             "%s, "
+             "skew %s a step\n",
+             100 * control.efficiency, 100 * control.efficiency_low, 100 * control.efficiency_high,
+             100 * control.efficiency_of_mean_rank,
+             FormatShortTime(control.exposed_communication_seconds).c_str(),
+             FormatShortTime(control.skew_seconds).c_str());
 }
 
 std::string ReportText(const StepBenchReport& report, const World& world) {
@@ -85,8 +119,13 @@ std::string ReportText(const StepBenchReport& report, const World& world) {
       "once)\n",
       100 * report.mfu, report.flops / static_cast<double>(steps) / 1e9,
       report.peak_flops_per_second / 1e9);
+  text +=
+      Line("of communication %s a step exposed, %s waiting for a later rank (mean over ranks)\n",
+           FormatShortTime(report.exposed_communication_seconds).c_str(),
+           FormatShortTime(report.skew_seconds).c_str());
   text += Line("peak memory %.2f GB on the largest rank; mean loss %.6f\n",
                static_cast<double>(report.peak_memory_bytes) / 1e9, report.loss);
+  if (report.control.has_value()) text += ControlText(*report.control);
   return text;
 }
 

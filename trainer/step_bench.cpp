@@ -15,8 +15,10 @@
 #include "data_pipeline/loader.h"
 #include "trainer/caching_allocator.h"
 #include "trainer/process_resources.h"
+#include "trainer/step_control.h"
 #include "trainer/training_session.h"
 #include "trainer/training_step.h"
+#include "trainer/wait_split.h"
 
 namespace breakeven {
 namespace {
@@ -68,6 +70,7 @@ double MeasurePeak(at::ScalarType type) {
 // One sample a step for each phase.
 struct Samples {
   std::vector<double> step, input, forward, backward, communication, update;
+  std::vector<StepWaits> waits;
   double flops = 0;  // of this rank
 };
 
@@ -123,6 +126,7 @@ void TakeStep(TrainingSession& session, Loader& loader, bool counts, Samples& sa
   samples.backward.push_back(std::max(0.0, result.times.backward - communication));
   samples.communication.push_back(communication);
   samples.update.push_back(result.times.update);
+  samples.waits.push_back({.collectives = result.waits, .input = input});
   samples.flops += FlopsOfRank(session, *loaded);
   report.tokens += loaded->plan.global_tokens;
   report.target_tokens += loaded->plan.global_target_tokens;
@@ -138,7 +142,7 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   TrainConfig train = config.train;
   train.output = folder.path();
   train.resume = "none";
-  const int64_t num_steps = config.warmup_steps + config.steps;
+  const int64_t num_steps = config.warmup_steps + config.steps + config.control_batches;
   train.max_steps = std::max(train.max_steps, num_steps);  // the schedule's steps must fit
   train.prompt_eval.reset();
   TrainingSession session(train, world, /*resolved_yaml=*/"");
@@ -151,7 +155,7 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   report.precision = session.inputs.precision;
   report.threads = session.inputs.threads;
   Samples samples;
-  for (int64_t i = 0; i < num_steps; ++i) {
+  for (int64_t i = 0; i < config.warmup_steps + config.steps; ++i) {
     TakeStep(session, loader, i >= config.warmup_steps, samples, report);
   }
   Control& control = *world.control;
@@ -165,13 +169,21 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   const double seconds = std::accumulate(samples.step.begin(), samples.step.end(), 0.0);
   report.tokens_per_second = static_cast<double>(report.tokens) / seconds;
   report.loss /= static_cast<double>(config.steps);
+  for (const WaitSplit& split : SplitWaits(control, samples.waits)) {
+    const auto steps = static_cast<double>(config.steps);
+    report.exposed_communication_seconds += split.exposed_communication / steps;
+    report.skew_seconds += split.skew / steps;
+  }
+  report.peak_memory_bytes = control.AllReduce(PeakMemoryBytes(), ReduceOp::kMax);
+  if (config.control_batches > 0) {
+    report.control = MeasureControl(session, loader, config.control_batches);
+  }
   control.Barrier();
   std::vector<double> sums = {samples.flops, MeasurePeak(session.storage.product_type)};
   control.AllReduce(std::span<double>(sums), ReduceOp::kSum);
   report.flops = sums[0];
   report.peak_flops_per_second = sums[1];
   report.mfu = report.flops / seconds / report.peak_flops_per_second;
-  report.peak_memory_bytes = control.AllReduce(PeakMemoryBytes(), ReduceOp::kMax);
   return report;
 }
 

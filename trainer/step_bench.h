@@ -4,6 +4,7 @@
 #define BREAKEVEN_TRAINER_STEP_BENCH_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct StepBenchConfig {
       train;  // its keys stand at the top level; `output`, `resume` and intervals are not used
   int64_t steps = 20;
   int64_t warmup_steps = 3;
+  int64_t control_batches = 0;  // after these: done with and without communication
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };
@@ -34,6 +36,21 @@ struct StepPhases {
   Timing update;         // norm's rest, clipping, AdamW, copies for products
 };
 
+// The same batches on the same ranks with communication and without, in turns (with, without, without,
+// with). Every step begins with all ranks at once.
+struct StepControl {
+  Timing with;     // seconds of a step of the slowest rank
+  Timing without;  // likewise
+  // Median over batches of without / with, by the slowest rank of each; with a bootstrap interval of
+  // 95 %. Against the mean rank of the steps without, ranks' unequal work counts as well.
+  double efficiency = 0;
+  double efficiency_low = 0;
+  double efficiency_high = 0;
+  double efficiency_of_mean_rank = 0;
+  double exposed_communication_seconds = 0;  // a step, of those with (wait_split.h)
+  double skew_seconds = 0;
+};
+
 struct StepBenchReport {
   std::string precision;
   int64_t threads = 0;  // of rank 0
@@ -46,6 +63,9 @@ struct StepBenchReport {
   double peak_flops_per_second = 0;  // measured, over all ranks at once: products of 1024² matrices
   double mfu = 0;                    // flops / seconds / peak
   int64_t peak_memory_bytes = 0;     // of the largest rank
+  double exposed_communication_seconds = 0;  // a step, mean (wait_split.h)
+  double skew_seconds = 0;
+  std::optional<StepControl> control;  // with control_batches
 };
 
 // Operations of a step's matrix products: 6 for each weight of a product and token (forward, and two

@@ -8,6 +8,12 @@ void StepBenchConfig::VisitFields(FieldVisitor& v) {
   train.VisitFields(v);
   v.Visit({"bench_steps", "steps that count", AtLeast(1)}, steps);
   v.Visit({"bench_warmup_steps", "steps before them", AtLeast(0)}, warmup_steps);
+  v.Visit(
+      {"bench_control_batches",
+       "batches after them that are done with and without communication in turns (4 steps each), "
+       "which shows what communication costs",
+       AtLeast(0)},
+      control_batches);
 }
 
 void StepBenchConfig::Validate() const { train.Validate(); }

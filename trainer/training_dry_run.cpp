@@ -1,6 +1,9 @@
 // What is found out before the first step instead of behind it.
+#include <algorithm>
+
 #include "comm/base/error.h"
 #include "comm/base/progress.h"
+#include "trainer/memory_estimate.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/process_resources.h"
@@ -10,17 +13,57 @@
 namespace breakeven {
 namespace {
 
+BatchShape ShapeOf(const TokenDataset& dataset, const std::vector<int64_t>& examples) {
+  BatchShape shape;
+  for (const int64_t example : examples) {
+    shape.tokens += dataset.example_tokens(example);
+    shape.loss_rows += dataset.example_targets(example);
+  }
+  return shape;
+}
+
+void Grow(BatchShape& largest, const BatchShape& shape) {
+  largest.tokens = std::max(largest.tokens, shape.tokens);
+  largest.loss_rows = std::max(largest.loss_rows, shape.loss_rows);
+}
+
+// The largest micro-batches that the plan has; of a long run, those of its first steps speak for all.
+MemoryShape MeasurePlan(const TrainConfig& config, const TrainingInputs& inputs, World& world) {
+  constexpr int64_t kMostSteps = 512;
+  MemoryShape shape;
+  shape.world_size = world.world_size();
+  shape.local_size = world.control->local_size();
+  const bool ranks_are_threads = world.data != nullptr && world.data->name() == "thread";
+  shape.shares_windows = !ranks_are_threads && config.comm.backend != "mpi";
+  shape.shard = config.optimizer.shard;
+  shape.bfloat16 = inputs.precision == "bfloat16";
+  shape.activation_checkpointing = config.activation_checkpointing;
+  const int64_t steps =
+      std::min({kMostSteps, inputs.total_steps, inputs.planner->num_steps(/*epoch=*/0)});
+  for (int64_t step = 0; step < steps; ++step) {
+    for (const auto& rank : inputs.planner->Plan(/*epoch=*/0, step).micro_batches) {
+      for (const auto& examples : rank) Grow(shape.training, ShapeOf(*inputs.train, examples));
+    }
+  }
+  if (inputs.validation == nullptr) return shape;
+  for (const auto& examples :
+       PlanOnePass(SizesOf(*inputs.validation), config.batching.micro_batch_tokens)) {
+    Grow(shape.validation, ShapeOf(*inputs.validation, examples));
+  }
+  return shape;
+}
+
 // The estimate beside what this host has left for all of its ranks.
 std::string DescribeMemory(const MemoryEstimate& estimate, const Control& control) {
   std::string text = FormatMemory(estimate) + "\n";
   const int64_t available = AvailableMemoryBytes();
-  const int64_t wanted = estimate.total() * control.local_size();
+  const int64_t wanted = (estimate.total() - estimate.mapped_from_others) * control.local_size();
   if (available == 0) return text;
   return text + "memory of this host: " + FormatCount(available >> 20) + " MiB available, " +
          FormatCount(wanted >> 20) + " MiB for its " + std::to_string(control.local_size()) +
          " rank(s)" +
-         (wanted > available ? ": TOO LITTLE; make batching.micro_batch_tokens smaller or spread "
-                               "the ranks over more hosts\n"
+         (wanted > available ? ": TOO LITTLE; use optimizer.shard, activation_checkpointing, a "
+                               "smaller batching.micro_batch_tokens, or fewer ranks a host\n"
                              : "\n");
 }
 
@@ -59,7 +102,7 @@ std::string DryRunTraining(const TrainConfig& config, World& world) {
           FormatCount(inputs.planner->num_steps(0)) + " in the first epoch), warm-up over " +
           FormatCount(Schedule(config.schedule, inputs.total_steps).warmup_steps()) + "\n";
   text += "precision: " + inputs.precision + "\n";
-  text += DescribeMemory(EstimateMemory(inputs.model_config, config.batching.micro_batch_tokens),
+  text += DescribeMemory(EstimateMemory(inputs.model_config, MeasurePlan(config, inputs, world)),
                          *world.control);
   if (config.prompt_eval.has_value()) text += "prompt_eval: " + CheckPromptEval(config, world);
   return text;

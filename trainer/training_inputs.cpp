@@ -1,9 +1,7 @@
 #include "trainer/training_inputs.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdio>
 #include <set>
 
 #include "comm/base/durable_file.h"
@@ -117,12 +115,6 @@ std::string NamesOfCudaDevices() {
   return names;
 }
 
-std::string Mebibytes(int64_t bytes) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.0f MiB", static_cast<double>(bytes) / (1 << 20));
-  return text.data();
-}
-
 }  // namespace
 
 ExampleSizes SizesOf(const TokenDataset& dataset) {
@@ -209,30 +201,6 @@ std::string UnusedDevicesNote(const std::vector<RankPlace>& places,
             "); this version computes on CPUs only";
   }
   return note;
-}
-
-MemoryEstimate EstimateMemory(const ModelConfig& model, int64_t micro_batch_tokens) {
-  constexpr int64_t kFloat = 4;
-  constexpr int64_t kHeadChunkRows = 512;
-  const int64_t kv = model.num_kv_heads * model.head_dim;
-  // Per token and layer: inputs and outputs of the two norms, residual sums, q, k, v, attention
-  // output and its projection (width C or K·D), and of the MLP gate, up, activation and their
-  // product (width I).
-  const int64_t per_layer = 8 * model.hidden_size + 4 * kv + 4 * model.intermediate_size;
-  MemoryEstimate estimate;
-  estimate.parameters = 4 * kFloat * model.num_parameters();
-  estimate.activations = kFloat * micro_batch_tokens * model.num_layers * per_layer;
-  estimate.head = 2 * kFloat * std::min(kHeadChunkRows, micro_batch_tokens) * model.vocab_size;
-  estimate.program = int64_t{400} << 20;
-  return estimate;
-}
-
-std::string FormatMemory(const MemoryEstimate& estimate) {
-  return "memory per rank: about " + Mebibytes(estimate.total()) + " = " +
-         Mebibytes(estimate.parameters) +
-         " weights, gradients and moments (16 bytes a parameter) + " +
-         Mebibytes(estimate.activations) + " activations of a full micro-batch + " +
-         Mebibytes(estimate.head) + " head chunk + " + Mebibytes(estimate.program) + " program";
 }
 
 }  // namespace breakeven

@@ -54,18 +54,6 @@ std::string RankTable(World& world, const TrainingInputs& inputs);
 std::string UnusedDevicesNote(const std::vector<RankPlace>& places,
                               const std::vector<std::string>& devices);
 
-// Estimated peak memory of one rank, with its terms; bytes. README.md compares it with what was
-// measured.
-struct MemoryEstimate {
-  int64_t parameters = 0;   // weights, gradients, two moments: 16 bytes each
-  int64_t activations = 0;  // kept for backward, of a full micro-batch
-  int64_t head = 0;         // logits of one chunk and their gradient
-  int64_t program = 0;      // libraries, tokenizer, buffers
-  int64_t total() const { return parameters + activations + head + program; }
-};
-MemoryEstimate EstimateMemory(const ModelConfig& model, int64_t micro_batch_tokens);
-std::string FormatMemory(const MemoryEstimate& estimate);
-
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_TRAINING_INPUTS_H_

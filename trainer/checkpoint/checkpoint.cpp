@@ -86,6 +86,7 @@ void CopyMoment(const SafetensorsFile& file, const std::string& name, const Para
   }
   std::memcpy(flat_P.data_ptr<float>() + range.offset, found->data,
               static_cast<size_t>(found->num_bytes));
+  file.Forget(*found);
 }
 
 }  // namespace

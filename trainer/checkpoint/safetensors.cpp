@@ -117,6 +117,14 @@ const std::map<std::string, std::string>& SafetensorsFile::metadata() const {
   return state_->header.metadata;
 }
 
+void SafetensorsFile::Forget(const MappedTensor& tensor) const {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(tensor.data);
+  const uintptr_t begin = (address + page - 1) / page * page;  // neighbours share the outer pages
+  const uintptr_t end = (address + static_cast<uintptr_t>(tensor.num_bytes)) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 const MappedTensor* SafetensorsFile::Find(std::string_view name) const {
   const auto found = state_->index.find(name);
   return found == state_->index.end() ? nullptr : &state_->header.tensors[found->second];

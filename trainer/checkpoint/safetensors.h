@@ -45,6 +45,9 @@ class SafetensorsFile {
   const std::vector<MappedTensor>& tensors() const;       // in order of their bytes in the file
   const MappedTensor* Find(std::string_view name) const;  // nullptr when absent
   const std::map<std::string, std::string>& metadata() const;
+  // The tensor's pages are not needed any more: they leave this process's resident size. Who reads
+  // them again reads the file again.
+  void Forget(const MappedTensor& tensor) const;
 
  private:
   struct State;

@@ -163,7 +163,9 @@ void LoadWeights(const std::string& folder, Model& model) {
   const std::map<std::string, Found> found = FindChecked(folder, files, model);
   const c10::NoGradGuard no_gradients;
   for (const NamedParameter& parameter : model.parameters()) {
-    Widen(*found.at(parameter.name).tensor, parameter.tensor.mutable_data_ptr<float>());
+    const Found& source = found.at(parameter.name);
+    Widen(*source.tensor, parameter.tensor.mutable_data_ptr<float>());
+    source.file->Forget(*source.tensor);
   }
   const auto head = found.find("lm_head.weight");
   if (model.config().tied_head && head != found.end()) {

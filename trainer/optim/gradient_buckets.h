@@ -72,6 +72,9 @@ class GradientBuckets {
   // update, moments to be saved. Nothing to do without `shard`.
   void GatherShards(const at::Tensor& flat_P);
 
+  // From the next step on: BucketOptions::communicate.
+  void set_communicate(bool communicate) { options_.communicate = communicate; }
+
   // [P] in the layout of ModelStorage; after Finish the elements of shard() are reduced. Free for
   // other use between Finish and BeginStep.
   const at::Tensor& gradient_P() const { return gradient_P_; }
@@ -89,7 +92,7 @@ class GradientBuckets {
   Buffer Part(float* data, int64_t count) const;
 
   Communicator& data_;
-  const BucketOptions options_;
+  BucketOptions options_;
   std::vector<at::Tensor> parameters_;
   LookupGradient& lookup_gradient_;
   Memory memory_;

@@ -117,6 +117,40 @@ TEST_F(SafetensorsTest, RoundTrip) {
   EXPECT_EQ(ReadFile(Path("y.safetensors")), bytes);
 }
 
+// What was read is given back, and can be read again all the same.
+TEST_F(SafetensorsTest, ForgottenTensorsLeaveTheResidentSize) {
+  const auto resident_kib = [] {
+    std::ifstream status("/proc/self/status");
+    std::string word;
+    int64_t kib = 0;
+    while (status >> word) {
+      if (word == "RssFile:") status >> kib;
+    }
+    return kib;
+  };
+  constexpr int64_t kFloats = int64_t{4} << 20;
+  const std::vector<float> values(kFloats, 2.5f);
+  const std::vector<TensorToWrite> tensors = {{"large", "F32", {kFloats}, values.data()}};
+  WriteSafetensors(Path("large.safetensors"), tensors);
+  const SafetensorsFile file(Path("large.safetensors"));
+  const MappedTensor& tensor = *file.Find("large");
+  const auto sum = [&] {
+    double total = 0;
+    for (int64_t i = 0; i < tensor.num_bytes; i += 4) {
+      float value = 0;
+      std::memcpy(&value, tensor.data + i, sizeof(value));
+      total += value;
+    }
+    return total;
+  };
+  const int64_t before = resident_kib();
+  EXPECT_EQ(sum(), 2.5 * kFloats);
+  EXPECT_GT(resident_kib() - before, 15 << 10);
+  file.Forget(tensor);
+  EXPECT_LT(resident_kib() - before, 1 << 10);
+  EXPECT_EQ(sum(), 2.5 * kFloats);
+}
+
 TEST_F(SafetensorsTest, EveryPrefixOfAFileIsRefused) {
   const Json header = {{"a", Tensor("F32", {2}, 0, 8)}};
   const std::string bytes = FileOf(header.dump(), 8);
