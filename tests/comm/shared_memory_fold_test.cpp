@@ -121,6 +121,7 @@ TEST(Fold, PartialSumsAreRoundedOnce) {
       std::vector<char> expected(static_cast<size_t>(count * SizeOf(dtype)));
       ReduceInOrder(dtype, ReduceOp::kSum, inputs.pointers, expected.data(), count);
       StorePartial(dtype, partial.data(), inputs.writable, count);
+      if (count == 0) continue;
       for (const void* output : inputs.pointers) {
         ASSERT_EQ(std::memcmp(output, expected.data(), expected.size()), 0)
             << contract::Name(dtype, ReduceOp::kSum, count);
