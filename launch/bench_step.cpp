@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "comm/data_plane.h"
 #include "launch/bench.h"
 #include "trainer/step_bench.h"
 #include "trainer/training_run.h"
@@ -138,6 +139,7 @@ void RunBenchStep(const CommandOptions& options, World& world) {
     config.train.model.path = ResolveModelPath(config.train.model.path);
   }
   if (options.dry_run) return PrintResult(world, DryRunTraining(config.train, world));
+  OpenDataPlane(world, config.train.comm);
   const StepBenchReport report = MeasureSteps(config, world);
   PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));
 }
