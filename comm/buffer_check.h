@@ -36,6 +36,15 @@ inline char* At(const Buffer& buffer, int64_t index) {
   return static_cast<char*>(buffer.data) + index * SizeOf(buffer.dtype);
 }
 
+// Part `part` of `num_parts` of equal size.
+inline Buffer PartOf(const Buffer& whole, int part, int num_parts) {
+  BE_CHECK(whole.count % num_parts == 0,
+           std::to_string(whole.count) + " elements in " + std::to_string(num_parts) + " parts");
+  const int64_t count = whole.count / num_parts;
+  return {static_cast<char*>(whole.data) + part * count * SizeOf(whole.dtype), count, whole.dtype,
+          whole.device};
+}
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_COMM_BUFFER_CHECK_H_

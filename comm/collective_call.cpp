@@ -6,7 +6,7 @@ namespace breakeven {
 std::string_view CollectiveName(Collective collective) {
   static constexpr std::string_view kNames[] = {"nothing",       "Allocate",  "AllReduce",
                                                 "ReduceScatter", "AllGather", "Broadcast",
-                                                "Barrier",       "Close"};
+                                                "Barrier",       "Complete",  "Close"};
   return kNames[static_cast<size_t>(collective)];
 }
 
@@ -24,7 +24,10 @@ std::string CollectiveCall::Text() const {
   text += CollectiveName(collective);
   text += ", call " + std::to_string(sequence);
   if (collective == Collective::kAllocate) return text + ": " + std::to_string(count) + " bytes";
-  if (collective == Collective::kBarrier || collective == Collective::kClose) return text;
+  if (collective == Collective::kBarrier || collective == Collective::kComplete ||
+      collective == Collective::kClose) {
+    return text;
+  }
   const bool reduces =
       collective == Collective::kAllReduce || collective == Collective::kReduceScatter;
   const bool is_text = plane == Plane::kControl && !reduces;

@@ -22,6 +22,7 @@ enum class Collective : uint8_t {
   kAllGather,
   kBroadcast,
   kBarrier,
+  kComplete,
   kClose
 };
 

@@ -1,7 +1,10 @@
 // Pure.
 #include "comm/communicator.h"
 
+#include <utility>
+
 #include "comm/base/fault_point.h"
+#include "comm/buffer_check.h"
 
 namespace breakeven {
 
@@ -36,6 +39,37 @@ void Communicator::AllGather(Buffer in, Buffer out, Stream stream, std::source_l
   calls_.Run(
       {.collective = Collective::kAllGather, .count = out.count, .dtype = out.dtype, .site = site},
       [&] { DoAllGather(in, out, stream); });
+}
+
+void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done,
+                                      std::source_location site) {
+  calls_.Run({.collective = Collective::kReduceScatter,
+              .count = inout.count,
+              .dtype = inout.dtype,
+              .op = op,
+              .site = site},
+             [&] { DoStartReduceScatter(inout, op, std::move(done)); });
+}
+
+void Communicator::StartAllGather(Buffer inout, std::source_location site) {
+  calls_.Run({.collective = Collective::kAllGather,
+              .count = inout.count,
+              .dtype = inout.dtype,
+              .site = site},
+             [&] { DoStartAllGather(inout); });
+}
+
+void Communicator::Complete(std::source_location site) {
+  calls_.Run({.collective = Collective::kComplete, .site = site}, [&] { DoComplete(); });
+}
+
+void Communicator::DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done) {
+  DoReduceScatter(inout, PartOf(inout, rank(), world_size()), op, Stream{});
+  if (done) done();
+}
+
+void Communicator::DoStartAllGather(Buffer inout) {
+  DoAllGather(PartOf(inout, rank(), world_size()), inout, Stream{});
 }
 
 void Communicator::Broadcast(Buffer inout, int root, Stream stream, std::source_location site) {

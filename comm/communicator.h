@@ -7,6 +7,7 @@
 #define BREAKEVEN_COMM_COMMUNICATOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <source_location>
 #include <string_view>
@@ -57,6 +58,22 @@ class Communicator {
   // COLLECTIVE. out.count == world_size * in.count; part r of out is rank r's in. In place as above.
   void AllGather(Buffer in, Buffer out, Stream stream,
                  std::source_location site = std::source_location::current());
+  // COLLECTIVE, but they wait for nobody, so that ranks need not keep step while each has work of its own: a ReduceScatter
+  // in place (part rank() of `inout` is the result) and an AllGather in place (it is what this rank gives). This rank does
+  // its share in order of start, when all have started the call and it looks in: at a start, Progress, or Complete. `done`,
+  // if any, is called then, on this thread; it may not communicate. `inout` is memory of Allocate, the same block and place
+  // on all ranks. Other ranks may read it until they have come out of Complete: it is written again, but for this rank's
+  // result after `done`, behind the next collective that follows Complete. Between the first start and Complete comes no
+  // other collective. A back end that cannot work so does it at once, and starts_wait() is true.
+  void StartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done,
+                          std::source_location site = std::source_location::current());
+  void StartAllGather(Buffer inout, std::source_location site = std::source_location::current());
+  // Of what was started, does what needs no waiting.
+  virtual void Progress() {}
+  // COLLECTIVE. Returns when this rank has done its share of everything that was started.
+  void Complete(std::source_location site = std::source_location::current());
+  virtual bool starts_wait() const { return true; }
+
   // COLLECTIVE.
   void Broadcast(Buffer inout, int root, Stream stream,
                  std::source_location site = std::source_location::current());
@@ -80,6 +97,9 @@ class Communicator {
   virtual void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) = 0;
   virtual void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) = 0;
   virtual void DoAllGather(Buffer in, Buffer out, Stream stream) = 0;
+  virtual void DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done);
+  virtual void DoStartAllGather(Buffer inout);
+  virtual void DoComplete() {}
   virtual void DoBroadcast(Buffer inout, int root, Stream stream) = 0;
   virtual void DoBarrier() = 0;
   virtual void DoClose() = 0;

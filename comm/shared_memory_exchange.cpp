@@ -27,7 +27,9 @@ constexpr int64_t kNodePieceBytes = int64_t{4} << 20;
 
 StagingLayout MakeStagingLayout(int local_size, bool one_node) {
   StagingLayout layout;
-  layout.small_begin = (MeetingPage::NumBytes(local_size) + 4095) / 4096 * 4096;
+  const auto whole_pages = [](int64_t bytes) { return (bytes + 4095) / 4096 * 4096; };
+  layout.queue_begin = whole_pages(MeetingPage::NumBytes(local_size));
+  layout.small_begin = layout.queue_begin + whole_pages(SharedMemoryQueue::NumBytes(local_size));
   layout.pieces_begin = layout.small_begin + 2 * kSmallBytes;
   layout.piece_bytes = one_node ? kPieceBytes : kNodePieceBytes;
   layout.num_bytes = layout.pieces_begin + 2 * layout.piece_bytes;
@@ -45,7 +47,8 @@ SharedMemoryExchange::SharedMemoryExchange(SharedMemorySetup setup, std::vector<
       source_(source),
       layout_(MakeStagingLayout(local_size(), one_node())),
       staging_(std::move(staging)),
-      page_(staging_.base(0), local_rank_, local_size(), std::move(policy)),
+      page_(staging_.base(0), local_rank_, local_size(), policy),
+      queue_(staging_.base(0) + layout_.queue_begin, local_rank_, local_size(), std::move(policy)),
       inputs_(node_ranks_.size()),
       bases_(node_ranks_.size()) {
   for (int node = 0; node < setup_.nodes.num_nodes(); ++node) {
@@ -57,6 +60,7 @@ void SharedMemoryExchange::Abort(std::string_view reason) noexcept {
   try {
     if (!reason.empty()) LogError(reason);
     page_.Leave();
+    queue_.Leave();
     if (setup_.end_job) setup_.end_job(reason);
   } catch (...) {
     std::terminate();

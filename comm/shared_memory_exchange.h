@@ -14,6 +14,7 @@
 #include "comm/shared_memory_communicator.h"
 #include "comm/shared_memory_fold.h"
 #include "comm/shared_memory_meeting.h"
+#include "comm/shared_memory_queue.h"
 #include "comm/shared_memory_window.h"
 
 namespace breakeven {
@@ -29,9 +30,10 @@ inline void ForPieces(int64_t total, int64_t piece, const auto& visit) {
   }
 }
 
-// What is where in every rank's staging segment: the meeting page (only the first rank's is used), two small slots, two
-// pieces.
+// What is where in every rank's staging segment: the meeting page and the queue (only the first rank's are used), two small
+// slots, two pieces.
 struct StagingLayout {
+  int64_t queue_begin = 0;
   int64_t small_begin = 0;
   int64_t pieces_begin = 0;
   int64_t piece_bytes = 0;
@@ -48,12 +50,17 @@ class SharedMemoryExchange final : public Communicator {
   int world_size() const override { return setup_.control->world_size(); }
   std::string_view name() const override { return "shared_memory"; }
   void Abort(std::string_view reason) noexcept override;
+  void Progress() override { queue_.Progress(); }
+  bool starts_wait() const override { return !one_node(); }
 
  protected:
   Memory DoAllocate(int64_t num_bytes) override;
   void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) override;
   void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) override;
   void DoAllGather(Buffer in, Buffer out, Stream stream) override;
+  void DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done) override;
+  void DoStartAllGather(Buffer inout) override;
+  void DoComplete() override { queue_.Complete(); }
   void DoBroadcast(Buffer inout, int root, Stream stream) override;
   void DoBarrier() override;
   void DoClose() override;
@@ -68,6 +75,10 @@ class SharedMemoryExchange final : public Communicator {
   char* Staged(int local_rank, int64_t offset) const {
     return staging_.base(static_cast<size_t>(local_rank)) + offset;
   }
+  // Whether calls on this buffer can go through the queue: the same answer on all ranks.
+  bool CanStart(const Buffer& inout) const;
+  // Where the buffers of a started call lie, in bases_.
+  void FindStarted(const std::vector<Post>& posts);
   // The pieces are used in turn, so that one is written while others still read the one before.
   int64_t NextPiece();
   int64_t SliceBegin(int64_t count, int slice) const;
@@ -90,7 +101,8 @@ class SharedMemoryExchange final : public Communicator {
   SegmentSource source_;
   StagingLayout layout_;
   SharedBlock staging_;
-  MeetingPage page_;  // lies in staging_
+  MeetingPage page_;         // lies in staging_
+  SharedMemoryQueue queue_;  // likewise
   std::shared_ptr<BlockTable> blocks_ = std::make_shared<BlockTable>();
   std::shared_ptr<std::atomic<int>> num_live_ = std::make_shared<std::atomic<int>>(0);
   int32_t num_allocated_ = 0;

@@ -91,6 +91,52 @@ void SharedMemoryExchange::DoAllGather(Buffer in, Buffer out, Stream stream) {
   });
 }
 
+bool SharedMemoryExchange::CanStart(const Buffer& inout) const {
+  return one_node() && blocks_->Find(inout.data, inout.count * SizeOf(inout.dtype)).block >= 0;
+}
+
+void SharedMemoryExchange::FindStarted(const std::vector<Post>& posts) {
+  const int32_t block = posts.front().block;
+  for (const Post& post : posts) {
+    BE_CHECK(post.block == block && block >= 0, "started on memory of different blocks");
+  }
+  blocks_->Bases(block, bases_);
+  for (size_t r = 0; r < posts.size(); ++r) bases_[r] += posts[r].offset;
+}
+
+void SharedMemoryExchange::DoStartReduceScatter(Buffer inout, ReduceOp op,
+                                                std::function<void()> done) {
+  CheckHostBuffer(inout);
+  if (!CanStart(inout)) return Communicator::DoStartReduceScatter(inout, op, std::move(done));
+  const Buffer part = PartOf(inout, rank(), world_size());
+  queue_.Start(MakePost(Collective::kReduceScatter, inout, op),
+               [this, part, op, done = std::move(done)](const std::vector<Post>& posts) {
+                 FindStarted(posts);
+                 for (size_t r = 0; r < bases_.size(); ++r) {
+                   inputs_[r] = bases_[r] + rank() * part.count * SizeOf(part.dtype);
+                 }
+                 outputs_.assign(1, part.data);
+                 FoldInOrder(part.dtype, op, inputs_, outputs_, part.count, Stores::kPlain);
+                 if (done) done();
+               });
+}
+
+void SharedMemoryExchange::DoStartAllGather(Buffer inout) {
+  CheckHostBuffer(inout);
+  if (!CanStart(inout)) return Communicator::DoStartAllGather(inout);
+  queue_.Start(MakePost(Collective::kAllGather, inout, ReduceOp::kSum),
+               [this, inout](const std::vector<Post>& posts) {
+                 FindStarted(posts);
+                 const int64_t count = inout.count / world_size();
+                 const int64_t num_bytes = count * SizeOf(inout.dtype);
+                 for (int step = 1; step < local_size(); ++step) {
+                   const int r = (local_rank_ + step) % local_size();
+                   Copy(At(inout, r * count), bases_[static_cast<size_t>(r)] + r * num_bytes,
+                        num_bytes);
+                 }
+               });
+}
+
 void SharedMemoryExchange::DoBroadcast(Buffer inout, int root, Stream stream) {
   CheckHostBuffer(inout);
   BE_CHECK(root >= 0 && root < world_size(), "root " + std::to_string(root));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <tuple>
 
 #include "comm/base/error.h"
@@ -108,6 +109,71 @@ TEST(SharedMemory, BlocksMayBeReleasedInAnyOrder) {
     blocks.clear();
     world.Close();
   });
+}
+
+// A started call: of `count` elements for each rank.
+void StartOne(World& world, Memory& memory, int64_t count) {
+  world.data->StartReduceScatter({memory.data(), count * world.world_size(), DType::kFloat32, {}},
+                                 ReduceOp::kSum, nullptr);
+}
+
+TEST(SharedMemory, StartsWaitForNobody) {
+  std::atomic<bool> is_free{false};
+  RunSharedMemoryWorld(3, {}, [&](World& world) {
+    Memory memory = world.data->Allocate(1200);
+    if (world.rank() == 2) {
+      while (!is_free) std::this_thread::yield();  // comes when both others have gone on
+    }
+    int num_done = 0;
+    world.data->StartReduceScatter({memory.data(), 300, DType::kFloat32, {}}, ReduceOp::kSum,
+                                   [&num_done] { ++num_done; });
+    world.data->Progress();
+    if (world.rank() == 1) is_free = true;
+    world.data->Complete();
+    EXPECT_EQ(num_done, 1);
+  });
+}
+
+TEST(SharedMemory, StartedCallsThatDifferAreAnError) {
+  const Error error = Failure(2, {}, [](World& world) {
+    Memory memory = world.data->Allocate(1000);
+    StartOne(world, memory, 10 + world.rank());
+    world.data->Complete();
+    throw Error(ErrorKind::kInternal, "was not seen");
+  });
+  EXPECT_EQ(error.kind(), ErrorKind::kCommunication);
+  EXPECT_NE(std::string(error.what()).find("started different collectives"), std::string::npos)
+      << error.what();
+}
+
+TEST(SharedMemory, ARankThatLeavesOrIsLateEndsComplete) {
+  const Error left = Failure(2, {}, [](World& world) {
+    Memory memory = world.data->Allocate(1000);
+    if (world.rank() == 1) {
+      world.data->Abort("");
+      return;
+    }
+    StartOne(world, memory, 10);
+    world.data->Complete();
+  });
+  EXPECT_NE(std::string(left.what()).find("rank 1, which has left"), std::string::npos)
+      << left.what();
+  std::atomic<bool> is_over{false};
+  const Error late = Failure(2, {.timeout_seconds = 0.2}, [&](World& world) {
+    Memory memory = world.data->Allocate(1000);
+    if (world.rank() == 1) {
+      while (!is_over) std::this_thread::yield();
+      return;
+    }
+    StartOne(world, memory, 10);
+    try {
+      world.data->Complete();
+    } catch (...) {
+      is_over = true;
+      throw;
+    }
+  });
+  EXPECT_NE(std::string(late.what()).find("has not come within"), std::string::npos) << late.what();
 }
 
 TEST(SharedMemory, ARankThatFailsEndsTheOthersWaiting) {

@@ -1,13 +1,13 @@
 #include "trainer/optim/gradient_buckets.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <span>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
+#include "comm/base/timing.h"
 
 namespace breakeven {
 namespace {
@@ -87,6 +87,7 @@ GradientBuckets::GradientBuckets(Model& model, const ModelStorage& storage, Comm
     if (!armed_ || launched_before) return;
     order_->MarkReady(parameter);
     while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
+    if (started_ && !data_.starts_wait()) InQueue([this] { data_.Progress(); });
   });
 }
 
@@ -99,6 +100,8 @@ void GradientBuckets::BeginStep() {
   buffer_.zero_();
   lookup_gradient_ = {};
   armed_ = false;
+  started_ = false;
+  queue_seconds_ = 0;
   waits_.clear();
 }
 
@@ -127,6 +130,7 @@ StepOutcome GradientBuckets::Finish() {
   BE_CHECK(armed_, "Finish without Arm");
   while (const std::optional<size_t> bucket = order_->TakeNext()) Launch(*bucket);
   armed_ = false;
+  CompleteStarted();
   float* flat_P = gradient_P_.data_ptr<float>();
   if (lookup_gradient_.armed) {
     Timed([&] { lookups_.Gather(lookup_gradient_, most_tokens_); });
@@ -173,35 +177,54 @@ void GradientBuckets::Launch(size_t bucket) {
   FaultPoint("train.bucket", step_);
   const FlatRange range = order_->buckets()[bucket];
   float* flat_P = gradient_P_.data_ptr<float>();
-  FlatRange reduced = range;
-  if (options_.shard) {
-    reduced = ShardOf(range, data_.rank(), data_.world_size());
+  if (!options_.shard) {
+    const int64_t header = range.begin == 0 ? kHeader : 0;
     if (options_.communicate) {
       Timed([&] {
-        data_.ReduceScatter(Part(flat_P + range.begin, range.size()),
-                            Part(flat_P + reduced.begin, reduced.size()), ReduceOp::kSum, Stream{});
+        data_.AllReduce(Part(flat_P + range.begin - header, range.size() + header), ReduceOp::kSum,
+                        Stream{});
       });
     }
-  } else if (options_.communicate) {
-    const int64_t header = range.begin == 0 ? kHeader : 0;
-    Timed([&] {
-      data_.AllReduce(Part(flat_P + range.begin - header, range.size() + header), ReduceOp::kSum,
-                      Stream{});
-    });
+    if (range.size() > 0) norm_.AddRange(flat_P, range);  // still in the cache
+    return;
   }
-  if (reduced.size() > 0) norm_.AddRange(flat_P, reduced);  // still in the cache
+  const FlatRange own = ShardOf(range, data_.rank(), data_.world_size());
+  const auto add_to_norm = [this, flat_P, own] {
+    if (own.size() > 0) norm_.AddRange(flat_P, own);
+  };
+  if (!options_.communicate) return add_to_norm();
+  InQueue([&] {
+    data_.StartReduceScatter(Part(flat_P + range.begin, range.size()), ReduceOp::kSum, add_to_norm);
+  });
+  started_ = true;
 }
 
 void GradientBuckets::GatherShards(const at::Tensor& flat_P) {
   if (!options_.shard || !options_.communicate) return;
-  float* flat = flat_P.data_ptr<float>();
   for (const FlatRange& bucket : plan_) {
-    const FlatRange own = ShardOf(bucket, data_.rank(), data_.world_size());
-    Timed([&] {
-      data_.AllGather(Part(flat + own.begin, own.size()), Part(flat + bucket.begin, bucket.size()),
-                      Stream{});
+    InQueue([&] {
+      data_.StartAllGather(Part(flat_P.data_ptr<float>() + bucket.begin, bucket.size()));
     });
   }
+  started_ = true;
+  CompleteStarted();
+}
+
+// A call that waits for the other ranks has its own entry in waits_. What is started without waiting
+// is one entry all together: ranks do their shares of it at moments of their own.
+void GradientBuckets::InQueue(const std::function<void()>& call) {
+  if (data_.starts_wait()) return Timed(call);
+  const Stopwatch watch;
+  call();
+  queue_seconds_ += watch.Seconds();
+}
+
+void GradientBuckets::CompleteStarted() {
+  if (!started_) return;
+  InQueue([this] { data_.Complete(); });
+  if (!data_.starts_wait()) waits_.push_back(queue_seconds_);
+  queue_seconds_ = 0;
+  started_ = false;
 }
 
 Buffer GradientBuckets::Part(float* data, int64_t count) const {
@@ -209,9 +232,9 @@ Buffer GradientBuckets::Part(float* data, int64_t count) const {
 }
 
 void GradientBuckets::Timed(const std::function<void()>& collective) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   collective();
-  waits_.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  waits_.push_back(watch.Seconds());
 }
 
 }  // namespace breakeven

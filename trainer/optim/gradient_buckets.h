@@ -81,14 +81,16 @@ class GradientBuckets {
   const std::vector<FlatRange>& buckets() const { return plan_; }
   // What this rank has reduced, ascending: everything, or its parts of all buckets.
   const std::vector<FlatRange>& shard() const { return shard_; }
-  // Seconds that this rank's training thread stood in each collective since BeginStep, in order; as
-  // many on every rank. A CPU back end is done when it returns.
+  // Seconds that this rank's training thread gave to each collective since BeginStep, in order; as
+  // many on every rank. A CPU back end has no thread of its own: what it does, it does in that time.
   const std::vector<double>& waits() const { return waits_; }
 
  private:
   void Launch(size_t bucket);
   void AgreeSharded();  // fills outcome's parts in agreement_: block sums, flags, losses
   void Timed(const std::function<void()>& collective);
+  void InQueue(const std::function<void()>& call);
+  void CompleteStarted();
   Buffer Part(float* data, int64_t count) const;
 
   Communicator& data_;
@@ -112,6 +114,8 @@ class GradientBuckets {
   bool armed_ = false;
   int64_t step_ = 0;
   int64_t most_tokens_ = 0;
+  bool started_ = false;  // calls that Complete has to end
+  double queue_seconds_ = 0;
   std::vector<double> waits_;
 };
 

@@ -86,10 +86,13 @@ class TrainingTest : public testing::Test {
     return config;
   }
 
+  using RunWorld = std::function<void(int, const std::function<void(World&)>&)>;
+
   // Runs as threads; the summary is rank 0's.
-  static TrainSummary Train(const TrainConfig& config, int world_size = 1) {
+  static TrainSummary Train(const TrainConfig& config, int world_size = 1,
+                            const RunWorld& run_world = RunThreadWorld) {
     TrainSummary summary;
-    RunThreadWorld(world_size, [&](World& world) {
+    run_world(world_size, [&](World& world) {
       const TrainSummary own = RunTraining(config, world);
       if (world.is_root()) summary = own;
     });

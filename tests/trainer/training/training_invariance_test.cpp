@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/comm/shared_memory_world.h"
 #include "tests/trainer/training/training_fixture.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/training_run.h"
@@ -20,6 +21,7 @@ using testing::HasSubstr;
 
 struct Variant {
   const char* name;
+  bool shared_memory;  // back end
   bool shard;
   const char* activation_checkpointing;
 };
@@ -32,6 +34,13 @@ class InvarianceTest : public TrainingTest, public testing::WithParamInterface<V
     config.optimizer.shard = GetParam().shard;
     config.activation_checkpointing = GetParam().activation_checkpointing;
     return config;
+  }
+
+  static TrainSummary Train(const TrainConfig& config, int world_size = 1) {
+    if (!GetParam().shared_memory) return TrainingTest::Train(config, world_size);
+    return TrainingTest::Train(config, world_size, [](int size, const auto& body) {
+      RunSharedMemoryWorld(size, {}, body);
+    });
   }
 };
 
@@ -159,8 +168,9 @@ TEST_P(InvarianceTest, ARankWithoutExamplesJoins) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, InvarianceTest,
-                         testing::Values(Variant{"Whole", false, "none"},
-                                         Variant{"ShardedRecomputed", true, "full"}),
+                         testing::Values(Variant{"Whole", false, false, "none"},
+                                         Variant{"SharedMemorySharded", true, true, "none"},
+                                         Variant{"ShardedRecomputed", false, true, "full"}),
                          [](const auto& variant) { return variant.param.name; });
 
 class ShardTest : public TrainingTest {
@@ -190,6 +200,34 @@ TEST_F(ShardTest, SameBitsAsWithout) {
       EXPECT_EQ(Losses(whole), Losses(sharded)) << world_size << " ranks";
     }
   }
+}
+
+// Ranks of one node that keep no step with each other, and of two nodes: the same bits as ranks that
+// meet at every bucket, where sums are folded in the same order.
+TEST_F(ShardTest, SameBitsOnSharedMemory) {
+  WriteBytes(folder_ / "config.json", TinyLlamaJson(true, 4999));
+  for (const int world_size : {2, 3, 5}) {
+    TrainConfig threads = Sharded("threads");
+    TrainConfig shared = Sharded("shared");
+    threads.max_steps = shared.max_steps = 5;
+    std::filesystem::remove_all(threads.output);
+    std::filesystem::remove_all(shared.output);
+    EXPECT_TRUE(
+        Bytes(Train(threads, world_size).last_checkpoint) ==
+        Bytes(Train(shared, world_size,
+                    [](int size, const auto& body) { RunSharedMemoryWorld(size, {}, body); })
+                  .last_checkpoint))
+        << world_size << " ranks";
+    EXPECT_EQ(Losses(threads), Losses(shared)) << world_size << " ranks";
+  }
+  TrainConfig whole = Config("whole");
+  TrainConfig nodes = Sharded("nodes");
+  whole.max_steps = nodes.max_steps = 5;
+  const RunWorld on_two_nodes = [](int size, const auto& body) {
+    RunSharedMemoryWorld(size, {.node_of = {0, 0, 1, 1}}, body);
+  };
+  EXPECT_TRUE(Bytes(Train(whole, 4, on_two_nodes).last_checkpoint) ==
+              Bytes(Train(nodes, 4, on_two_nodes).last_checkpoint));
 }
 
 // Sharded on 3, then whole on 3, then sharded on 2, then whole on 1: the same batches all the way.
