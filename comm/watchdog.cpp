@@ -26,6 +26,7 @@ constexpr milliseconds kReportPatience{1000};    // for the other ranks of the n
 constexpr milliseconds kExchangePatience{1000};  // for the other nodes
 // A thread that has not come round for this long belongs to a process that does not run.
 constexpr double kSilentSeconds = 1.5;
+constexpr double kSuspiciousSeconds = 0.3;
 constexpr int kExitCode = static_cast<int>(ErrorKind::kInternal);
 
 double Now() {
@@ -90,7 +91,7 @@ Watchdog::Watchdog(WatchSetup setup)
       plan_(setup_.nodes),
       stall_(setup_.page.ranks, setup_.page.own),
       sights_(setup_.page.lines.size()),
-      visible_(setup_.page.lines.size(), false),
+      visible_(setup_.page.lines.size(), Visible::kNotAsked),
       death_noted_(setup_.page.lines.size(), false) {
   PrepareStackTraces();
   line_.Start(::getpid(), ProcessStartTime(::getpid()));
@@ -167,12 +168,17 @@ void Watchdog::Look() {
     StallWatch::Sight& sight = sights_[i];
     sight.heartbeat = setup_.page.lines[i]->Read();
     if (i == setup_.page.own || sight.heartbeat.pid == 0) continue;
+    // A process whose watchdog ticks is there: the kernel is asked once at first, and then about silent ones only.
+    const bool silent = stall_.seconds_silent(i) > kSuspiciousSeconds;
+    if (visible_[i] != Visible::kNotAsked && !silent) {
+      sight.gone = false;
+      continue;
+    }
     const auto pid = static_cast<pid_t>(sight.heartbeat.pid);
     const bool is_it = ProcessStartTime(pid) == sight.heartbeat.start_time;
-    // Where it was never seen (another PID namespace), its absence says nothing.
-    if (is_it) visible_[i] = true;
+    if (visible_[i] == Visible::kNotAsked) visible_[i] = is_it ? Visible::kYes : Visible::kNo;
     const char state = is_it ? ProcessState(pid) : '\0';
-    sight.gone = visible_[i] && (!is_it || state == 'Z' || state == 'X' || state == '\0');
+    sight.gone = visible_[i] == Visible::kYes && (state == 'Z' || state == 'X' || state == '\0');
   }
   stall_.Look(Now(), sights_);
 }
@@ -219,8 +225,9 @@ std::vector<RankReport> Watchdog::ReportsOfNode() const {
     report.seconds_silent = stall_.seconds_silent(i);
     report.life = Life::kRunning;
     if (i != setup_.page.own && report.seconds_silent >= kSilentSeconds) {
-      const char state =
-          visible_[i] ? ProcessState(static_cast<pid_t>(report.heartbeat.pid)) : '\0';
+      const char state = visible_[i] == Visible::kYes
+                             ? ProcessState(static_cast<pid_t>(report.heartbeat.pid))
+                             : '\0';
       report.life = state == 'T' || state == 't' ? Life::kStopped : Life::kFrozen;
     }
     if (sights_[i].gone && report.heartbeat.phase != Phase::kEnded) report.life = Life::kDead;

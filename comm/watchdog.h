@@ -98,7 +98,9 @@ class Watchdog {
   // Of the watching thread.
   StallWatch stall_;
   std::vector<StallWatch::Sight> sights_;
-  std::vector<bool> visible_;      // whether this process can see the other's in /proc
+  // Whether this process sees another's in /proc: where it does not (another PID namespace), absence says nothing.
+  enum class Visible { kNotAsked, kYes, kNo };
+  std::vector<Visible> visible_;   // by line
   std::vector<bool> death_noted_;  // by line
   double last_round_ = 0;
   double awake_since_ = 0;  // when this process last went on after it had been stopped

@@ -187,8 +187,16 @@ std::string ShortFunctionName(std::string_view demangled) {
       name.erase(at, noise.size());
     }
   }
-  const size_t arguments = name.find('(');
-  return arguments == 0 || arguments == std::string::npos ? name : name.substr(0, arguments);
+  // Without template arguments, up to the arguments of the call.
+  std::string text;
+  int depth = 0;
+  for (const char c : name) {
+    if (c == '>') depth = std::max(0, depth - 1);
+    if (c == '(' && depth == 0 && !text.empty()) break;
+    if (depth == 0 && c != '<' && c != '>') text += c;
+    if (c == '<') ++depth;
+  }
+  return text.empty() ? name : text;
 }
 
 }  // namespace breakeven

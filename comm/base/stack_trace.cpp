@@ -31,6 +31,8 @@ constexpr size_t kMostStacks = 8;    // shown
 struct Question {
   std::atomic<pid_t> thread{0};  // who is asked; 0: nobody, a late answer is dropped
   std::atomic<bool> answered{false};
+  bool abandoned =
+      false;  // of the asker: an answer never came to its end (the unwinder blocks), no more is asked
   std::array<void*, kMostFrames> frames{};
   int num_frames = 0;
 };
@@ -87,17 +89,21 @@ struct Thread {
 };
 
 std::vector<void*> Ask(pid_t thread, std::chrono::milliseconds patience) {
+  if (question.abandoned) return {};
   question.answered.store(false);
   question.thread.store(thread);
   if (::syscall(SYS_tgkill, ::getpid(), thread, StackSignal()) != 0) {
     question.thread.store(0);
     return {};
   }
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const auto begin = std::chrono::steady_clock::now();
   while (!question.answered.load(std::memory_order_acquire)) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      // If the handler has the number already, its answer is on the way.
-      if (question.thread.exchange(0) != 0) return {};
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    // If the handler has the number already, its answer is on the way.
+    if (waited > patience && question.thread.exchange(0) != 0) return {};
+    if (waited > 3 * patience) {
+      question.abandoned = true;
+      return {};
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -121,6 +121,10 @@ TEST(CodeNames, AreShortened) {
       ShortFunctionName("breakeven::(anonymous namespace)::TrainingRun::Save()::{lambda()#1}::"
                         "operator()() const"),
       "TrainingRun::Save");
+  EXPECT_EQ(
+      ShortFunctionName("std::thread::_State_impl<std::thread::_Invoker<std::tuple<breakeven::"
+                        "Loader::Loader(int)::{lambda()#1}> > >::_M_run()"),
+      "std::thread::_State_impl::_M_run");
   EXPECT_EQ(ShortFunctionName("main"), "main");
   EXPECT_EQ(ShortFunctionName("PMPI_Waitall"), "PMPI_Waitall");
 }
