@@ -32,7 +32,7 @@ class Finder {
     }
   }
 
-  Verdict Find() const {
+  CulpritVerdict Find() const {
     if (auto ranks = Where([](const auto& r) { return r.life == Life::kDead; }); !ranks.empty()) {
       return {ranks, Name(ranks) +
                          (ranks.size() == 1 ? " has died: its process is"
@@ -103,7 +103,7 @@ class Finder {
   }
 
   // Two ranks inside collectives of the same number that are not the same collective.
-  std::optional<Verdict> Disagreement() const {
+  std::optional<CulpritVerdict> Disagreement() const {
     for (const Plane plane : {Plane::kData, Plane::kControl}) {
       const auto index = static_cast<size_t>(plane);
       const RankReport* first = nullptr;
@@ -116,16 +116,16 @@ class Finder {
         const bool sizes = plane == Plane::kControl || other.num_bytes == status.num_bytes;
         if (other.collective == status.collective && sizes) continue;
         const std::vector<int> one = {first->rank}, two = {report.rank};
-        return Verdict{{first->rank, report.rank},
-                       "ranks do not call the same collective: " + Name(one) + " is in " +
-                           Describe(plane, other) + "; " + Name(two) + " is in " +
-                           Describe(plane, status)};
+        return CulpritVerdict{{first->rank, report.rank},
+                              "ranks do not call the same collective: " + Name(one) + " is in " +
+                                  Describe(plane, other) + "; " + Name(two) + " is in " +
+                                  Describe(plane, status)};
       }
     }
     return std::nullopt;
   }
 
-  Verdict Behind() const {
+  CulpritVerdict Behind() const {
     uint64_t most = 0;
     for (const RankReport& report : reports_) most = std::max(most, MissingOf(report));
     auto ranks = Where([&](const auto& r) { return MissingOf(r) == most; });
@@ -166,7 +166,7 @@ class Finder {
     std::erase_if(ranks, [&](int rank) { return Of(rank).seconds_without_progress < longest - 1; });
   }
 
-  Verdict AllWait() const {
+  CulpritVerdict AllWait() const {
     const std::string who = reports_.size() == 1 ? "the only rank is"
                                                  : "all " + Count(reports_.size(), "rank") + " are";
     return {{},
@@ -182,7 +182,8 @@ class Finder {
 
 }  // namespace
 
-Verdict FindCulprit(std::span<const RankReport> reports, std::span<const std::string> hosts) {
+CulpritVerdict FindCulprit(std::span<const RankReport> reports,
+                           std::span<const std::string> hosts) {
   return Finder(reports, hosts).Find();
 }
 

@@ -28,7 +28,7 @@ struct RankReport {
   Heartbeat heartbeat = {};
 };
 
-struct Verdict {
+struct CulpritVerdict {
   std::vector<int> culprits;  // ranks; empty: all wait for each other alike
   std::string text;           // one sentence
 };
@@ -37,7 +37,7 @@ struct Verdict {
 // that do not answer; ranks that called another collective under the same number; ranks that are behind, in collectives begun
 // on either plane, the most first; of ranks at the same place those that are in no collective (the others wait for them);
 // and where all are inside the same one, the network.
-Verdict FindCulprit(std::span<const RankReport> reports, std::span<const std::string> hosts);
+CulpritVerdict FindCulprit(std::span<const RankReport> reports, std::span<const std::string> hosts);
 
 // "ranks 0-2, 5 on node03; rank 7 on node04".
 std::string ListRanks(std::span<const int> ranks, std::span<const std::string> hosts);

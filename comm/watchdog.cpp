@@ -296,7 +296,7 @@ bool Watchdog::GatherReports(const AlarmCause& cause, const std::vector<RankRepo
 }
 
 void Watchdog::Name(const AlarmCause& cause, const std::vector<RankReport>& reports) const {
-  const Verdict verdict = FindCulprit(reports, setup_.hosts);
+  const CulpritVerdict verdict = FindCulprit(reports, setup_.hosts);
   std::string text = "watchdog: " + verdict.text + ". Alarm: " + Text(cause) + ".";
   if (cause.kind == AlarmCause::Kind::kNoProgress) {
     text += " Where nothing hangs and the work is that slow, raise " +

@@ -24,6 +24,22 @@ size_t TerminalColumns() {
   return 80;
 }
 
+// The process has one terminal.
+struct Context {
+  std::mutex mutex;
+  std::string text;
+};
+Context& TheContext() {
+  static Context context;
+  return context;
+}
+
+std::string ContextText() {
+  Context& context = TheContext();
+  const std::lock_guard lock(context.mutex);
+  return context.text.empty() ? "" : context.text + " | ";
+}
+
 std::string Rate(double per_second) {
   char text[32];
   std::snprintf(text, sizeof(text), per_second < 10 ? "%.2f/s" : "%.0f/s", per_second);
@@ -58,6 +74,11 @@ std::string FormatCount(int64_t count) {
     digits.insert(i, ",");
   }
   return digits;
+}
+
+void SetProgressContext(std::string_view context) {
+  const std::lock_guard lock(TheContext().mutex);
+  TheContext().text = context;
 }
 
 Progress::Progress(std::string_view title, int64_t total, const ProgressOptions& options)
@@ -127,7 +148,7 @@ std::string Progress::Numbers(double seconds) const {
 
 void Progress::Draw(Clock::time_point now) {
   constexpr size_t kBarCells = 24;
-  std::string line = title_ + " ";
+  std::string line = ContextText() + title_ + " ";
   if (total_ > 0) {
     const double share =
         std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0., 1.);

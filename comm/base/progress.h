@@ -53,6 +53,10 @@ class Progress {
   bool finished_ = false;
 };
 
+// What stands in front of every bar from now on: where a job of several parts is ("cell 3 of 12, 20 min left"); "" = nothing.
+// Plain lines are without it. Thread-safe.
+void SetProgressContext(std::string_view context);
+
 // "1 h 02 min", "3 min 07 s", "12 s", "0.4 s": for people. Pure.
 std::string FormatSeconds(double seconds);
 // "1,234,567". Pure.

@@ -34,7 +34,7 @@ class Culprit : public testing::Test {
   void Leave(int rank, uint64_t collectives) { data(rank).begun = data(rank).done = collectives; }
 
   void Expect(const std::vector<int>& culprits, const std::string& text) {
-    const Verdict verdict = FindCulprit(reports_, hosts_);
+    const CulpritVerdict verdict = FindCulprit(reports_, hosts_);
     EXPECT_EQ(verdict.culprits, culprits) << verdict.text;
     EXPECT_EQ(verdict.text, text);
   }

@@ -1,0 +1,249 @@
+// Pure.
+#include "trainer/study/study_outcome.h"
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/progress.h"
+#include "comm/world.h"
+#include "trainer/study/parameter_distance.h"
+#include "trainer/study/study_plan.h"
+
+namespace breakeven {
+namespace {
+
+class OutcomeMaker {
+ public:
+  explicit OutcomeMaker(const StudyOutcomeInput& input)
+      : in_(input), config_(input.config), own_(config_.OwnPrompt().name) {}
+
+  StudyFile Make() {
+    study_.title = config_.title.empty() ? config_.task.name : config_.title;
+    study_.task = config_.task.name;
+    study_.model = config_.model;
+    study_.metric = config_.Metric();
+    study_.test_hash = in_.data.test.content_hash;
+    study_.dev_examples = std::ssize(in_.data.dev.documents);
+    study_.verdict = config_.verdict;
+    study_.prices = config_.costs;
+    AddVariants();
+    AddCells();
+    AddArms();
+    AddRegression();
+    AddCosts();
+    AddFacts();
+    AddCautions();
+    const StudyCell candidate = CandidateCell(config_.seeds.front());
+    study_.modified = ParameterDistance(
+        config_.model, config_.output + "/" + in_.state.cells.at(candidate.name).checkpoint);
+    return std::move(study_);
+  }
+
+ private:
+  const ArmSummary& Arm(const std::string& split, const std::string& model,
+                        const std::string& variant) const {
+    return in_.state.arms.at(ArmKey(split, model, variant)).summary;
+  }
+  StudyCell CandidateCell(int64_t seed) const {
+    const int64_t size = in_.choices.candidate_size;
+    return MakeCell(size, in_.choices.rates.at(size), seed);
+  }
+
+  void AddVariants() {
+    for (const PromptConfig& variant : config_.Variants()) {
+      const ArmSummary& arm = Arm("dev", "base", variant.name);
+      const MetricValue& score = arm.metrics.at(study_.metric);
+      study_.variants.push_back({variant.name, variant.num_fewshot, score.value,
+                                 score.standard_error, arm.num_documents, arm.mean_prompt_tokens,
+                                 variant.name == in_.choices.baseline});
+    }
+  }
+
+  void AddCells() {
+    std::vector<StudyCell> cells = RateCells(config_);
+    for (const StudyCell& cell : SeedCells(config_, in_.choices.rates)) cells.push_back(cell);
+    for (const StudyCell& cell : cells) {
+      const CellState& state = in_.state.cells.at(cell.name);
+      const double score = Arm("dev", cell.name, own_).metrics.at(study_.metric).value;
+      study_.cells.push_back({cell.name, cell.size, cell.rate, cell.seed, score, state.seconds,
+                              in_.choices.rates.at(cell.size) == cell.rate,
+                              state.removed ? "" : state.checkpoint});
+    }
+  }
+
+  void AddArms() {
+    const std::string& best = in_.choices.baseline;
+    const auto add = [&](const std::string& name, ArmRole role, int64_t n,
+                         std::vector<std::string> records) {
+      study_.arms.push_back({name, role, n, std::move(records)});
+    };
+    int64_t best_shots = 0;
+    for (const PromptConfig& variant : config_.Variants()) {
+      if (variant.name == best) best_shots = variant.num_fewshot;
+    }
+    add("zero-shot (" + own_ + ")", ArmRole::kZeroShot, 0, {"base/" + own_});
+    if (best != own_) {
+      study_.baseline = std::ssize(study_.arms);
+      add("best prompt (" + best + ")", ArmRole::kPrompt, best_shots, {"base/" + best});
+    }
+    for (const PromptConfig& shots : in_.few_shots) {
+      add("few-shot, " + std::to_string(shots.num_fewshot) + " examples", ArmRole::kFewShot,
+          shots.num_fewshot, {"base/" + shots.name});
+    }
+    AddTuned(own_, ArmRole::kTuned, "");
+    if (config_.tuned_with_best_prompt && best != own_) {
+      AddTuned(best, ArmRole::kTunedAndPrompt, ", best prompt");
+    }
+  }
+
+  void AddTuned(const std::string& variant, ArmRole role, const std::string& suffix) {
+    for (const int64_t size : config_.sizes) {
+      std::vector<std::string> records;
+      for (const int64_t seed : config_.seeds) {
+        records.push_back(MakeCell(size, in_.choices.rates.at(size), seed).name + "/" + variant);
+      }
+      if (size == in_.choices.candidate_size && variant == in_.choices.candidate_variant) {
+        study_.candidate = std::ssize(study_.arms);
+      }
+      study_.arms.push_back({"tuned on " + std::to_string(size) + suffix, role, size, records});
+    }
+  }
+
+  void AddRegression() {
+    if (!config_.regression.has_value()) return;
+    const EvalConfig scoring = config_.RegressionScoring();
+    StudyFileRegression regression{scoring.task.name, ChoiceMetric(scoring), scoring.split, {}, {}};
+    const std::string variant = "/" + config_.regression->prompt.name;
+    regression.base = {"base" + variant};
+    for (const int64_t seed : config_.seeds) {
+      regression.tuned.push_back(CandidateCell(seed).name + variant);
+    }
+    study_.regression = std::move(regression);
+  }
+
+  // What was spent to choose: arms on dev. What dev is scored for once is the seal's, and on both sides.
+  OneTimeWork DevWork(const std::string& what, bool base) const {
+    OneTimeWork work;
+    work.what = what;
+    for (const auto& [key, arm] : in_.state.arms) {
+      if (key.starts_with("dev/") && (arm.summary.model == "base") == base) {
+        ++work.num_runs;
+        work.wall_seconds += arm.summary.seconds;
+      }
+    }
+    work.device_seconds = work.wall_seconds * in_.world_size;
+    return work;
+  }
+
+  void AddCosts() {
+    const auto& serving = in_.state.serving;
+    const auto prompt = serving.find(ArmKey("dev", "base", in_.choices.baseline));
+    const auto tuned = serving.find(
+        ArmKey("dev", CandidateCell(config_.seeds.front()).name, in_.choices.candidate_variant));
+    if (prompt == serving.end() || tuned == serving.end()) return;
+    OneTimeWork training{"trainings", std::ssize(in_.state.cells), 0, 0};
+    for (const auto& [name, cell] : in_.state.cells) training.wall_seconds += cell.seconds;
+    training.device_seconds = training.wall_seconds * in_.world_size;
+    study_.costs = CostInput{{DevWork("prompts scored on dev", true)},
+                             {training, DevWork("checkpoints scored on dev", false)},
+                             prompt->second,
+                             tuned->second};
+  }
+
+  void AddFacts() {
+    const auto add = [&](const char* group, const char* name, const std::string& value) {
+      study_.facts.push_back({group, name, value});
+    };
+    for (const EvalDocuments* split : {&in_.data.train, &in_.data.dev, &in_.data.test}) {
+      add("data", split->split.c_str(),
+          std::to_string(split->documents.size()) + " documents of " + split->path + ", content " +
+              split->content_hash);
+    }
+    add("model", "weights of the base model", in_.model_hash);
+    std::string seeds;
+    for (const int64_t seed : config_.seeds)
+      seeds += (seeds.empty() ? "" : ", ") + std::to_string(seed);
+    add("training", "seeds", seeds);
+    for (const auto& [size, rate] : in_.choices.rates) {
+      char text[64];
+      std::snprintf(text, sizeof(text), "%g, chosen on dev", rate);
+      study_.facts.push_back({"training", "learning rate at " + std::to_string(size), text});
+    }
+    add("training", "precision", config_.train.precision);
+    add("machine", "ranks", std::to_string(in_.world_size));
+    add("machine", "processor", DescribeProcess().cpu_model);
+    add("test", "look",
+        std::to_string(in_.state.look) + " of " + std::to_string(in_.state.num_looks));
+  }
+
+  void AddCautions() {
+    study_.cautions = in_.data.cautions;
+    if (in_.state.look > 1) {
+      study_.cautions.push_back("This test set was looked at before with other arms (look " +
+                                std::to_string(in_.state.look) +
+                                "): what was changed after a look may fit these very documents.");
+    }
+    for (const std::string& sentence : in_.left_out) study_.cautions.push_back(sentence);
+  }
+
+  const StudyOutcomeInput& in_;
+  const StudyConfig& config_;
+  const std::string own_;
+  StudyFile study_;
+};
+
+}  // namespace
+
+StudyFile MakeStudyFile(const StudyOutcomeInput& input) { return OutcomeMaker(input).Make(); }
+
+void WriteStudyOutcome(const StudyOutcomeInput& input) {
+  const std::string& run = input.config.output;
+  const StudyFile study = MakeStudyFile(input);
+  std::string records;
+  std::string regression;
+  for (const auto& [key, arm] : input.state.arms) {
+    (key.starts_with("regression:") ? regression : records) += ReadFile(run + "/" + PartFile(key));
+  }
+  WriteFileDurably(run + "/eval/records.jsonl", records);
+  if (!regression.empty()) WriteFileDurably(run + "/eval/regression.jsonl", regression);
+  WriteFileDurably(run + "/study.json", FormatStudyFile(study));
+}
+
+std::string DescribePlan(const PlanDescription& plan) {
+  const StudyConfig& config = plan.config;
+  const auto list = [](const auto& values) {
+    std::string text;
+    for (const auto value : values) {
+      char number[32];
+      std::snprintf(number, sizeof(number), "%g", static_cast<double>(value));
+      text += (text.empty() ? "" : ", ") + std::string(number);
+    }
+    return text;
+  };
+  std::string text = "study of " + config.task.name + ", decided by " + config.Metric() + "\n";
+  text += "documents: " + FormatCount(config.sizes.back()) + " of train, " +
+          FormatCount(std::ssize(plan.data.dev.documents)) + " of dev (chooses), " +
+          FormatCount(std::ssize(plan.data.test.documents)) + " of test (one look)\n";
+  text += "prompts: " + std::to_string(config.Variants().size()) + " to choose from on dev\n";
+  text += "cells: " + std::to_string(NumCells(config)) + " = sizes (" + list(config.sizes) +
+          ") × [rates (" + list(config.Rates()) + ") by the first seed + the other seeds of (" +
+          list(config.seeds) + ")]\n";
+  for (const StudyCell& cell : RateCells(config)) text += "  " + cell.name + "\n";
+  if (config.seeds.size() > 1) {
+    text += "  then " + std::to_string(NumCells(config) - std::ssize(RateCells(config))) +
+            " more, at each size's chosen rate\n";
+  }
+  for (const std::string& caution : plan.data.cautions) text += "caution: " + caution + "\n";
+  for (const std::string& sentence : plan.left_out) text += sentence + "\n";
+  text += "disk: up to " + FormatCount(DiskNeed(config, plan.num_parameters) >> 20) + " MiB\n";
+  const double seconds = plan.total_tokens / plan.tokens_per_second;
+  text += "time: about " + FormatSeconds(seconds) + " on " + std::to_string(plan.world_size) +
+          " rank(s): " + FormatCount(std::llround(plan.total_tokens)) +
+          " tokens (a trained one counts three) at " +
+          FormatCount(std::llround(plan.tokens_per_second)) + " tokens/s of a short probe\n";
+  return text;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,120 @@
+// Pure.
+#include "trainer/study/study_plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+#include "comm/base/random.h"
+#include "trainer/statistics/distributions.h"
+
+namespace breakeven {
+
+StudyCell MakeCell(int64_t size, double rate, int64_t seed) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", rate);
+  return {size, rate, seed,
+          "n" + std::to_string(size) + "_lr" + text + "_s" + std::to_string(seed)};
+}
+
+std::vector<StudyCell> RateCells(const StudyConfig& config) {
+  std::vector<StudyCell> cells;
+  for (const int64_t size : config.sizes) {
+    for (const double rate : config.Rates()) {
+      cells.push_back(MakeCell(size, rate, config.seeds.front()));
+    }
+  }
+  return cells;
+}
+
+std::vector<StudyCell> SeedCells(const StudyConfig& config,
+                                 const std::map<int64_t, double>& rates) {
+  std::vector<StudyCell> cells;
+  for (const StudyCell& cell : ChosenCells(config, rates)) {
+    if (cell.seed != config.seeds.front()) cells.push_back(cell);
+  }
+  return cells;
+}
+
+std::vector<StudyCell> ChosenCells(const StudyConfig& config,
+                                   const std::map<int64_t, double>& rates) {
+  std::vector<StudyCell> cells;
+  for (const int64_t size : config.sizes) {
+    for (const int64_t seed : config.seeds) cells.push_back(MakeCell(size, rates.at(size), seed));
+  }
+  return cells;
+}
+
+int64_t NumCells(const StudyConfig& config) {
+  return std::ssize(config.sizes) * (std::ssize(config.Rates()) + std::ssize(config.seeds) - 1);
+}
+
+TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
+                         const std::string& folder) {
+  const RecipeConfig& recipe = config.train;
+  TrainConfig train;
+  train.model.path = config.model;
+  train.data = data;
+  train.output = folder;
+  train.seed = cell.seed;
+  train.epochs = recipe.epochs;
+  train.max_steps = recipe.max_steps;
+  train.batching = recipe.batching;
+  train.optimizer = recipe.optimizer;
+  train.optimizer.learning_rate = cell.rate;
+  train.schedule = recipe.schedule;
+  train.checkpoint = {recipe.checkpoint_every_steps, recipe.checkpoint_every_minutes,
+                      /*keep_last=*/1, /*keep_best=*/false};
+  train.precision = recipe.precision;
+  train.activation_checkpointing = recipe.activation_checkpointing;
+  train.log_every_steps = recipe.log_every_steps;
+  train.comm = recipe.comm;
+  train.watchdog = recipe.watchdog;
+  train.preflight = recipe.preflight;
+  train.threads = config.threads;
+  return train;
+}
+
+size_t BestOf(std::span<const double> scores, bool lower_is_better) {
+  size_t best = 0;
+  for (size_t i = 1; i < scores.size(); ++i) {
+    if (std::isnan(scores[i])) continue;
+    const bool better = lower_is_better ? scores[i] < scores[best] : scores[i] > scores[best];
+    if (better || std::isnan(scores[best])) best = i;
+  }
+  return best;
+}
+
+std::vector<size_t> NestedOrder(std::span<const std::string> labels, uint64_t seed) {
+  const auto stream = static_cast<uint64_t>(RandomStream::kSubset);
+  std::vector<uint64_t> keys(labels.size());
+  for (size_t i = 0; i < keys.size(); ++i) keys[i] = RandomBits(seed, stream, i);
+  std::vector<size_t> order(labels.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto by_key = [&](size_t a, size_t b) {
+    return keys[a] != keys[b] ? keys[a] < keys[b] : a < b;
+  };
+  std::sort(order.begin(), order.end(), by_key);
+  std::map<std::string, size_t> taken;
+  std::vector<size_t> round(labels.size());  // how many of its class stand before it
+  for (const size_t i : order) round[i] = taken[labels[i]]++;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return round[a] < round[b]; });
+  return order;
+}
+
+double ChoiceOptimism(int64_t num_variants, int64_t num_documents) {
+  if (num_variants < 2 || num_documents < 1) return 0;
+  const auto variants = static_cast<double>(num_variants);
+  const double maximum = NormalQuantile((variants - 0.375) / (variants + 0.25));  // Blom
+  return maximum * std::sqrt(0.25 * (1 - 0.6) / static_cast<double>(num_documents));
+}
+
+int64_t DiskNeed(const StudyConfig& config, int64_t num_parameters) {
+  const int64_t weights = 4 * num_parameters;
+  const int64_t chosen = std::ssize(config.sizes) * std::ssize(config.seeds);
+  return weights * (chosen + std::ssize(config.Rates()) - 1 + 6);
+}
+
+}  // namespace breakeven

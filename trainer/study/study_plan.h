@@ -1,0 +1,60 @@
+// Pure. What a study does, in which order, and what chooses what.
+//
+//   dev:  all variants on the base model                         → the baseline
+//         for each size the first seed at every rate             → the size's rate
+//         for each size the other seeds at that rate             → the candidate (size and prompt, mean over seeds)
+//   test: one look at the arms above
+#ifndef BREAKEVEN_TRAINER_STUDY_STUDY_PLAN_H_
+#define BREAKEVEN_TRAINER_STUDY_STUDY_PLAN_H_
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/study/study_config.h"
+
+namespace breakeven {
+
+// One training run. The name is its folder below RUN/cells and the model's name in records: "n200_lr5e-05_s1".
+struct StudyCell {
+  int64_t size = 0;
+  double rate = 0;
+  int64_t seed = 0;
+  std::string name;
+  bool operator==(const StudyCell&) const = default;
+};
+StudyCell MakeCell(int64_t size, double rate, int64_t seed);
+
+// Those whose dev scores choose the rates: each size, the first seed, every rate.
+std::vector<StudyCell> RateCells(const StudyConfig& config);
+// The other seeds of each size at the rate that was chosen for it.
+std::vector<StudyCell> SeedCells(const StudyConfig& config, const std::map<int64_t, double>& rates);
+// The cells that the sealed look is for: every seed of each size at its rate, by size and seed.
+std::vector<StudyCell> ChosenCells(const StudyConfig& config,
+                                   const std::map<int64_t, double>& rates);
+int64_t NumCells(const StudyConfig& config);
+// What trains a cell. `data`: the subset's dataset.
+TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
+                         const std::string& folder);
+
+// Index of the best score, the first of equals; a score that is not a number is never better than another.
+size_t BestOf(std::span<const double> scores, bool lower_is_better);
+
+// Order in which training examples are taken: the first n are the subset of n, so every smaller one lies in every larger.
+// Classes take turns (each class in an order drawn from the seed), so a subset is as balanced as the data allow; where every
+// label stands once it is a shuffle. A function of labels and seed alone.
+std::vector<size_t> NestedOrder(std::span<const std::string> labels, uint64_t seed);
+
+// How much better than it is the best of `num_variants` equally good prompts looks on `num_documents`, at a score of one half and
+// a correlation of 0.6 between prompts over documents (reference: expected maximum of normals).
+double ChoiceOptimism(int64_t num_variants, int64_t num_documents);
+
+// Most bytes that the run folder takes at once: weights of the chosen cells, and of one size's rates before the choice; one
+// cell in training, its checkpoint with both moments twice while the newer replaces the older.
+int64_t DiskNeed(const StudyConfig& config, int64_t num_parameters);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_STUDY_STUDY_PLAN_H_

@@ -1,0 +1,177 @@
+#include "trainer/study/study_scoring.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "comm/base/fault_point.h"
+#include "comm/base/hash.h"
+#include "comm/base/log.h"
+#include "comm/watched_world.h"
+
+namespace breakeven {
+namespace {
+
+constexpr int64_t kTimedBatches = 6;  // and one before them that is not counted
+
+// Documents begin … end of dev.
+EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
+  EvalData part = data;
+  EvalDocuments& dev = part.at("dev");
+  dev.documents = {dev.documents.begin() + begin, dev.documents.begin() + end};
+  dev.ids = {dev.ids.begin() + begin, dev.ids.begin() + end};
+  dev.hashes = {dev.hashes.begin() + begin, dev.hashes.begin() + end};
+  return part;
+}
+
+// Tokens that all prompts begin with.
+int64_t SharedPrefix(const ArmRequests& requests) {
+  const std::vector<int32_t>& first = requests.documents.front().requests.front().tokens;
+  size_t shared = first.size();
+  for (const DocumentRequests& document : requests.documents) {
+    const std::vector<int32_t>& tokens = document.requests.front().tokens;
+    shared = std::min(shared, static_cast<size_t>(document.prompt_tokens));
+    const auto end = std::min(shared, tokens.size());
+    shared = std::mismatch(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(end),
+                           tokens.begin())
+                 .first -
+             first.begin();
+  }
+  return static_cast<int64_t>(shared);
+}
+
+}  // namespace
+
+StudyStore::StudyStore(const std::string& run_folder, const std::string& fingerprint, World& world)
+    : folder_(run_folder), world_(world) {
+  const std::string path = folder_ + "/study_state.json";
+  std::string text;
+  RunTogether(*world_.control, /*root_only=*/true, [&] {
+    if (std::filesystem::exists(path)) text = ReadFile(path);
+  });
+  world_.control->Broadcast(text, /*root=*/0);
+  RunTogether(*world_.control, /*root_only=*/false, [&] {
+    if (!text.empty()) state = ParseStudyState(text, path);
+    if (!text.empty() && state.fingerprint != fingerprint) {
+      throw Error(
+          ErrorKind::kUsage,
+          path + ": this run folder was begun with another config, model or data (" +
+              state.fingerprint + ", now " + fingerprint +
+              "); records of both would be mixed. Give another `output`, or go back to what "
+              "it was begun with");
+    }
+    state.fingerprint = fingerprint;
+    // A part that a crash lost or damaged is scored again.
+    std::erase_if(state.arms, [&](const auto& entry) {
+      const std::string part = PartPath(entry.first);
+      return !std::filesystem::exists(part) || HashHex(HashFile(part)) != entry.second.records_hash;
+    });
+  });
+}
+
+void StudyStore::Save() {
+  RunTogether(*world_.control, /*root_only=*/true,
+              [&] { WriteFileDurably(folder_ + "/study_state.json", FormatStudyState(state)); });
+}
+
+double RequestTokens(const ArmRequests& requests) {
+  double tokens = 0;
+  for (const DocumentRequests& document : requests.documents) {
+    for (const TokenRequest& request : document.requests) {
+      tokens += static_cast<double>(request.tokens.size());
+    }
+  }
+  return tokens;
+}
+
+void StudyScorer::Score(const std::string& model, const std::string& folder,
+                        const std::vector<PromptConfig>& variants, const std::string& split) {
+  std::vector<const PromptConfig*> missing;
+  for (const PromptConfig& variant : variants) {
+    const auto found = store_.state.arms.find(set_.Key(split, model, variant.name));
+    if (found == store_.state.arms.end()) {
+      missing.push_back(&variant);
+    } else {
+      progress_.Skip(static_cast<double>(found->second.summary.tokens));
+    }
+  }
+  if (missing.empty()) return;
+  const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
+  SetEvalThreads(set_.config.threads, world_);
+  LoadedModel loaded = LoadEvalModel(model, folder, /*with_weights=*/true, world_);
+  for (const PromptConfig* variant : missing) ScoreOne(loaded, *variant, split);
+}
+
+void StudyScorer::ScoreOne(LoadedModel& model, const PromptConfig& variant,
+                           const std::string& split) {
+  progress_.Begin("scoring " + split);
+  const ArmResult arm = ScoreArm(set_.config, variant, set_.data, split, model, world_);
+  const std::string key = set_.Key(split, model.name, variant.name);
+  const double score = arm.summary.metrics.at(ChoiceMetric(set_.config)).value;
+  RunTogether(*world_.control, /*root_only=*/false, [&] {
+    if (std::isfinite(score)) return;
+    throw Error(ErrorKind::kBadData, key + ": " + ChoiceMetric(set_.config) +
+                                         " is not a number; the model in " + model.folder +
+                                         " is broken, or its training diverged (a smaller rate?)");
+  });
+  RunTogether(*world_.control, /*root_only=*/true,
+              [&] { WriteFileDurably(store_.PartPath(key), arm.records); });
+  store_.state.arms[key] = {arm.summary, arm.hash, HashHex(Hash64(arm.records))};
+  store_.Save();
+  char text[96];
+  std::snprintf(text, sizeof(text), "%s %.4f ± %.4f", ChoiceMetric(set_.config).c_str(), score,
+                arm.summary.metrics.at(ChoiceMetric(set_.config)).standard_error);
+  progress_.Done(model.name + "/" + variant.name + " on " + set_.prefix + split,
+                 static_cast<double>(arm.summary.tokens), text);
+  FaultPoint("study.arm_done");
+}
+
+const ArmState& StudyScorer::At(const std::string& split, const std::string& model,
+                                const std::string& variant) const {
+  return store_.state.arms.at(set_.Key(split, model, variant));
+}
+
+double StudyScorer::ScoreOf(const std::string& split, const std::string& model,
+                            const std::string& variant) const {
+  return At(split, model, variant).summary.metrics.at(ChoiceMetric(set_.config)).value;
+}
+
+void StudyScorer::TimeServing(const std::string& model, const std::string& folder,
+                              const PromptConfig& variant, int64_t num_documents) {
+  const std::string key = set_.Key("dev", model, variant.name);
+  if (store_.state.serving.count(key) != 0) return;
+  progress_.Begin("timing " + model + "/" + variant.name);
+  const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
+  SetEvalThreads(set_.config.threads, world_);
+  LoadedModel loaded = LoadEvalModel(model, folder, /*with_weights=*/true, world_);
+  const int64_t total = std::min(num_documents, std::ssize(set_.data.at("dev").documents));
+  const int64_t batches = std::min(kTimedBatches, total);
+  ServingMeasurement serving;
+  ScoreArm(set_.config, variant, DevPart(set_.data, 0, total / batches), "dev", loaded, world_);
+  double fed_tokens = 0;
+  for (int64_t b = 0; b < batches; ++b) {
+    const EvalData part = DevPart(set_.data, total * b / batches, total * (b + 1) / batches);
+    const ArmSummary summary = ScoreArm(set_.config, variant, part, "dev", loaded, world_).summary;
+    double seconds[] = {summary.seconds};
+    world_.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
+    const auto queries = static_cast<double>(summary.num_documents);
+    serving.batches.push_back({queries, seconds[0] * world_.world_size()});
+    serving.prompt_tokens += summary.mean_prompt_tokens * queries / static_cast<double>(total);
+    fed_tokens += static_cast<double>(summary.tokens);
+  }
+  if (set_.config.task.output_type == "generate_until") {
+    serving.generated_tokens =
+        std::max(0.0, fed_tokens / static_cast<double>(total) - serving.prompt_tokens);
+  }
+  RunTogether(*world_.control, /*root_only=*/false, [&] {
+    serving.shared_prefix_tokens = static_cast<double>(SharedPrefix(
+        BuildArmRequests(set_.config, variant, DevPart(set_.data, 0, total), "dev", loaded)));
+  });
+  store_.state.serving[key] = serving;
+  store_.Save();
+}
+
+}  // namespace breakeven

@@ -1,0 +1,74 @@
+// Scores arms of a study, each once: what a former process has scored is taken from its part file. Needs ATen.
+#ifndef BREAKEVEN_TRAINER_STUDY_STUDY_SCORING_H_
+#define BREAKEVEN_TRAINER_STUDY_STUDY_SCORING_H_
+
+#include <string>
+#include <vector>
+
+#include "comm/world.h"
+#include "trainer/prompt_eval/arm.h"
+#include "trainer/study/study_progress.h"
+#include "trainer/study/study_state.h"
+
+namespace breakeven {
+
+// The state of a study and where it is kept. Every rank holds the same.
+class StudyStore {
+ public:
+  // COLLECTIVE. Reads RUN/study_state.json, if it is there. Error(kUsage) when it is of another fingerprint.
+  StudyStore(const std::string& run_folder, const std::string& fingerprint, World& world);
+  void Save();  // COLLECTIVE. Rank 0 writes
+  const std::string& folder() const { return folder_; }
+  std::string PartPath(const std::string& key) const { return folder_ + "/" + PartFile(key); }
+
+  StudyState state;
+
+ private:
+  const std::string folder_;
+  World& world_;
+};
+
+// What is asked: one task with its documents.
+struct ScoringSet {
+  EvalConfig config;
+  EvalData data;
+  std::string prefix;  // of the arms' keys: tells the regression set apart
+
+  std::string Key(const std::string& split, const std::string& model,
+                  const std::string& variant) const {
+    return ArmKey(prefix + split, model, variant);
+  }
+};
+
+// Tokens of all requests of an arm: what scoring it costs.
+double RequestTokens(const ArmRequests& requests);
+
+class StudyScorer {
+ public:
+  StudyScorer(const ScoringSet& set, StudyStore& store, StudyProgress& progress, World& world)
+      : set_(set), store_(store), progress_(progress), world_(world) {}
+
+  // COLLECTIVE. Every method. Scores the variants that are not scored yet; the model is loaded only if there is one.
+  // Error(kBadData) where the deciding metric is not a number.
+  void Score(const std::string& model, const std::string& folder,
+             const std::vector<PromptConfig>& variants, const std::string& split);
+  const ArmState& At(const std::string& split, const std::string& model,
+                     const std::string& variant) const;
+  double ScoreOf(const std::string& split, const std::string& model,
+                 const std::string& variant) const;
+  // Asks dev's first `num_documents` again in batches, to time what a query takes.
+  void TimeServing(const std::string& model, const std::string& folder, const PromptConfig& variant,
+                   int64_t num_documents);
+
+ private:
+  void ScoreOne(LoadedModel& model, const PromptConfig& variant, const std::string& split);
+
+  const ScoringSet& set_;
+  StudyStore& store_;
+  StudyProgress& progress_;
+  World& world_;
+};
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_STUDY_STUDY_SCORING_H_

@@ -1,0 +1,140 @@
+// Pure.
+#include "trainer/study/study_state.h"
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "comm/base/error.h"
+#include "comm/base/hash.h"
+
+namespace breakeven {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+double NumberOf(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+Json JsonOf(const ArmSummary& arm) {
+  Json metrics = Json::object();
+  for (const auto& [name, metric] : arm.metrics) {
+    metrics[name] = {Number(metric.value), Number(metric.standard_error)};
+  }
+  return {{"model", arm.model},
+          {"variant", arm.variant},
+          {"split", arm.split},
+          {"num_documents", arm.num_documents},
+          {"metrics", metrics},
+          {"seconds", arm.seconds},
+          {"compute_seconds", arm.compute_seconds},
+          {"tokens", arm.tokens},
+          {"prompt_tokens", arm.mean_prompt_tokens},
+          {"truncated", arm.num_truncated},
+          {"boundary_merges", arm.num_boundary_merges},
+          {"model_hash", arm.model_hash},
+          {"template_hash", arm.template_hash}};
+}
+
+ArmSummary SummaryOf(const Json& json) {
+  ArmSummary arm;
+  arm.model = json.at("model");
+  arm.variant = json.at("variant");
+  arm.split = json.at("split");
+  arm.num_documents = json.at("num_documents");
+  for (const auto& [name, metric] : json.at("metrics").items()) {
+    arm.metrics[name] = {NumberOf(metric.at(0)), NumberOf(metric.at(1))};
+  }
+  arm.seconds = json.at("seconds");
+  arm.compute_seconds = json.at("compute_seconds");
+  arm.tokens = json.at("tokens");
+  arm.mean_prompt_tokens = json.at("prompt_tokens");
+  arm.num_truncated = json.at("truncated");
+  arm.num_boundary_merges = json.at("boundary_merges");
+  arm.model_hash = json.at("model_hash");
+  arm.template_hash = json.at("template_hash");
+  return arm;
+}
+
+Json JsonOf(const ServingMeasurement& serving) {
+  Json batches = Json::array();
+  for (const TimedBatch& batch : serving.batches) {
+    batches.push_back({batch.num_queries, batch.device_seconds});
+  }
+  return {{"prompt_tokens", serving.prompt_tokens},
+          {"shared_prefix_tokens", serving.shared_prefix_tokens},
+          {"generated_tokens", serving.generated_tokens},
+          {"batches", batches}};
+}
+
+ServingMeasurement ServingOf(const Json& json) {
+  ServingMeasurement serving;
+  serving.prompt_tokens = json.at("prompt_tokens");
+  serving.shared_prefix_tokens = json.at("shared_prefix_tokens");
+  serving.generated_tokens = json.at("generated_tokens");
+  for (const Json& batch : json.at("batches")) {
+    serving.batches.push_back({batch.at(0).get<double>(), batch.at(1).get<double>()});
+  }
+  return serving;
+}
+
+}  // namespace
+
+std::string ArmKey(const std::string& split, const std::string& model, const std::string& variant) {
+  return split + "/" + model + "/" + variant;
+}
+
+std::string PartFile(const std::string& key) {
+  return "eval/parts/" + HashHex(Hash64(key)) + ".jsonl";
+}
+
+std::string FormatStudyState(const StudyState& state) {
+  Json json = {{"format", 1},
+               {"fingerprint", state.fingerprint},
+               {"look", state.look},
+               {"num_looks", state.num_looks},
+               {"cells", Json::object()},
+               {"arms", Json::object()},
+               {"serving", Json::object()}};
+  for (const auto& [name, cell] : state.cells) {
+    json["cells"][name] = {{"seconds", cell.seconds},       {"steps", cell.steps},
+                           {"tokens", cell.tokens},         {"final_loss", Number(cell.final_loss)},
+                           {"checkpoint", cell.checkpoint}, {"removed", cell.removed}};
+  }
+  for (const auto& [key, arm] : state.arms) {
+    json["arms"][key] = {
+        {"summary", JsonOf(arm.summary)}, {"hash", arm.hash}, {"records_hash", arm.records_hash}};
+  }
+  for (const auto& [key, serving] : state.serving) json["serving"][key] = JsonOf(serving);
+  return json.dump(1) + "\n";
+}
+
+StudyState ParseStudyState(const std::string& text, const std::string& where) {
+  StudyState state;
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("format") != 1) throw Error(ErrorKind::kBadData, where + ": format is not 1");
+    state.fingerprint = json.at("fingerprint");
+    state.look = json.at("look");
+    state.num_looks = json.at("num_looks");
+    for (const auto& [name, cell] : json.at("cells").items()) {
+      state.cells[name] = {cell.at("seconds"),    cell.at("steps"),
+                           cell.at("tokens"),     NumberOf(cell.at("final_loss")),
+                           cell.at("checkpoint"), cell.at("removed")};
+    }
+    for (const auto& [key, arm] : json.at("arms").items()) {
+      state.arms[key] = {SummaryOf(arm.at("summary")), arm.at("hash"), arm.at("records_hash")};
+    }
+    for (const auto& [key, serving] : json.at("serving").items()) {
+      state.serving[key] = ServingOf(serving);
+    }
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kBadData, where + ": damaged (" + error.what() +
+                                         "); move the run folder away and begin anew");
+  }
+  return state;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,51 @@
+// Pure. RUN/study_state.json: what of a study's plan is done. Written durably after every piece, so that a killed study goes on.
+#ifndef BREAKEVEN_TRAINER_STUDY_STUDY_STATE_H_
+#define BREAKEVEN_TRAINER_STUDY_STUDY_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/prompt_eval/evaluation.h"
+#include "trainer/study/cost.h"
+
+namespace breakeven {
+
+struct CellState {
+  double seconds = 0;  // wall clock, over restarts
+  int64_t steps = 0;
+  int64_t tokens = 0;
+  double final_loss = 0;
+  std::string checkpoint;  // below RUN
+  bool removed = false;    // its weights, when its rate lost
+};
+
+struct ArmState {
+  ArmSummary summary;
+  std::string hash;          // ArmHash: what the ledger knows it by
+  std::string records_hash;  // XXH3 of its part file
+};
+
+struct StudyState {
+  std::string fingerprint;                            // of config, model and data
+  std::map<std::string, CellState> cells;             // finished ones
+  std::map<std::string, ArmState> arms;               // finished ones, by ArmKey
+  std::map<std::string, ServingMeasurement> serving;  // by ArmKey
+  int64_t look = 0;                                   // at test; 0 = none yet
+  int64_t num_looks = 0;
+};
+
+// "test/base/plain".
+std::string ArmKey(const std::string& split, const std::string& model, const std::string& variant);
+// Where an arm's records lie until the study is whole: eval/parts/<hash of the key>.jsonl, below RUN.
+std::string PartFile(const std::string& key);
+
+std::string FormatStudyState(const StudyState& state);
+// Error(kBadData) naming `where`.
+StudyState ParseStudyState(const std::string& json, const std::string& where);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_STUDY_STUDY_STATE_H_

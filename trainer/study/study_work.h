@@ -1,0 +1,34 @@
+// What a study's plan costs, in tokens of a forward pass. Needs ATen.
+#ifndef BREAKEVEN_TRAINER_STUDY_STUDY_WORK_H_
+#define BREAKEVEN_TRAINER_STUDY_STUDY_WORK_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "trainer/study/study_config.h"
+#include "trainer/study/study_scoring.h"
+
+namespace breakeven {
+
+struct StudyWork {
+  std::map<std::string, double> dev_tokens;   // of scoring a variant
+  std::map<std::string, double> test_tokens;  // likewise, shots at equal data too
+  std::vector<PromptConfig> few_shots;        // the equal-data arms that the context holds
+  std::vector<std::string> left_out;          // sentences: equal-data arms that are not
+  double example_tokens = 0;                  // mean of a training example
+
+  double TrainingTokens(const StudyConfig& config, int64_t size) const;  // of a cell, times three
+  double Total(
+      const StudyConfig& config) const;  // dev chose nothing yet: the dearest prompt counts
+  int64_t Pieces(const StudyConfig& config) const;
+};
+
+// Builds every request of dev and test by every variant (nothing is scored). Error(kBadData) where prompts lose their start
+// and config.allow_truncated is not set, naming the variants.
+StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const LoadedModel& model);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_STUDY_STUDY_WORK_H_
