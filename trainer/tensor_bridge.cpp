@@ -81,6 +81,8 @@ void PrepareDevice(const Device& device, bool deterministic) {
   static std::once_flag once;
   std::call_once(once, LoadCudaHalf);
   UseCudaDevice(device);
+  // ATen does so at its first allocation; our first tensors lie in memory that is not its own.
+  at::globalContext().lazyInitDevice(at::kCUDA);
   // Split sums of bfloat16 products stay in float32, as they do on CPUs.
   at::globalContext().setAllowBF16ReductionCuBLAS(false);
   if (!deterministic) return;
@@ -107,7 +109,7 @@ FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Devi
                     .make_tensor();
   if (!device.is_cuda()) return flat;
   // The communicator waits for its own work on a block before it frees it; kernels are ours to await.
-  const auto block = std::make_shared<Memory>(std::move(flat.memory));
+  auto block = std::make_shared<Memory>(std::move(flat.memory));
   flat_bytes_on_gpu += block->num_bytes();
   flat.memory = Memory(block->data(), block->num_bytes(), [block, device]() mutable {
     try {

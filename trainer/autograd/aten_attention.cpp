@@ -52,18 +52,20 @@ void JoinHeads(const Heads& gradients, const RotaryAngles& angles, const Attenti
   put(shape.num_heads + shape.num_kv_heads, gradients.value_TKD);
 }
 
-// The flash kernel: 16-bit types, sm80 and later, D a multiple of 8 and at most 256.
-bool TakesFlash(const at::Tensor& qkv_TA, const AttentionShape& shape) {
-  return qkv_TA.is_cuda() && qkv_TA.scalar_type() == at::kBFloat16 && shape.head_dim % 8 == 0 &&
-         shape.head_dim <= 256 && ComputeCapability(qkv_TA.device()) >= 8;
-}
-
 int64_t LongestOf(const std::vector<int64_t>& starts) {
   int64_t longest = 0;
   for (size_t b = 0; b + 1 < starts.size(); ++b) {
     longest = std::max(longest, starts[b + 1] - starts[b]);
   }
   return longest;
+}
+
+// The flash kernel: 16-bit types, sm80 and later, D a multiple of 8 and at most 256. Where no segment has
+// more than one token it would lay heads out as tokens and take no empty segment.
+bool TakesFlash(const at::Tensor& qkv_TA, const AttentionShape& shape,
+                const std::vector<int64_t>& starts) {
+  return qkv_TA.is_cuda() && qkv_TA.scalar_type() == at::kBFloat16 && shape.head_dim % 8 == 0 &&
+         shape.head_dim <= 256 && ComputeCapability(qkv_TA.device()) >= 8 && LongestOf(starts) > 1;
 }
 
 at::Tensor StartsOnDevice(const std::vector<int64_t>& starts, const at::Tensor& starts_B,
@@ -196,7 +198,7 @@ AttentionState AttentionForward(const at::Tensor& qkv_TA, const RotaryAngles& an
                                 const AttentionShape& shape, const std::vector<int64_t>& starts,
                                 const at::Tensor& starts_B) {
   const Heads heads = SplitHeads(qkv_TA, angles, shape);
-  if (qkv_TA.size(0) == 0 || !TakesFlash(qkv_TA, shape)) {
+  if (!TakesFlash(qkv_TA, shape, starts)) {
     return ProductsForward(heads, shape, starts);
   }
   const int64_t longest = LongestOf(starts);
@@ -217,7 +219,7 @@ at::Tensor AttentionBackward(const at::Tensor& qkv_TA, const RotaryAngles& angle
     return x_TX.unflatten(1, {shape.num_heads, shape.head_dim});
   };
   const at::Tensor grad_qkv_TA = at::empty_like(qkv_TA);
-  if (qkv_TA.size(0) == 0 || !TakesFlash(qkv_TA, shape)) {
+  if (!TakesFlash(qkv_TA, shape, starts)) {
     JoinHeads(ProductsBackward(heads, shape, starts, state, by_head(grad_out_TX)), angles, shape,
               grad_qkv_TA);
     return grad_qkv_TA;

@@ -7,8 +7,10 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -162,7 +164,7 @@ TEST_P(AtenPathsTest, HeadLossOfNothingIsZeroAndOfNaNIsNaN) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, AtenPathsTest, testing::Values(at::kFloat, at::kBFloat16),
-                         [](const auto& info) { return std::string(c10::toString(info.param)); });
+                         [](const auto& type) { return std::string(c10::toString(type.param)); });
 
 struct WholeModel {
   explicit WholeModel(const std::string& json, const at::Device& device = at::kCPU) {
