@@ -109,7 +109,7 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
-    if (grad_outputs[0].is_cpu()) {  // on a GPU looking would wait for it
+    if (HasFusedKernel(grad_outputs[0])) {  // on a GPU looking would wait for it
       const float upstream = grad_outputs[0].item<float>();
       BE_CHECK(upstream == 1.0f, "FusedHeadLoss is the root of backward; its gradient is " +
                                      std::to_string(upstream));
