@@ -13,7 +13,7 @@ struct WatchdogConfig {
   bool enabled = true;
   double startup_seconds = 1800;
   double step_seconds = 900;
-  double checkpoint_seconds = 1800;
+  double checkpoint_seconds = 3600;
   double eval_seconds = 1800;
   double learned_scale = 0;
   void VisitFields(FieldVisitor& v);

@@ -92,8 +92,8 @@ bench_programs() {
 for suite in "${SUITES[@]}"; do
   case $suite in
     unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
-    system) run_suite system "$PYTHON" -m pytest -q --tb=short tests/system ;;
-    parity) run_suite parity "$PYTHON" -m pytest -q --tb=short tests/parity ;;
+    system) run_suite system "$PYTHON" -m pytest -q -rs --tb=short tests/system ;;
+    parity) run_suite parity "$PYTHON" -m pytest -q -rs --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;
     bench) run_suite bench bench_programs ;;
   esac

@@ -165,8 +165,9 @@ std::string_view ProgramText(uint64_t offset) {
 std::string NameOfAddress(const void* address) {
   if (const uint64_t offset = ProgramOffset(address); offset != 0) return NameInProgram(offset);
   Dl_info info{};
-  const void* call = static_cast<const char*>(address) - 1;
-  if (address == nullptr || ::dladdr(call, &info) == 0 || info.dli_fname == nullptr) {
+  // A return address may be the first byte of the next function.
+  const auto call = [&] { return static_cast<const char*>(address) - 1; };
+  if (address == nullptr || ::dladdr(call(), &info) == 0 || info.dli_fname == nullptr) {
     return WithOffset("", reinterpret_cast<uint64_t>(address));
   }
   std::string_view file(info.dli_fname);

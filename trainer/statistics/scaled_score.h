@@ -1,5 +1,5 @@
 // Pure. A score interval for the mean difference of scores in [0, 1], also where documents stand in groups or scores lie
-// between 0 and 1. Student's t breaks down where few documents differ (45 % coverage at one expected, README.md); this
+// between 0 and 1. Student's t breaks down where few documents differ (43 % coverage at one expected, README.md); this
 // does not.
 #ifndef BREAKEVEN_TRAINER_STATISTICS_SCALED_SCORE_H_
 #define BREAKEVEN_TRAINER_STATISTICS_SCALED_SCORE_H_

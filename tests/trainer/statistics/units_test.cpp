@@ -121,7 +121,8 @@ TEST(ReplicatesTest, SeedsThatDifferWidenAndKeepTheIntervalAskew) {
   const std::vector<size_t> all = {0, 1, 2};
   const RecipeEstimate estimate = CompareRecipes(MakeUnits(columns), all, {});
   EXPECT_NEAR(estimate.document_variance, 0, 1e-15);
-  const double half = 4.302652729749464 * 0.1 / std::sqrt(3.0);  // t with 2 degrees
+  // t with 2 degrees at p is (2p − 1) / √(2p (1 − p)).
+  const double half = 0.95 / std::sqrt(2 * 0.975 * 0.025) * 0.1 / std::sqrt(3.0);
   EXPECT_NEAR(ReplicateInterval(estimate, 0.95).low, 0.5 - half, 1e-12);
   const Interval joined = JoinReplicates(estimate, {0.45, 0.65}, 0.95);
   EXPECT_NEAR(joined.low, 0.5 - std::hypot(0.05, half), 1e-12);
