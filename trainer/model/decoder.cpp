@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/recompute.h"
 
 namespace breakeven {
@@ -158,11 +159,19 @@ at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
       mask = MaskBehind(group.old_tokens, group.new_tokens, qkv_TA.options());
     }
     const int64_t length = group.old_tokens + group.new_tokens;
+    at::Tensor key = cache.Keys(layer, group.first, group.count, length);
+    at::Tensor value = cache.Values(layer, group.first, group.count, length);
+    // In float32 a GPU would take enable_gqa for a reason to use its slowest kernel.
+    const int64_t per_key = shape.num_heads / shape.num_kv_heads;
+    const bool expands = per_key > 1 && !HasFusedKernel(qkv_TA);
+    if (expands) {
+      key = key.repeat_interleave(per_key, 1);
+      value = value.repeat_interleave(per_key, 1);
+    }
     const at::Tensor out = at::scaled_dot_product_attention(
-        query, cache.Keys(layer, group.first, group.count, length),
-        cache.Values(layer, group.first, group.count, length), mask, /*dropout_p=*/0.0,
+        query, key, value, mask, /*dropout_p=*/0.0,
         /*is_causal=*/from_empty, 1.0 / std::sqrt(static_cast<double>(dim)),
-        /*enable_gqa=*/shape.num_heads != shape.num_kv_heads);
+        /*enable_gqa=*/per_key > 1 && !expands);
     out_TC.narrow(0, group.start, num_tokens)
         .view({group.count, group.new_tokens, shape.num_heads, dim})
         .copy_(out.transpose(1, 2));

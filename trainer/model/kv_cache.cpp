@@ -6,12 +6,14 @@
 
 namespace breakeven {
 
-KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens)
+KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
+                 const at::Device& device)
     : max_tokens_(max_tokens), num_kv_heads_(config.num_kv_heads), head_dim_(config.head_dim) {
   const std::vector<int64_t> shape = {config.num_layers, num_sequences, max_tokens,
                                       config.num_kv_heads, config.head_dim};
-  keys_LBMKD_ = at::empty(shape, at::kFloat);
-  values_LBMKD_ = at::empty(shape, at::kFloat);
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
+  keys_LBMKD_ = at::empty(shape, options);
+  values_LBMKD_ = at::empty(shape, options);
   lengths_.assign(static_cast<size_t>(num_sequences), 0);
 }
 

@@ -22,7 +22,8 @@ class KvCache {
  public:
   // Room for max_tokens tokens in each of num_sequences sequences, all empty. 8·L·K·D bytes a
   // token, touched only as tokens arrive.
-  KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens);
+  KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
+          const at::Device& device = at::kCPU);
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 

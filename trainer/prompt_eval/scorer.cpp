@@ -70,7 +70,7 @@ class BatchScorer {
       ScoreRows(model_, model_.HiddenStates(prefixes_.Pack(device_)), prefix_rows_);
       return std::move(result_);
     }
-    KvCache cache(model_.config(), prefixes_.num_segments(), longest_prefix_);
+    KvCache cache(model_.config(), prefixes_.num_segments(), longest_prefix_, device_);
     ScoreRows(model_, model_.HiddenStates(prefixes_.Pack(device_), cache), prefix_rows_);
     const int64_t limit = kMaxCopiedTokensPerFedToken * prefixes_.num_tokens();
     for (size_t begin = 0; begin < branches_.size();) {
@@ -112,7 +112,7 @@ class BatchScorer {
     for (const Branch& branch : branches) {
       longest = std::max(longest, branch.prefix_tokens + branch.fed_tokens());
     }
-    KvCache cache(model_.config(), std::ssize(branches), longest);
+    KvCache cache(model_.config(), std::ssize(branches), longest, device_);
     SegmentPacker packer;
     std::vector<ScoredRow> rows;
     for (size_t i = 0; i < branches.size(); ++i) {
