@@ -33,6 +33,7 @@ struct CommandOptions {
 void RunPrepareCommand(const CommandOptions& options, World& world);
 void RunTrainCommand(const CommandOptions& options, World& world);
 void RunEvalCommand(const CommandOptions& options, World& world);
+void RunStudyCommand(const CommandOptions& options, World& world);
 void RunGenerateCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
 

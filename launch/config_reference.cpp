@@ -7,6 +7,7 @@
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/generation.h"
 #include "trainer/step_bench.h"
+#include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
@@ -31,8 +32,8 @@ std::string Section(const std::string& command) {
 
 std::string ConfigReference() {
   return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
-         Section<EvalConfig>("eval") + Section<GenerateConfig>("generate") +
-         Section<AllReduceBenchConfig>("bench allreduce") +
+         Section<EvalConfig>("eval") + Section<StudyConfig>("study") +
+         Section<GenerateConfig>("generate") + Section<AllReduceBenchConfig>("bench allreduce") +
          Section<LoaderBenchConfig>("bench loader") + Section<StepBenchConfig>("bench step");
 }
 

@@ -71,6 +71,14 @@ constexpr CommandInfo kCommands[] = {
      "limit=50\n"
      "Scores are the same bits for any number of ranks with the same threads a rank.",
      UsesMpi::kAlways, RunEvalCommand},
+    {"study", "does fine-tuning beat the best prompt, by how much, and when does it pay?",
+     "Examples:\n"
+     "  mpirun -n 2 --bind-to none breakeven study configs/study_quickstart.yaml\n"
+     "  breakeven study my_study.yaml --dry-run      # plan, cells, disk, time; nothing is kept\n"
+     "A study that was stopped (exit code 75, a kill, a crash) goes on when the same command is "
+     "given "
+     "again.",
+     UsesMpi::kAlways, RunStudyCommand},
     {"generate", "write text with a model",
      "Examples:\n"
      "  breakeven generate --set model=models/SmolLM2-135M-Instruct --set apply_chat_template=true "

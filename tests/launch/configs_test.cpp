@@ -12,6 +12,7 @@
 #include "trainer/model/model_config.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/generation.h"
+#include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
@@ -54,6 +55,8 @@ void ReadByName(const std::string& path, const std::string& folder) {
     ReadTwice<PrepareConfig>(path);
   } else if (EndsIn(path, "_eval.yaml")) {
     ReadTwice<EvalConfig>(path);
+  } else if (path.find("/study_") != std::string::npos) {
+    ReadTwice<StudyConfig>(path);
   } else if (EndsIn(path, "_generate.yaml")) {
     ReadTwice<GenerateConfig>(path);
   } else {

@@ -1,0 +1,25 @@
+// breakeven study: prompts against fine-tuning, from data to verdict.
+#include "comm/data_plane.h"
+#include "launch/command.h"
+#include "launch/study_folder.h"
+#include "trainer/study/study_run.h"
+
+namespace breakeven {
+
+void RunStudyCommand(const CommandOptions& options, World& world) {
+  if (AnswerAboutConfig<StudyConfig>(options, world)) return;
+  StudyConfig config = ReadConfigTogether<StudyConfig>(options, world);
+  RunTogether(*world.control, /*root_only=*/false,
+              [&] { config.model = ResolveModelPath(config.model); });
+  if (options.dry_run) return PrintResult(world, DryRunStudy(config, world));
+  OpenDataPlane(world, config.train.comm);
+  RunStudy(config, world, PrintConfig(config), ConfigHash(config));
+  std::string text;
+  RunTogether(*world.control, /*root_only=*/true, [&] {
+    const StudyReport report = ReadStudy(config.output);
+    text = options.json ? FormatStudyJson(report) : FormatStudyText(report);
+  });
+  PrintResult(world, text);
+}
+
+}  // namespace breakeven

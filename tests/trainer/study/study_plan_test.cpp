@@ -1,0 +1,182 @@
+// Pure.
+#include "trainer/study/study_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "comm/base/error.h"
+#include "trainer/study/study_file.h"
+#include "trainer/study/study_state.h"
+
+namespace breakeven {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+StudyConfig SmallConfig() {
+  StudyConfig config;
+  config.task.name = "colours";
+  config.task.splits = {{"train", {"train.jsonl", "auto", {}}},
+                        {"dev", {"dev.jsonl", "auto", {}}},
+                        {"test", {"test.jsonl", "auto", {}}}};
+  config.task.doc_to_text = "{{ thing }}";
+  config.task.doc_to_target = "{{ colour }}";
+  config.task.doc_to_choice = {"red", "green"};
+  config.model = "model";
+  config.output = "run";
+  config.sizes = {8, 32};
+  config.seeds = {1, 2, 3};
+  config.learning_rates = {1e-4, 1e-3};
+  config.train.batching.global_batch.examples = 4;
+  return config;
+}
+
+std::string Refusal(const StudyConfig& config) {
+  try {
+    config.Validate();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  return "nothing was refused";
+}
+
+TEST(StudyPlanTest, TheFirstSeedTriesEveryRateAndTheOthersFollow) {
+  const StudyConfig config = SmallConfig();
+  EXPECT_NO_THROW(config.Validate());
+  std::vector<std::string> names;
+  for (const StudyCell& cell : RateCells(config)) names.push_back(cell.name);
+  EXPECT_THAT(names,
+              ElementsAre("n8_lr0.0001_s1", "n8_lr0.001_s1", "n32_lr0.0001_s1", "n32_lr0.001_s1"));
+  const std::map<int64_t, double> rates = {{8, 1e-3}, {32, 1e-4}};
+  names.clear();
+  for (const StudyCell& cell : SeedCells(config, rates)) names.push_back(cell.name);
+  EXPECT_THAT(names,
+              ElementsAre("n8_lr0.001_s2", "n8_lr0.001_s3", "n32_lr0.0001_s2", "n32_lr0.0001_s3"));
+  EXPECT_EQ(NumCells(config), 8);
+  EXPECT_EQ(ChosenCells(config, rates).size(), 6u);
+}
+
+TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
+  const StudyConfig config = SmallConfig();
+  const TrainConfig train = CellTraining(config, MakeCell(8, 1e-3, 2), "d.h5", "run/cells/x");
+  EXPECT_NO_THROW(train.Validate());
+  EXPECT_EQ(train.seed, 2);
+  EXPECT_EQ(train.optimizer.learning_rate, 1e-3);
+  EXPECT_EQ(train.data, "d.h5");
+  EXPECT_EQ(train.resume, "auto");
+}
+
+TEST(StudyPlanTest, SubsetsAreNestedAndBalanced) {
+  std::vector<std::string> labels(90, "common");
+  for (size_t i = 0; i < 90; i += 9) labels[i] = "rare";  // 10 of 90
+  const std::vector<size_t> order = NestedOrder(labels, 7);
+  EXPECT_EQ(std::set<size_t>(order.begin(), order.end()).size(), labels.size());
+  int rare = 0;
+  for (size_t i = 0; i < 20; ++i) rare += labels[order[i]] == "rare" ? 1 : 0;
+  EXPECT_EQ(rare, 10) << "the first 20 are half and half";
+  EXPECT_EQ(order, NestedOrder(labels, 7));
+  EXPECT_NE(order, NestedOrder(labels, 8));
+}
+
+TEST(StudyPlanTest, LabelsThatAreAllDifferentAreShuffled) {
+  std::vector<std::string> labels;
+  for (int i = 0; i < 50; ++i) labels.push_back(std::to_string(i));
+  const std::vector<size_t> order = NestedOrder(labels, 1);
+  EXPECT_FALSE(std::is_sorted(order.begin(), order.end()));
+  EXPECT_EQ(std::set<size_t>(order.begin(), order.end()).size(), 50u);
+}
+
+TEST(StudyPlanTest, TheBestIsTheFirstOfEqualsAndNeverNan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(BestOf(std::vector<double>{nan, 0.2, 0.5, 0.5}, false), 2u);
+  EXPECT_EQ(BestOf(std::vector<double>{3, 2, nan, 2}, true), 1u);
+}
+
+TEST(StudyPlanTest, ChoosingAmongManyOnFewIsOptimistic) {
+  EXPECT_EQ(ChoiceOptimism(1, 10), 0);
+  EXPECT_NEAR(ChoiceOptimism(5, 100), 0.037,
+              0.003);  // statistics of the reference: 3.8 points at 0.7
+  EXPECT_GT(ChoiceOptimism(20, 100), ChoiceOptimism(5, 100));
+  EXPECT_GT(ChoiceOptimism(5, 50), ChoiceOptimism(5, 100));
+}
+
+TEST(StudyPlanTest, WhatCannotBeAStudyIsRefusedByKey) {
+  StudyConfig config = SmallConfig();
+  config.sizes = {};
+  EXPECT_THAT(Refusal(config), HasSubstr("sizes: none given"));
+  config.sizes = {32, 8};
+  EXPECT_THAT(Refusal(config), HasSubstr("ascending"));
+  config = SmallConfig();
+  config.seeds = {1, 1};
+  EXPECT_THAT(Refusal(config), HasSubstr("seeds: a value stands there twice"));
+  config = SmallConfig();
+  config.task.splits.erase("test");
+  EXPECT_THAT(Refusal(config), HasSubstr("no split 'test'"));
+  config = SmallConfig();
+  PromptConfig shots;
+  shots.name = "shots";
+  shots.num_fewshot = 2;
+  shots.fewshot_split = "dev";
+  config.prompts.variants = {shots};
+  EXPECT_THAT(Refusal(config), HasSubstr("fewshot_split"));
+  config = SmallConfig();
+  PromptConfig other;
+  other.doc_to_text = "otherwise {{ thing }}";
+  config.prompts.variants = {other};  // both are called "default"
+  EXPECT_THAT(Refusal(config), HasSubstr("asks otherwise"));
+}
+
+TEST(StudyPlanTest, TheOwnPromptIsAmongTheVariantsOnce) {
+  StudyConfig config = SmallConfig();
+  EXPECT_EQ(config.Variants().size(), 1u);
+  PromptConfig asked;
+  asked.name = "asked";
+  config.prompts.variants = {asked};
+  EXPECT_EQ(config.Variants().size(), 2u);
+  asked.name = "default";
+  config.prompts.variants = {asked};
+  EXPECT_EQ(config.Variants().size(), 1u);
+}
+
+TEST(StudyFileTest, WhatIsWrittenReadsBackTheSame) {
+  StudyFile study;
+  study.task = "colours";
+  study.arms = {{"zero", ArmRole::kZeroShot, 0, {"base/plain"}},
+                {"tuned", ArmRole::kTuned, 8, {"a/plain", "b/plain"}}};
+  study.candidate = 1;
+  study.cells = {
+      {"n8", 8, 0.1, 3, std::nan(""), 1.0 / 3, true, "cells/n8/checkpoints/step_000001"}};
+  study.costs = CostInput{{{"dev", 2, 1.5, 0.5}}, {}, {10, 2, 0, {{4, 0.25}}, {}}, {}};
+  study.regression = StudyFileRegression{"other", "acc", "test", {"a/x"}, {"base/x"}};
+  const std::string text = FormatStudyFile(study);
+  EXPECT_EQ(FormatStudyFile(ParseStudyFile(text, "study.json")), text);
+  EXPECT_THROW(ParseStudyFile("{}", "study.json"), Error);
+  study.candidate = 2;
+  EXPECT_THROW(ParseStudyFile(FormatStudyFile(study), "study.json"), Error);
+}
+
+TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
+  StudyState state;
+  state.fingerprint = "f";
+  state.cells["n8"] = {1.25, 4, 100, 0.1, "cells/n8/checkpoints/step_000004", true};
+  ArmState arm;
+  arm.summary.model = "base";
+  arm.summary.metrics["acc"] = {0.1, std::nan("")};
+  arm.hash = "h";
+  state.arms["dev/base/plain"] = arm;
+  state.serving["dev/base/plain"] = {12, 3, 0, {{8, 0.125}}, {}};
+  state.look = 1;
+  const std::string text = FormatStudyState(state);
+  EXPECT_EQ(FormatStudyState(ParseStudyState(text, "state")), text);
+  EXPECT_THROW(ParseStudyState("{\"format\":1}", "state"), Error);
+}
+
+}  // namespace
+}  // namespace breakeven
