@@ -87,7 +87,7 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
 
 @pytest.mark.parametrize(
     "fault",
-    ["train.step@0:3=kill", "study.cell_done@0:2=kill", "study.arm_done@0:5=kill", "study.after_ledger@0:1=kill"],
+    ["train.step@5=kill", "study.cell_done@2=kill", "study.arm_done@5=kill", "study.after_ledger=kill"],
 )
 def test_killed_and_continued_is_the_same_study(study, fault):
     whole = study.folder.parent / "whole"

@@ -126,7 +126,7 @@ void StudyScorer::ScoreOne(LoadedModel& model, const PromptConfig& variant,
                 arm.summary.metrics.at(ChoiceMetric(set_.config)).standard_error);
   progress_.Done(model.name + "/" + variant.name + " on " + set_.prefix + split,
                  static_cast<double>(arm.summary.tokens), text);
-  FaultPoint("study.arm_done");
+  FaultPoint("study.arm_done", kCallNumber);
 }
 
 const ArmState& StudyScorer::At(const std::string& split, const std::string& model,
