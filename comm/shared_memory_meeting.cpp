@@ -10,6 +10,7 @@
 #include <chrono>
 #include <climits>
 #include <ctime>
+#include <thread>
 #include <utility>
 
 #include "comm/base/error.h"
