@@ -55,10 +55,11 @@ std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConf
   const GenerateResult result = GenerateArm(config, variant, requests, model, world, on_batch);
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
+  const std::vector<std::string> metrics = EvalMetrics(config.task);
   std::vector<DocumentOutcome> outcomes;
   for (size_t i = 0; i < result.texts.size(); ++i) {
     outcomes.push_back(
-        ScoreGeneration(requests.documents[i], result.texts[i].text, config.exact_match));
+        ScoreGeneration(requests.documents[i], result.texts[i].text, metrics, config.exact_match));
   }
   return outcomes;
 }

@@ -145,7 +145,8 @@ std::string ChoiceMetric(const EvalConfig& config) {
 }
 
 bool LowerIsBetter(std::string_view metric) {
-  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte";
+  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte" ||
+         metric == "brier_score" || metric == "calibration_error";
 }
 
 }  // namespace breakeven

@@ -64,7 +64,8 @@ std::vector<std::string> EvalMetrics(const TaskConfig& task);
 // The prompts to compare; one with all of the task's own templates when the config names none.
 std::vector<PromptConfig> EvalVariants(const EvalConfig& config);
 
-// The metric that dev chooses by, and whether less is better (perplexities, bits).
+// The metric that dev chooses by, and whether less is better (perplexities, bits,
+// Brier score, calibration error).
 std::string ChoiceMetric(const EvalConfig& config);
 bool LowerIsBetter(std::string_view metric);
 
