@@ -114,6 +114,21 @@ void WarnWhereGpusAreLost(const Control& control, const RankDevices& mine) {
 
 }  // namespace
 
+void DeviceConfig::VisitFields(FieldVisitor& v) {
+  v.Visit({"device",
+           "what ranks compute on, one GPU each; auto = GPUs where every rank sees one, CPUs where "
+           "none does",
+           OneOf({"auto", "cpu", "cuda"}), false},
+          device);
+  v.Visit({"allow_shared_gpu", "several ranks on one GPU: to try things out, never for speed",
+           Any(), false},
+          allow_shared_gpu);
+}
+
+DeviceOptions DeviceConfig::Options() const {
+  return {.choice = ParseDeviceChoice(device), .allow_shared_gpu = allow_shared_gpu};
+}
+
 DeviceChoice ParseDeviceChoice(std::string_view name) {
   const auto* const found = std::find(std::begin(kDeviceChoices), std::end(kDeviceChoices), name);
   BE_CHECK(found != std::end(kDeviceChoices), std::string(name));

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "comm/base/fields.h"
 #include "comm/control.h"
 #include "comm/device.h"
 
@@ -21,6 +22,14 @@ struct DeviceOptions {
   DeviceChoice choice = DeviceChoice::kAuto;
   // Several ranks on one GPU: for trying things out, never for speed.
   bool allow_shared_gpu = false;
+};
+
+// The keys of a config that say it.
+struct DeviceConfig {
+  std::string device = "auto";  // kDeviceChoices
+  bool allow_shared_gpu = false;
+  void VisitFields(FieldVisitor& v);
+  DeviceOptions Options() const;
 };
 
 // What one rank knows of itself.

@@ -31,6 +31,21 @@ const char* RemedyFor(int error) {
   }
 }
 
+// An event on the stream as it is now; empty on CPU.
+Event RecordWith(Stream stream, unsigned flags) {
+  if (!stream.device.is_cuda()) return {};
+  UseCudaDevice(stream.device);  // an event belongs to the device that was current when it was made
+  cudaEvent_t event = nullptr;
+  CheckCuda(cudaEventCreateWithFlags(&event, flags), "cudaEventCreateWithFlags");
+  // An event that work still waits for is freed by the runtime when that has passed.
+  Event recorded{std::shared_ptr<void>(
+      event, [](void* handle) { cudaEventDestroy(static_cast<cudaEvent_t>(handle)); })};
+  CheckCuda(cudaEventRecord(event, static_cast<cudaStream_t>(stream.handle)), "cudaEventRecord");
+  return recorded;
+}
+
+cudaEvent_t HandleOf(const Event& event) { return static_cast<cudaEvent_t>(event.handle.get()); }
+
 void Copy(Device device, void* to, const void* from, int64_t num_bytes, cudaMemcpyKind kind) {
   if (num_bytes == 0) return;
   const size_t size = static_cast<size_t>(num_bytes);
@@ -67,8 +82,8 @@ CudaDevices VisibleCudaDevices() {
                      " does not answer: " + cudaGetErrorString(cudaGetLastError());
       return found;
     }
-    found.devices.push_back(
-        {properties.name, bus_id, static_cast<int64_t>(properties.totalGlobalMem)});
+    found.devices.push_back({properties.name, bus_id,
+                             static_cast<int64_t>(properties.totalGlobalMem), properties.major});
   }
   if (count == 0) found.reason = "the driver shows no device (see CUDA_VISIBLE_DEVICES)";
   return found;
@@ -83,23 +98,23 @@ void PreferPciOrder() { ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", /*overwrite=
 
 void UseCudaDevice(Device device) { CheckCuda(cudaSetDevice(device.index), "cudaSetDevice"); }
 
-Event Record(Stream stream) {
-  if (!stream.device.is_cuda()) return {};
-  UseCudaDevice(stream.device);  // an event belongs to the device that was current when it was made
-  cudaEvent_t event = nullptr;
-  CheckCuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
-  // An event that work still waits for is freed by the runtime when that has passed.
-  Event recorded{std::shared_ptr<void>(
-      event, [](void* handle) { cudaEventDestroy(static_cast<cudaEvent_t>(handle)); })};
-  CheckCuda(cudaEventRecord(event, static_cast<cudaStream_t>(stream.handle)), "cudaEventRecord");
-  return recorded;
+Event Record(Stream stream) { return RecordWith(stream, cudaEventDisableTiming); }
+
+Event RecordTime(Stream stream) { return RecordWith(stream, cudaEventDefault); }
+
+double SecondsBetween(const Event& begin, const Event& end) {
+  if (begin.handle == nullptr || end.handle == nullptr) return 0;
+  CheckCuda(cudaEventSynchronize(HandleOf(end)), "cudaEventSynchronize");
+  float milliseconds = 0;
+  CheckCuda(cudaEventElapsedTime(&milliseconds, HandleOf(begin), HandleOf(end)),
+            "cudaEventElapsedTime");
+  return 1e-3 * static_cast<double>(milliseconds);
 }
 
 void Wait(Stream stream, const Event& event) {
   if (!stream.device.is_cuda() || event.handle == nullptr) return;
   UseCudaDevice(stream.device);
-  CheckCuda(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream.handle),
-                                static_cast<cudaEvent_t>(event.handle.get()), 0),
+  CheckCuda(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream.handle), HandleOf(event), 0),
             "cudaStreamWaitEvent");
 }
 

@@ -15,6 +15,7 @@ struct CudaDevice {
   std::string name;
   std::string pci_bus_id;  // tells two ranks on one device apart from two devices
   int64_t memory_bytes = 0;
+  int capability = 0;  // of the first kind: 8 for Ampere, 9 for Hopper
 };
 
 // By ordinal, after CUDA_VISIBLE_DEVICES. `reason` says why there are none: no driver, a driver too old for this runtime,
@@ -50,6 +51,11 @@ void Synchronize(Stream stream);
 // nothing. Error: kMachine, as everything that the device refuses.
 Event Record(Stream stream);
 void Wait(Stream stream, const Event& event);
+
+// The same as Record, of which the time is kept too. SecondsBetween waits until `end` has been reached; both must come from
+// RecordTime. On CPU 0.
+Event RecordTime(Stream stream);
+double SecondsBetween(const Event& begin, const Event& end);
 
 // Turns a cudaError_t other than cudaSuccess into Error(kMachine), naming the call, its place, CUDA's reason and the remedy.
 void CheckCuda(int error, const char* call,

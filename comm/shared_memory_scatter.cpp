@@ -146,7 +146,10 @@ void SharedMemoryExchange::DoBroadcast(Buffer inout, int root, Stream stream) {
   page_.Meet(post);
   if (FindAll(post)) {
     if (rank() != root) {
-      Copy(inout.data, bases_[static_cast<size_t>(root)], inout.count * element_bytes);
+      const char* given = bases_[static_cast<size_t>(root)];
+      Copy(inout.data, given, inout.count * element_bytes);
+      // Once read: weights at the start of a run, 4 bytes a parameter that would stay in this rank's peak.
+      if (source_ != SegmentSource::kProcess) ForgetPages(given, inout.count * element_bytes);
     }
     return page_.Meet(post);
   }

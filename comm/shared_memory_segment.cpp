@@ -223,6 +223,14 @@ SharedSegment SharedSegment::Open(const std::string& name) {
   return segment;
 }
 
+void ForgetPages(const void* data, int64_t num_bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t unit = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (address + unit - 1) / unit * unit;
+  const uintptr_t end = (address + static_cast<uintptr_t>(num_bytes)) / unit * unit;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // advice
+}
+
 std::string DescribeDevShm() {
   struct statvfs status = {};
   if (::statvfs("/dev/shm", &status) != 0) {

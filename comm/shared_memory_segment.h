@@ -51,6 +51,10 @@ class SharedSegment {
   std::string name_;
 };
 
+// Of another rank's memory that this one has read and will not read soon: its whole pages no longer count in this process's
+// resident size. They stay what they are, and come back when they are touched. Not for kProcess: plain memory would be lost.
+void ForgetPages(const void* data, int64_t num_bytes);
+
 // "/dev/shm is 64 MiB, 3 MiB of them free", for messages.
 std::string DescribeDevShm();
 

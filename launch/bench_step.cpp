@@ -116,10 +116,11 @@ std::string ReportText(const StepBenchReport& report, const World& world) {
                static_cast<long long>(report.target_tokens / steps));
   text += Line(
       "MFU %.1f %% = %.1f GFLOP a step (6 a weight and row of every matrix product, causal "
-      "attention at half) / time / %.0f GFLOP/s\n(measured: 1024 x 1024 products on all ranks at "
+      "attention at half) / time / %.0f GFLOP/s\n(measured: %lld x %lld products on all ranks at "
       "once)\n",
       100 * report.mfu, report.flops / static_cast<double>(steps) / 1e9,
-      report.peak_flops_per_second / 1e9);
+      report.peak_flops_per_second / 1e9, static_cast<long long>(report.peak_product_size),
+      static_cast<long long>(report.peak_product_size));
   text +=
       Line("of communication %s a step exposed, %s waiting for a later rank (mean over ranks)\n",
            FormatShortTime(report.exposed_communication_seconds).c_str(),
@@ -138,8 +139,11 @@ void RunBenchStep(const CommandOptions& options, World& world) {
   if (!config.train.model.path.empty()) {
     config.train.model.path = ResolveModelPath(config.train.model.path);
   }
-  if (options.dry_run) return PrintResult(world, DryRunTraining(config.train, world));
-  OpenDataPlane(world, config.train.comm);
+  if (options.dry_run) {
+    world.device = BindDevice(*world.control, config.train.device.Options());
+    return PrintResult(world, DryRunTraining(config.train, world));
+  }
+  OpenDataPlane(world, config.train.comm, config.train.device.Options());
   const StepBenchReport report = MeasureSteps(config, world);
   PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));
 }

@@ -12,6 +12,7 @@ void RunEvalCommand(const CommandOptions& options, World& world) {
     for (auto& [name, path] : config.models) path = ResolveModelPath(path);
   });
   if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
+  world.device = BindDevice(*world.control, config.device.Options());
   SetWatch(world, config.watchdog.value_or(WatchdogConfig()));
   const EvalSummary summary = RunEvaluation(config, world);
   PrintResult(world, options.json

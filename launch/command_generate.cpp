@@ -61,6 +61,7 @@ void RunGenerateCommand(const CommandOptions& options, World& world) {
     return RunTogether(*world.control, /*root_only=*/true,
                        [&] { PrintResult(world, DryRun(config)); });
   }
+  world.device = BindDevice(*world.control, config.device.Options());
   const std::vector<Generation> generations = RunGeneration(config, world);
   RunTogether(*world.control, /*root_only=*/true, [&] {
     std::string lines;

@@ -101,8 +101,11 @@ void RunTrainCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<TrainConfig>(options, world)) return;
   TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
   RunTogether(*world.control, /*root_only=*/false, [&] { ResolvePaths(config); });
-  if (options.dry_run) return PrintResult(world, DryRunTraining(config, world));
-  OpenDataPlane(world, config.comm);
+  if (options.dry_run) {
+    world.device = BindDevice(*world.control, config.device.Options());
+    return PrintResult(world, DryRunTraining(config, world));
+  }
+  OpenDataPlane(world, config.comm, config.device.Options());
   const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
 }

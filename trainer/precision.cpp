@@ -5,13 +5,18 @@
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
+#include "comm/device_cuda.h"
 #include "trainer/cpu_features.h"
 
 namespace breakeven {
 
 BFloat16Support DescribeBFloat16(const World& world) {
   const std::string host = "host " + DescribeProcess().host + ": ";
-  if (world.device.is_cuda()) return {true, host + "a GPU"};
+  if (world.device.is_cuda()) {
+    const std::vector<CudaDevice> devices = VisibleCudaDevices().devices;
+    const CudaDevice& gpu = devices.at(static_cast<size_t>(world.device.index));
+    return {gpu.capability >= 8, host + gpu.name + ", older than Ampere"};  // text: where it is not
+  }
   const CpuFeatures& cpu = CpuFeaturesOfThisMachine();
   return {cpu.HasFastBFloat16(), host + cpu.Describe()};
 }

@@ -12,7 +12,7 @@ namespace breakeven {
 // What a rank's processor or device is like, for AgreeOnPrecision.
 struct BFloat16Support {
   bool is_fast = false;
-  std::string place;  // "host node03: neither AVX512-BF16 nor AMX"
+  std::string place;  // "host node03: neither AVX512-BF16 nor AMX": read where it is not fast
 };
 BFloat16Support DescribeBFloat16(const World& world);
 

@@ -16,6 +16,7 @@
 #include "trainer/caching_allocator.h"
 #include "trainer/process_resources.h"
 #include "trainer/step_control.h"
+#include "trainer/tensor_bridge.h"
 #include "trainer/training_session.h"
 #include "trainer/training_step.h"
 #include "trainer/wait_split.h"
@@ -51,20 +52,23 @@ class ScratchFolder {
 };
 
 // Best of some repeats, so that what else the machine does lowers it least.
-double MeasurePeak(at::ScalarType type) {
-  constexpr int64_t kSize = 1024;
+double MeasurePeak(at::ScalarType type, const at::Device& device, int64_t size) {
   constexpr int kRepeats = 8;
-  const at::Tensor left = at::ones({kSize, kSize}, type);
-  const at::Tensor right = at::ones({kSize, kSize}, type);
-  at::Tensor out = at::empty({kSize, kSize}, type);
+  const at::TensorOptions options = at::TensorOptions().dtype(type).device(device);
+  const at::Tensor left = at::ones({size, size}, options);
+  const at::Tensor right = at::ones({size, size}, options);
+  at::Tensor out = at::empty({size, size}, options);
   at::mm_out(out, left, right);
   double best = 1e30;
   for (int i = 0; i < kRepeats; ++i) {
+    AwaitCompute(device);
     const Stopwatch watch;
     at::mm_out(out, left, right);
+    AwaitCompute(device);
     best = std::min(best, watch.Seconds());
   }
-  return 2.0 * kSize * kSize * kSize / best;
+  const auto n = static_cast<double>(size);
+  return 2.0 * n * n * n / best;
 }
 
 // One sample a step for each phase.
@@ -136,6 +140,7 @@ void TakeStep(TrainingSession& session, Loader& loader, bool counts, Samples& sa
 }  // namespace
 
 StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
+  PrepareDevice(world.device, config.train.deterministic);
   KeepFreedMemory();
   InstallCachingAllocator();
   const ScratchFolder folder(world);
@@ -146,6 +151,7 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   train.max_steps = std::max(train.max_steps, num_steps);  // the schedule's steps must fit
   train.prompt_eval.reset();
   TrainingSession session(train, world, /*resolved_yaml=*/"");
+  session.exact_phases = true;
   LoaderOptions options;
   options.rank = world.rank();
   options.num_steps = num_steps;
@@ -174,12 +180,15 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
     report.exposed_communication_seconds += split.exposed_communication / steps;
     report.skew_seconds += split.skew / steps;
   }
-  report.peak_memory_bytes = control.AllReduce(PeakMemoryBytes(), ReduceOp::kMax);
+  report.peak_memory_bytes = control.AllReduce(PeakBytesOn(session.storage.device), ReduceOp::kMax);
   if (config.control_batches > 0) {
     report.control = MeasureControl(session, loader, config.control_batches);
   }
   control.Barrier();
-  std::vector<double> sums = {samples.flops, MeasurePeak(session.storage.product_type)};
+  report.peak_product_size = world.device.is_cuda() ? 8192 : 1024;
+  std::vector<double> sums = {
+      samples.flops,
+      MeasurePeak(session.storage.product_type, session.storage.device, report.peak_product_size)};
   control.AllReduce(std::span<double>(sums), ReduceOp::kSum);
   report.flops = sums[0];
   report.peak_flops_per_second = sums[1];

@@ -60,7 +60,8 @@ struct StepBenchReport {
   double tokens_per_second = 0;      // Σ tokens / Σ seconds of the counted steps
   double loss = 0;                   // mean over the counted steps
   double flops = 0;                  // of all counted steps: StepFlops
-  double peak_flops_per_second = 0;  // measured, over all ranks at once: products of 1024² matrices
+  double peak_flops_per_second = 0;  // measured, over all ranks at once: products of matrices of
+  int64_t peak_product_size = 1024;  // this many rows and columns
   double mfu = 0;                    // flops / seconds / peak
   int64_t peak_memory_bytes = 0;     // of the largest rank
   double exposed_communication_seconds = 0;  // a step, mean (wait_split.h)

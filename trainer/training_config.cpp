@@ -119,6 +119,11 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"schedule", "learning rate over steps"}, schedule);
   v.Visit({"validation", "loss on held-out examples during training"}, validation);
   v.Visit(Unhashed("checkpoint", "when to save and what to keep"), checkpoint);
+  device.VisitFields(v);
+  v.Visit(Unhashed("deterministic",
+                   "GPUs: the same command gives the same bits again, at some cost in speed; CPUs "
+                   "always do"),
+          deterministic);
   v.Visit(Unhashed(
               "precision",
               "type of matrix products and of what goes between them; weights, gradients, moments "

@@ -8,6 +8,7 @@
 
 #include "comm/base/fields.h"
 #include "comm/data_plane.h"
+#include "comm/device_binding.h"
 #include "comm/preflight.h"
 #include "comm/watchdog_config.h"
 #include "data_pipeline/epoch_plan.h"
@@ -73,6 +74,8 @@ struct TrainConfig {
   ScheduleConfig schedule;
   ValidationConfig validation;
   CheckpointConfig checkpoint;
+  DeviceConfig device;             // keys `device` and `allow_shared_gpu`
+  bool deterministic = false;      // on GPUs: the same bits again; CPUs always give them
   std::string precision = "auto";  // auto | float32 | bfloat16
   bool force_bfloat16 = false;     // also where it is emulated
   std::string resume =

@@ -107,6 +107,13 @@ void WarnAboutTemplates(const TrainingInputs& inputs) {
   }
 }
 
+std::string DescribeDevice(const Device& device) {
+  if (!device.is_cuda()) return "cpu";
+  const std::vector<CudaDevice> devices = VisibleCudaDevices().devices;
+  return "cuda:" + std::to_string(device.index) + " " +
+         devices.at(static_cast<size_t>(device.index)).name;
+}
+
 std::string NamesOfCudaDevices() {
   std::string names;
   for (const CudaDevice& device : VisibleCudaDevices().devices) {
@@ -165,8 +172,7 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
 
 std::string RankTable(World& world, const TrainingInputs& inputs) {
   const Control& control = *world.control;
-  const std::string device =
-      world.device.is_cuda() ? "cuda:" + std::to_string(world.device.index) : "cpu";
+  const std::string device = DescribeDevice(world.device);
   const std::vector<std::string> local_ranks =
       world.control->AllGather(std::to_string(control.local_rank()));
   const std::vector<std::string> devices = world.control->AllGather(device);
@@ -198,7 +204,7 @@ std::string UnusedDevicesNote(const std::vector<RankPlace>& places,
   for (size_t rank = 0; rank < devices.size(); ++rank) {
     if (devices[rank].empty() || !said.insert(places[rank].host).second) continue;
     note += "\nnot used: the GPUs of host " + places[rank].host + " (" + devices[rank] +
-            "); this version computes on CPUs only";
+            "); device: auto or cuda would compute on them";
   }
   return note;
 }

@@ -11,7 +11,7 @@
 
 #include "comm/base/log.h"
 #include "trainer/checkpoint/run_folder.h"
-#include "trainer/process_resources.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -171,7 +171,7 @@ TrainSummary TrainingReport::Summarize(const TrainingState& state, int64_t saved
     summary.compute_share =
         1 - summary.input_share - summary.communication_share - summary.skew_share;
   }
-  summary.peak_memory_bytes = control.AllReduce(PeakMemoryBytes(), ReduceOp::kMax);
+  summary.peak_memory_bytes = control.AllReduce(PeakBytesOn(ToAten(world_.device)), ReduceOp::kMax);
   summary.skipped_steps = state.skipped_steps;
   summary.final_loss = last_loss_;
   summary.best_validation_loss = state.best_validation_loss;

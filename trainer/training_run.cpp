@@ -1,7 +1,6 @@
 // The story of a training run, top to bottom: set up, steps, boundaries, end (design.md §4).
 #include "trainer/training_run.h"
 
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/process_resources.h"
 #include "trainer/stop_signals.h"
+#include "trainer/tensor_bridge.h"
 #include "trainer/training_report.h"
 #include "trainer/training_session.h"
 #include "trainer/training_step.h"
@@ -134,8 +134,7 @@ void TrainingRun::Step(Loader& loader) {
 void TrainingRun::CheckReplicas() {
   const int64_t every_steps = session_.config.check_replicas_every_steps;
   if (InjectedErrno("train.weight_flip", state_.step) != 0) {  // a bit that memory lost
-    float& weight = *session_.storage.parameters_P.data_ptr<float>();
-    weight = std::bit_cast<float>(std::bit_cast<uint32_t>(weight) ^ 1u);
+    session_.storage.parameters_P.narrow(0, 0, 1).view(at::kInt).bitwise_xor_(1);
   }
   if (session_.world.world_size() == 1 || every_steps == 0) return;
   if (state_.step % every_steps == 0) CheckWeightsOverRanks(session_);
@@ -295,6 +294,7 @@ void RefuseControlMeasurement(const TrainConfig& config) {
 TrainSummary RunTraining(const TrainConfig& config, World& world, std::string_view resolved_yaml) {
   RefuseControlMeasurement(config);
   const StopSignals signals;  // also between training and scoring, where neither's own are there
+  PrepareDevice(world.device, config.deterministic);
   KeepFreedMemory();
   InstallCachingAllocator();
   SetWatch(world, config.watchdog);

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <mutex>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "trainer/precision.h"
 #include "trainer/preflight.h"
 #include "trainer/resume_check.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -22,8 +24,20 @@ namespace {
 namespace fs = std::filesystem;
 
 void BroadcastFlat(Communicator& data, const at::Tensor& flat_P) {
-  data.Broadcast(Buffer{flat_P.data_ptr<float>(), flat_P.numel(), DType::kFloat32, Device{}},
-                 /*root=*/0, Stream{});
+  InOrder(data, flat_P.device(),
+          [&](Stream stream) { data.Broadcast(BufferOf(flat_P), /*root=*/0, stream); });
+}
+
+// In pieces, so that a GPU's weights need not find room on the host.
+std::string HashOfWeights(const at::Tensor& flat_P) {
+  constexpr int64_t kPiece = int64_t{1} << 24;
+  Hasher hasher;
+  for (int64_t begin = 0; begin < flat_P.numel(); begin += kPiece) {
+    const at::Tensor piece =
+        OnHost(flat_P.narrow(0, begin, std::min(kPiece, flat_P.numel() - begin)));
+    hasher.Update(piece.const_data_ptr<float>(), static_cast<size_t>(piece.nbytes()));
+  }
+  return hasher.Hex();
 }
 
 Recompute RecomputeOf(const std::string& activation_checkpointing) {
@@ -79,7 +93,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
     : config(train_config),
       world(the_world),
       inputs(OpenTrainingInputs(config, world)),
-      storage(*world.data),
+      storage(*world.data, ToAten(world.device)),
       schedule(config.schedule, inputs.total_steps) {
   SetThreads(inputs.threads);
   const std::string table = RankTable(world, inputs);
@@ -210,17 +224,14 @@ const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
   if (!config.optimizer.shard) return optimizer->moment(moment);
   const at::Tensor& whole_P = buckets->gradient_P();
   optimizer->PutMoment(moment, whole_P);
-  buckets->GatherShards(whole_P);
+  buckets->GatherShards(whole_P, /*counts=*/false);
   return whole_P;
 }
 
 void CheckWeightsOverRanks(TrainingSession& session) {
-  const at::Tensor& flat_P = session.storage.parameters_P;
-  const uint64_t hash =
-      Hash64(flat_P.const_data_ptr<float>(), static_cast<size_t>(flat_P.nbytes()));
   CheckSameOnAllRanks(*session.world.control, ErrorKind::kInternal,
                       "the hash of all weights at step " + std::to_string(session.state.step),
-                      HashHex(hash));
+                      HashOfWeights(session.storage.parameters_P));
 }
 
 void SetThreads(int64_t threads) {

@@ -45,6 +45,8 @@ struct TrainingSession {
   Schedule schedule;
   CompanionFiles companions;
   std::vector<std::vector<int64_t>> validation_plan;  // micro-batches; empty without validation
+  // On a GPU the host waits for the device at every lap of a step, for measurements.
+  bool exact_phases = false;
 
   // COLLECTIVE. All of a moment in the layout of `storage`; sharded, gathered into the gradient
   // buffer, until the next step or call.

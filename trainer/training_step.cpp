@@ -11,15 +11,13 @@
 #include "comm/base/fault_point.h"
 #include "comm/base/timing.h"
 #include "data_pipeline/micro_batch.h"
+#include "trainer/autograd/aten_only.h"
+#include "trainer/device_batch.h"
 #include "trainer/model/loss.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
-
-template <typename T>
-at::Tensor Wrap(std::span<T> values, at::ScalarType type) {
-  return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, type);
-}
 
 at::Tensor LossOf(Model& model, const BatchTensors& batch, double normalizer) {
   return WeightedLoss(model, batch.input, batch.targets_T, batch.loss_weight_T, normalizer);
@@ -42,24 +40,9 @@ struct BatchBuffer {
   }
 };
 
-}  // namespace
-
-BatchTensors WrapBatch(const MicroBatch& batch) {
-  BatchTensors tensors;
-  tensors.input.tokens_T = Wrap(batch.tokens, at::kLong);
-  tensors.input.positions_T = Wrap(batch.positions, at::kLong);
-  tensors.input.segment_starts = batch.segment_starts;
-  tensors.targets_T = Wrap(batch.targets, at::kLong);
-  tensors.loss_weight_T = Wrap(batch.loss_weight, at::kFloat);
-  tensors.has_targets = std::any_of(batch.loss_weight.begin(), batch.loss_weight.end(),
-                                    [](float weight) { return weight != 0; });
-  return tensors;
-}
-
-namespace {
-
 // Seconds since the last lap.
-double Lap(Stopwatch& watch) {
+double Lap(const TrainingSession& session, Stopwatch& watch) {
+  if (session.exact_phases) AwaitCompute(session.storage.device);
   const double seconds = watch.Seconds();
   watch = Stopwatch();
   return seconds;
@@ -85,25 +68,31 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
   buckets.BeginStep();
   StepReport report{stop, false, checkpoint_due, 0};
   StepResult result;
+  const bool on_host = session.storage.parameters_P.is_cpu() && !AtenOnly::on();
+  at::Tensor device_loss;  // not read by the host: it would wait
   Stopwatch watch;
   for (size_t i = 0; i < loaded.micro_batches.size(); ++i) {
-    const BatchTensors batch = WrapBatch(loaded.micro_batches[i].batch);
+    const BatchTensors batch = BatchOn(session.storage.device, loaded.micro_batches[i].batch);
     at::Tensor loss;
     if (batch.has_targets) {
       loss = LossOf(*session.model, batch, normalizer);
-      report.loss += loss.item<float>();
+      if (on_host) {
+        report.loss += loss.item<float>();
+      } else {
+        device_loss = device_loss.defined() ? device_loss + loss.detach() : loss.detach();
+      }
     }
-    result.times.forward += Lap(watch);
+    result.times.forward += Lap(session, watch);
     if (i + 1 == loaded.micro_batches.size()) {
       report.nonfinite = !std::isfinite(report.loss);
-      buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan));
+      buckets.Arm(report, step, MostTokensOfTheLast(session, loaded.plan), device_loss);
     }
     if (loss.defined()) loss.backward();
-    result.times.backward += Lap(watch);
+    result.times.backward += Lap(session, watch);
     session.world.Beat();
   }
   result.outcome = buckets.Finish();
-  result.times.backward += Lap(watch);
+  result.times.backward += Lap(session, watch);
   result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
@@ -111,7 +100,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     buckets.GatherShards(session.storage.parameters_P);
     RefreshCopies(session.storage);
   }
-  result.times.update = Lap(watch);
+  result.times.update = Lap(session, watch);
   result.waits = buckets.waits();
   return result;
 }
@@ -126,7 +115,7 @@ double ValidationLoss(TrainingSession& session) {
   BatchBuffer buffer;
   for (size_t i = static_cast<size_t>(session.world.rank()); i < plan.size(); i += world_size) {
     const MicroBatch micro_batch = buffer.Fill(dataset, plan[i]);
-    const BatchTensors batch = WrapBatch(micro_batch);
+    const BatchTensors batch = BatchOn(session.storage.device, micro_batch);
     if (batch.has_targets) sums[i] = LossOf(*session.model, batch, 1.0).item<float>();
     session.world.Beat();
   }

@@ -12,16 +12,8 @@
 
 namespace breakeven {
 
-// A loaded micro-batch as tensors over its own memory: `loaded` must outlive it.
-struct BatchTensors {
-  PackedInput input;
-  at::Tensor targets_T;      // int64
-  at::Tensor loss_weight_T;  // float32
-  bool has_targets = false;
-};
-BatchTensors WrapBatch(const MicroBatch& batch);
-
-// Seconds of a step on this rank, all micro-batches.
+// Seconds of a step on this rank, all micro-batches. On a GPU the host's, which only launches and waits
+// once, before `update`; the device's own with TrainingSession::exact_phases.
 struct StepTimes {
   double forward = 0;   // with the head, its loss, and the gradients of both
   double backward = 0;  // with the collectives in it and those after it

@@ -9,6 +9,9 @@ usage() {
 usage: ./tests/gpu/run.sh [SUITE…] [--help]
 
   contract  the contract of comm/ over NCCL on 1 … N GPUs with MPI as the oracle, and ranks that die
+  train     training and attention on a GPU beside the CPU's, in float32 and bfloat16; two runs that must be bit-equal
+  parity    training, scoring and generating on a GPU beside transformers and lm-evaluation-harness (tests/parity)
+  ranks     training over 1 … N GPUs: the losses are those of one
   bench     all-reduce times by size, in registered and in plain memory (breakeven bench allreduce)
   double    the same contract on the double of NCCL and CUDA, which needs no GPU: what differs is the double's fault
 
@@ -21,12 +24,12 @@ HELP
 SUITES=()
 for argument in "$@"; do
   case $argument in
-    contract | bench | double) SUITES+=("$argument") ;;
+    contract | train | parity | ranks | bench | double) SUITES+=("$argument") ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
   esac
 done
-if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(contract bench double); fi
+if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(contract train parity ranks bench double); fi
 
 skip() {
   printf 'skipped: %s\n' "$1"
@@ -61,7 +64,7 @@ BUILD=${BREAKEVEN_BUILD:-build/release}
 if [ -z "${SKIP_SETUP:-}" ] && [ "$BUILD" = build/release ]; then
   setup_packages launch/debian_packages.txt tests/debian_packages.txt
   setup_python requirements-test.txt
-  build release breakeven mpi_contract nccl_tests -- -DBREAKEVEN_TESTS=ON
+  build release breakeven mpi_contract nccl_tests trainer_tests model_tool dataset_tool -- -DBREAKEVEN_TESTS=ON
 fi
 export NCCL_DEBUG=${NCCL_DEBUG:-WARN}
 
@@ -104,6 +107,33 @@ bench() {
   # What registration brings.
   under_mpi 0 "$NUM_GPUS" "$BUILD/breakeven" bench allreduce --set 'backends=[nccl]' --set memory=plain \
     --set min_bytes=1048576 || failed=1
+  return "$failed"
+}
+
+train() { "$BUILD/tests/trainer_tests" --gtest_filter='GpuTest.*'; }
+
+parity() {
+  BREAKEVEN_DEVICE=cuda BREAKEVEN_BUILD=$BUILD .venv/bin/python -m pytest -q tests/parity/test_training.py \
+    tests/parity/test_model.py tests/parity/test_eval.py tests/parity/test_generate.py
+}
+
+# The quickstart's model and data; a run of one GPU is the oracle.
+ranks() {
+  local folder ranks failed=0
+  folder=$(mktemp -d)
+  if [ ! -e data/catalogue/tokens/train.h5 ]; then
+    ./launch/quickstart.sh --only data && ./launch/quickstart.sh --only prepare || return 1
+  fi
+  for ranks in $(seq 1 "$NUM_GPUS"); do
+    for shard in false true; do
+      under_mpi 0 "$ranks" "$BUILD/breakeven" train configs/quickstart_train.yaml --set device=cuda \
+        --set precision=float32 --set max_steps=10 --set log_every_steps=1 --set optimizer.shard=$shard \
+        --set "output=$folder/$ranks-$shard" || failed=1
+      .venv/bin/python tests/gpu/compare_losses.py "$folder/1-false" "$folder/$ranks-$shard" || failed=1
+    done
+  done
+  under_mpi 0 "$NUM_GPUS" "$BUILD/breakeven" bench step configs/quickstart_train.yaml --set device=cuda || failed=1
+  rm -rf "$folder"
   return "$failed"
 }
 

@@ -84,6 +84,20 @@ TEST_F(CudaDouble, SeesMisuse) {
   EXPECT_THAT(cuda_double::Complaints(), testing::Contains(HasSubstr("an event of device 0")));
 }
 
+TEST_F(CudaDouble, TimesOfAStreamAreAwaitedAndInOrder) {
+  const ComputeStream stream(Device{0});
+  Gate gate;
+  std::atomic<bool> passed = false;
+  const Event begin = RecordTime(stream.get());
+  Launch(stream.get(), [&] { passed = gate.Pass(); });
+  const Event end = RecordTime(stream.get());
+  EXPECT_FALSE(passed);
+  gate.Open();
+  EXPECT_GT(SecondsBetween(begin, end), 0);
+  EXPECT_TRUE(passed);
+  EXPECT_EQ(SecondsBetween(RecordTime(Stream{}), RecordTime(Stream{})), 0) << "on CPU";
+}
+
 // As NCCL: an id of two ranks, the state "in progress" until both have come, and no use of it before.
 TEST_F(CudaDouble, CommunicatorsAreReadyLaterAndRefuseUseBefore) {
   ncclUniqueId id;

@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
 PROGRAM = BUILD / "breakeven"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
+DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
 DOCUMENTS = 200 if os.environ.get("BREAKEVEN_FULL") == "1" else 40
 # At most this many documents where each costs the harness much.
 LONG_DOCUMENTS = DOCUMENTS // 2
@@ -158,6 +159,7 @@ def run_ours(folder, data, task, variants, ranks=1, limit=None, **config):
     choice = task.get("doc_to_choice")
     ours = {
         "models": {"smollm2": str(SMOLLM2)},
+        "device": DEVICE,
         "task": {
             "name": "parity",
             "splits": {split: {"path": path} for split, path in data.paths.items()},

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release") / "breakeven"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
+DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
 NEW_TOKENS = 64
 PROMPTS = [
     "The capital of France is",
@@ -56,7 +57,7 @@ def generate(tmp_path, ranks=1, **config):
     path = tmp_path / "generate.yaml"
     output = tmp_path / "out.jsonl"
     path.write_text(
-        json.dumps({"model": str(SMOLLM2), "output": str(output), **config}, ensure_ascii=False),
+        json.dumps({"model": str(SMOLLM2), "device": DEVICE, "output": str(output), **config}, ensure_ascii=False),
         encoding="utf-8",
     )
     command = [str(PROGRAM), "generate", str(path)]

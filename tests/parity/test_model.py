@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BREAKEVEN_BUILD", "build/release"))
 TOOL = ROOT / BUILD / "tests" / "model_tool"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
+DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
 
 LLAMA = dict(
     vocab_size=311,
@@ -114,7 +115,7 @@ def targets_and_weights(segments, seed=7):
 
 def run_tool(tmp_path, job):
     assert TOOL.exists(), f"{TOOL} is missing: build the target model_tool (BREAKEVEN_BUILD={BUILD})"
-    job = {"out": str(tmp_path / "out.safetensors"), "threads": 2, **job}
+    job = {"out": str(tmp_path / "out.safetensors"), "threads": 2, "device": DEVICE, **job}
     job_path = tmp_path / "job.json"
     job_path.write_text(json.dumps(job))
     run = subprocess.run([TOOL, job_path], capture_output=True, text=True, timeout=300)

@@ -24,6 +24,7 @@ transformers.utils.logging.disable_progress_bar()
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
+DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
 
 STEPS, BATCH, LEARNING_RATE, WARMUP, DECAY, CLIP = 20, 6, 2e-3, 3, 0.1, 0.5
 
@@ -71,7 +72,7 @@ def write_dataset(folder, examples, vocabulary, tokenizer_fingerprint):
 def config_of(source, data, output, schedule):
     return json.dumps({  # JSON is YAML
         "model": source, "data": str(data), "output": str(output), "max_steps": STEPS, "log_every_steps": 1,
-        "precision": "float32",
+        "precision": "float32", "device": DEVICE,
         "batching": {"global_batch": {"examples": BATCH}, "micro_batch_tokens": 100, "shuffle": False},
         "optimizer": {"learning_rate": LEARNING_RATE, "weight_decay": DECAY, "max_grad_norm": CLIP},
         "schedule": schedule, "checkpoint": {"every_steps": 1, "keep_last": 1000} if schedule.get("all") else {}})
@@ -143,7 +144,7 @@ def compare_checkpoint(checkpoint, trained, examples, tmp_path):
     job = tmp_path / "job.json"
     job.write_text(json.dumps({
         "folder": str(checkpoint), "segments": [tokens], "targets": tokens[1:] + [0], "weights": [1.0] * len(tokens),
-        "normalizer": 1.0, "gradients": False, "out": str(tmp_path / "out.safetensors"), "threads": 1}))
+        "normalizer": 1.0, "gradients": False, "out": str(tmp_path / "out.safetensors"), "threads": 1, "device": DEVICE}))
     run(BUILD / "tests" / "model_tool", job)
     ours = load_file(tmp_path / "out.safetensors")["logits"]
     with torch.no_grad():

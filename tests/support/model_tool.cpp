@@ -7,6 +7,7 @@
 //   "mode": "benchmark" with "repeats": prints seconds of forward + backward instead.
 //   "mode": "generate" with "max_new_tokens": greedy ids of every segment through the cache, as
 //   "tokens.B".
+//   "device": "cpu" or "cuda", the first GPU.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
@@ -27,13 +28,14 @@
 #include "trainer/model/kv_cache.h"
 #include "trainer/model/loss.h"
 #include "trainer/model/model.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
 
 using Json = nlohmann::json;
 
-PackedInput Pack(const std::vector<std::vector<int64_t>>& segments) {
+PackedInput Pack(const std::vector<std::vector<int64_t>>& segments, const at::Device& device) {
   std::vector<int64_t> tokens, positions;
   PackedInput input;
   input.segment_starts = {0};
@@ -44,8 +46,8 @@ PackedInput Pack(const std::vector<std::vector<int64_t>>& segments) {
     }
     input.segment_starts.push_back(static_cast<int64_t>(tokens.size()));
   }
-  input.tokens_T = at::tensor(tokens, at::kLong);
-  input.positions_T = at::tensor(positions, at::kLong);
+  input.tokens_T = at::tensor(tokens, at::kLong).to(device);
+  input.positions_T = at::tensor(positions, at::kLong).to(device);
   return input;
 }
 
@@ -53,7 +55,7 @@ PackedInput Pack(const std::vector<std::vector<int64_t>>& segments) {
 class Output {
  public:
   void Add(const std::string& name, const at::Tensor& tensor) {
-    kept_.push_back(tensor.detach().contiguous());
+    kept_.push_back(tensor.detach().cpu().contiguous());
     const at::Tensor& kept = kept_.back();
     tensors_.push_back({name, kept.scalar_type() == at::kLong ? "I64" : "F32", kept.sizes().vec(),
                         kept.const_data_ptr()});
@@ -78,8 +80,10 @@ Training Prepare(const Json& job, Model& model, ModelStorage& storage) {
   for (size_t i = 0; i < storage.ranges.size(); ++i) {
     model.parameters()[i].tensor.mutable_grad() = ViewOf(training.gradients_P, storage.ranges[i]);
   }
-  training.targets_T = at::tensor(job.at("targets").get<std::vector<int64_t>>(), at::kLong);
-  training.weights_T = at::tensor(job.at("weights").get<std::vector<float>>(), at::kFloat);
+  training.targets_T =
+      at::tensor(job.at("targets").get<std::vector<int64_t>>(), at::kLong).to(storage.device);
+  training.weights_T =
+      at::tensor(job.at("weights").get<std::vector<float>>(), at::kFloat).to(storage.device);
   training.normalizer = job.at("normalizer").get<double>();
   return training;
 }
@@ -92,7 +96,8 @@ at::Tensor LossAndGradients(Model& model, const PackedInput& input, const Traini
 }
 
 void Compare(const Json& job, Model& model, ModelStorage& storage, Output& output) {
-  const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>());
+  const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>(),
+                                 model.HeadWeight().device());
   {
     const c10::NoGradGuard no_gradients;
     const at::Tensor copy = model.HeadCopy();
@@ -108,7 +113,8 @@ void Compare(const Json& job, Model& model, ModelStorage& storage, Output& outpu
 }
 
 void Benchmark(const Json& job, Model& model, ModelStorage& storage) {
-  const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>());
+  const PackedInput input = Pack(job.at("segments").get<std::vector<std::vector<int64_t>>>(),
+                                 model.HeadWeight().device());
   const Training training = Prepare(job, model, storage);
   double best_forward = 1e30,
          best_step = 1e30;  // of CPU time: other work on the machine matters less
@@ -132,8 +138,10 @@ void Generate(const Json& job, Model& model, Output& output) {
   size_t longest = 0;
   for (const std::vector<int64_t>& prompt : prompts) longest = std::max(longest, prompt.size());
   const auto batch = static_cast<int64_t>(prompts.size());
-  KvCache cache(model.config(), batch, static_cast<int64_t>(longest) + max_new_tokens);
-  PackedInput input = Pack(prompts);
+  KvCache cache(model.config(), batch, static_cast<int64_t>(longest) + max_new_tokens,
+                model.HeadWeight().device());
+  const at::Device device = model.HeadWeight().device();
+  PackedInput input = Pack(prompts, device);
   std::vector<at::Tensor> steps;
   for (int64_t step = 0; step < max_new_tokens; ++step) {
     const at::Tensor hidden_TC = model.HiddenStates(input, cache);
@@ -142,9 +150,10 @@ void Generate(const Json& job, Model& model, Output& output) {
       last_rows.push_back(input.segment_starts[static_cast<size_t>(b) + 1] - 1);
       positions.push_back(cache.length(b));
     }
-    const at::Tensor hidden_BC = hidden_TC.index_select(0, at::tensor(last_rows, at::kLong));
+    const at::Tensor hidden_BC =
+        hidden_TC.index_select(0, at::tensor(last_rows, at::kLong).to(device));
     input.tokens_T = NextTokenLogits(hidden_BC, model.HeadWeight()).argmax(1);
-    input.positions_T = at::tensor(positions, at::kLong);
+    input.positions_T = at::tensor(positions, at::kLong).to(device);
     input.segment_starts.resize(static_cast<size_t>(batch) + 1);
     for (int64_t b = 0; b <= batch; ++b) input.segment_starts[static_cast<size_t>(b)] = b;
     steps.push_back(input.tokens_T);
@@ -157,7 +166,10 @@ void Run(const std::string& path) {
   const Json job = Json::parse(ReadFile(path));
   at::set_num_threads(job.value("threads", 1));
   const std::string folder = job.at("folder");
+  const Device device{job.value("device", "cpu") == "cuda" ? 0 : -1};
+  PrepareDevice(device);
   ModelStorage storage;
+  storage.device = ToAten(device);
   if (job.value("precision", "float32") == "bfloat16") storage.product_type = at::kBFloat16;
   const std::unique_ptr<Model> model = BuildModel(ReadModelConfig(folder), storage);
   LoadWeights(folder, *model);

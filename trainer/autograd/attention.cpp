@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <vector>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/aten_paths.h"
 #include "trainer/autograd/attention_kernel.h"
 #include "trainer/autograd/block_functions.h"
 #include "trainer/autograd/element_type.h"
@@ -96,16 +99,25 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv_TA, const at::Tensor& cos,
                             const at::Tensor& sin, const AttentionShape& shape,
-                            const std::vector<int64_t>& segment_starts) {
+                            const std::vector<int64_t>& segment_starts,
+                            const std::optional<at::Tensor>& starts_B) {
+    ctx->saved_data["segment_starts"] = segment_starts;
+    ctx->saved_data["shape"] =
+        std::vector<int64_t>{shape.num_heads, shape.num_kv_heads, shape.head_dim};
+    if (!HasFusedKernel(qkv_TA)) {
+      const at::Tensor starts = starts_B.value_or(at::Tensor());
+      const aten_paths::AttentionState state =
+          aten_paths::AttentionForward(qkv_TA, {cos, sin}, shape, segment_starts, starts);
+      ctx->save_for_backward(
+          {qkv_TA, cos, sin, state.out_TX, state.log_sum_exp, state.random, starts});
+      return state.out_TX;
+    }
     AttentionTensors tensors;
     tensors.qkv_TA = qkv_TA.contiguous();
     tensors.cos = cos;
     tensors.sin = sin;
     ForwardAllHeads(tensors, shape, segment_starts);
     ctx->save_for_backward({tensors.qkv_TA, cos, sin, tensors.out_TX, tensors.log_sum_exp_TH});
-    ctx->saved_data["segment_starts"] = segment_starts;
-    ctx->saved_data["shape"] =
-        std::vector<int64_t>{shape.num_heads, shape.num_kv_heads, shape.head_dim};
     return tensors.out_TX;
   }
 
@@ -113,6 +125,13 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
     const variable_list saved = ctx->get_saved_variables();
     const std::vector<int64_t> numbers = ctx->saved_data["shape"].toIntVector();
     const AttentionShape shape = {numbers[0], numbers[1], numbers[2]};
+    const std::vector<int64_t> segment_starts = ctx->saved_data["segment_starts"].toIntVector();
+    if (!HasFusedKernel(saved[0])) {
+      const at::Tensor grad_qkv_TA = aten_paths::AttentionBackward(
+          saved[0], {saved[1], saved[2]}, shape, segment_starts, saved[6],
+          {saved[3], saved[4], saved[5]}, grad_outputs[0].contiguous());
+      return {grad_qkv_TA, {}, {}, {}, {}, {}};
+    }
     const AttentionTensors tensors = {.qkv_TA = saved[0],
                                       .cos = saved[1],
                                       .sin = saved[2],
@@ -121,32 +140,20 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
                                       .grad_out_TX = grad_outputs[0].contiguous(),
                                       .grad_qkv_TA = at::empty_like(saved[0])};
     WithElementType(saved[0].scalar_type(), [&]<typename T>(T) {
-      ForEachHead<T>(tensors, shape, ctx->saved_data["segment_starts"].toIntVector(),
+      ForEachHead<T>(tensors, shape, segment_starts,
                      [](const AttentionSegment<T>& segment, int64_t head, float* scratch) {
                        AttendBackward(segment, head, scratch);
                      });
     });
-    return {tensors.grad_qkv_TA, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+    return {tensors.grad_qkv_TA, {}, {}, {}, {}, {}};
   }
 };
-
-// [T, n·D] → [T, n, D] rotated by angles [T, D/2].
-at::Tensor RotatedComposite(const at::Tensor& heads_TX, const RotaryAngles& angles, int64_t heads,
-                            int64_t head_dim) {
-  const at::Tensor x = heads_TX.reshape({heads_TX.size(0), heads, head_dim});
-  if (!Rotates(angles)) return x;
-  const at::Tensor cos = angles.cos.unsqueeze(1);
-  const at::Tensor sin = angles.sin.unsqueeze(1);
-  const std::vector<at::Tensor> halves = x.chunk(2, 2);
-  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, 2)
-      .to(x.scalar_type());
-}
 
 }  // namespace
 
 AttentionPart PackedAttentionPart(const at::Tensor& qkv_TA, const AttentionShape& shape,
                                   const std::vector<int64_t>& segment_starts) {
-  BE_CHECK(qkv_TA.is_cpu(), "attention in parts is built for CPUs");
+  BE_CHECK(HasFusedKernel(qkv_TA), "a kernel for this device");
   AttentionTensors tensors;
   tensors.qkv_TA = qkv_TA.contiguous();
   ForwardAllHeads(tensors, shape, segment_starts);
@@ -156,9 +163,10 @@ AttentionPart PackedAttentionPart(const at::Tensor& qkv_TA, const AttentionShape
 void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const AttentionShape& shape) {
   if (!Rotates(angles)) return;
   const int64_t heads = shape.num_heads + shape.num_kv_heads;
-  if (!qkv_TA.is_cpu() || qkv_TA.scalar_type() != at::kFloat) {
-    at::Tensor rotated_part = qkv_TA.narrow(1, 0, heads * shape.head_dim);
-    rotated_part.copy_(RotatedComposite(rotated_part, angles, heads, shape.head_dim).flatten(1));
+  if (!HasFusedKernel(qkv_TA) || qkv_TA.scalar_type() != at::kFloat) {
+    const at::Tensor part =
+        qkv_TA.narrow(1, 0, heads * shape.head_dim).unflatten(1, {heads, shape.head_dim});
+    part.copy_(aten_paths::Rotated(part, angles));
     return;
   }
   BE_CHECK(qkv_TA.is_contiguous(), "queries, keys and values side by side");
@@ -176,49 +184,14 @@ void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const Attenti
 }
 
 at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
-                           const AttentionShape& shape,
-                           const std::vector<int64_t>& segment_starts) {
-  if (!HasFusedKernel(qkv_TA)) {
-    return PackedAttentionComposite(qkv_TA, angles, shape, segment_starts);
-  }
+                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
+                           const at::Tensor& starts_B) {
   // No angles travel as empty tensors: autograd wants defined inputs.
   const bool rotates = angles.cos.defined();
-  const at::Tensor none = rotates ? at::Tensor() : at::empty({0}, at::kFloat);
-  return PackedAttentionFunction::apply(qkv_TA, rotates ? angles.cos : none,
-                                        rotates ? angles.sin : none, shape, segment_starts);
-}
-
-at::Tensor PackedAttentionComposite(const at::Tensor& qkv_TA, const RotaryAngles& angles,
-                                    const AttentionShape& shape,
-                                    const std::vector<int64_t>& segment_starts) {
-  const int64_t dim = shape.head_dim;
-  const int64_t query_width = shape.num_heads * dim;
-  const int64_t key_width = shape.num_kv_heads * dim;
-  const at::Tensor query =
-      RotatedComposite(qkv_TA.narrow(1, 0, query_width), angles, shape.num_heads, dim);
-  const at::Tensor key =
-      RotatedComposite(qkv_TA.narrow(1, query_width, key_width), angles, shape.num_kv_heads, dim);
-  const at::Tensor value = qkv_TA.narrow(1, query_width + key_width, key_width)
-                               .reshape({qkv_TA.size(0), shape.num_kv_heads, dim});
-  const int64_t repeats = shape.num_heads / shape.num_kv_heads;
-  std::vector<at::Tensor> parts;
-  for (size_t b = 0; b + 1 < segment_starts.size(); ++b) {
-    const int64_t length = segment_starts[b + 1] - segment_starts[b];
-    if (length == 0) continue;
-    // Keys and values are repeated: in float32 on CUDA enable_gqa would fall to the slowest kernel.
-    const auto batched = [&](const at::Tensor& x, int64_t copies) {
-      return x.narrow(0, segment_starts[b], length)
-          .unsqueeze(0)
-          .transpose(1, 2)
-          .repeat_interleave(copies, 1);
-    };
-    const at::Tensor out =
-        at::scaled_dot_product_attention(batched(query, 1), batched(key, repeats),
-                                         batched(value, repeats), /*attn_mask=*/std::nullopt,
-                                         /*dropout_p=*/0.0, /*is_causal=*/true, Scale(shape));
-    parts.push_back(out.transpose(1, 2).reshape({length, query_width}));
-  }
-  return parts.empty() ? at::zeros({0, query_width}, qkv_TA.options()) : at::cat(parts);
+  const at::Tensor none = rotates ? at::Tensor() : at::empty({0}, qkv_TA.options());
+  return PackedAttentionFunction::apply(
+      qkv_TA, rotates ? angles.cos : none, rotates ? angles.sin : none, shape, segment_starts,
+      starts_B.defined() ? std::optional<at::Tensor>(starts_B) : std::nullopt);
 }
 
 }  // namespace breakeven

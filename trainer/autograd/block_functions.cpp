@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "trainer/autograd/aten_paths.h"
 #include "trainer/autograd/element_type.h"
 #include "trainer/autograd/gradient_sink.h"
 #include "trainer/autograd/row_kernels.h"
@@ -42,6 +43,13 @@ at::Tensor DeliverPartialSums(const at::Tensor& parts, const at::Tensor& paramet
   return owns ? at::Tensor() : sink;
 }
 
+// A whole gradient: into .grad where defined, else returned.
+at::Tensor Deliver(const at::Tensor& gradient, const at::Tensor& parameter) {
+  if (!OwnsGradient(parameter)) return gradient;
+  parameter.grad().add_(gradient);
+  return {};
+}
+
 class ResidualNormFunction : public torch::autograd::Function<ResidualNormFunction> {
  public:
   static variable_list forward(AutogradContext* ctx, const at::Tensor& residual_TC,
@@ -50,6 +58,16 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
                                const NormWeights& norm) {
     const int64_t num_rows = residual_TC.size(0);
     const at::Tensor residual = residual_TC.contiguous();
+    ctx->set_materialize_grads(false);
+    ctx->saved_data["kind"] = static_cast<int64_t>(norm.kind);
+    ctx->saved_data["output_type"] = norm.output_type;
+    ctx->saved_data["has_update"] = update_TC.has_value();
+    if (!HasFusedKernel(residual)) {
+      const auto [sum_TC, normed_TC, mean_T, inverse_T] =
+          aten_paths::NormForward(residual, update_TC.value_or(at::Tensor()), norm);
+      ctx->save_for_backward({sum_TC, weight_C, bias_C.value_or(at::Tensor()), mean_T, inverse_T});
+      return {sum_TC, normed_TC};
+    }
     const at::Tensor update = update_TC.has_value() ? update_TC->contiguous() : at::Tensor();
     const at::Tensor sum_TC = update.defined() ? at::empty_like(residual) : residual;
     const at::Tensor normed_TC =
@@ -72,10 +90,6 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
       ForEachChunk(num_rows,
                    [&](int64_t begin, int64_t end, int64_t) { NormForward(rows, begin, end); });
     });
-    ctx->set_materialize_grads(false);
-    ctx->saved_data["kind"] = static_cast<int64_t>(norm.kind);
-    ctx->saved_data["output_type"] = norm.output_type;
-    ctx->saved_data["has_update"] = update.defined();
     ctx->save_for_backward({sum_TC, weight_C, bias_C.value_or(at::Tensor()), mean_T, inverse_T});
     return {sum_TC, normed_TC};
   }
@@ -85,6 +99,14 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
     const at::Tensor &sum_TC = saved[0], &weight_C = saved[1], &bias_C = saved[2];
     const at::ScalarType type = ctx->saved_data["output_type"].toScalarType();
     const bool has_update = ctx->saved_data["has_update"].toBool();
+    if (!HasFusedKernel(sum_TC)) {
+      const aten_paths::NormGradients gradients = aten_paths::NormBackward(
+          {sum_TC, {}, saved[3], saved[4]}, static_cast<NormKind>(ctx->saved_data["kind"].toInt()),
+          weight_C, grad_outputs[0], grad_outputs[1]);
+      return {gradients.input_TC, has_update ? gradients.input_TC.to(type) : at::Tensor(),
+              Deliver(gradients.weight_C, weight_C),
+              bias_C.defined() ? Deliver(gradients.bias_C, bias_C) : at::Tensor(), at::Tensor()};
+    }
     const int64_t num_rows = sum_TC.size(0);
     const at::Tensor grad_sum =
         grad_outputs[0].defined() ? grad_outputs[0].contiguous() : at::Tensor();
@@ -128,8 +150,9 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up_T2F) {
     const at::Tensor gate_up = gate_up_T2F.contiguous();
     const int64_t width = gate_up.size(1) / 2;
-    const at::Tensor out_TF = at::empty({gate_up.size(0), width}, gate_up.options());
     ctx->save_for_backward({gate_up});
+    if (!HasFusedKernel(gate_up)) return aten_paths::SwiGluForward(gate_up);
+    const at::Tensor out_TF = at::empty({gate_up.size(0), width}, gate_up.options());
     WithElementType(gate_up.scalar_type(), [&]<typename T>(T) {
       const T* in = ConstData<T>(gate_up);
       T* out = MutableData<T>(out_TF);
@@ -143,6 +166,7 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const at::Tensor gate_up = ctx->get_saved_variables()[0];
     const at::Tensor grad_TF = grad_outputs[0].contiguous();
+    if (!HasFusedKernel(gate_up)) return {aten_paths::SwiGluBackward(gate_up, grad_TF)};
     const at::Tensor grad_gate_up = at::empty_like(gate_up);
     const int64_t width = grad_TF.size(1);
     WithElementType(gate_up.scalar_type(), [&]<typename T>(T) {
@@ -161,7 +185,6 @@ class SwiGluFunction : public torch::autograd::Function<SwiGluFunction> {
 
 ResidualNormResult ResidualNorm(const at::Tensor& residual_TC, const at::Tensor& update_TC,
                                 const NormWeights& norm) {
-  if (!HasFusedKernel(residual_TC)) return ResidualNormComposite(residual_TC, update_TC, norm);
   if (update_TC.defined() && update_TC.scalar_type() != norm.output_type) {
     return ResidualNorm(residual_TC + update_TC, {}, norm);  // two embeddings, once in a pass
   }
@@ -174,27 +197,6 @@ ResidualNormResult ResidualNorm(const at::Tensor& residual_TC, const at::Tensor&
   return {outputs[0], outputs[1]};
 }
 
-ResidualNormResult ResidualNormComposite(const at::Tensor& residual_TC, const at::Tensor& update_TC,
-                                         const NormWeights& norm) {
-  const at::Tensor sum_TC = update_TC.defined() ? residual_TC + update_TC : residual_TC;
-  if (norm.kind == NormKind::kLayer) {
-    return {sum_TC,
-            at::layer_norm(sum_TC, {sum_TC.size(1)}, norm.weight_C, norm.bias_C, norm.epsilon)
-                .to(norm.output_type)};
-  }
-  const at::Tensor mean_square_T1 = sum_TC.pow(2).mean(-1, /*keepdim=*/true);
-  return {sum_TC,
-          (sum_TC * (mean_square_T1 + norm.epsilon).rsqrt() * norm.weight_C).to(norm.output_type)};
-}
-
-at::Tensor SwiGlu(const at::Tensor& gate_up_T2F) {
-  return HasFusedKernel(gate_up_T2F) ? SwiGluFunction::apply(gate_up_T2F)
-                                     : SwiGluComposite(gate_up_T2F);
-}
-
-at::Tensor SwiGluComposite(const at::Tensor& gate_up_T2F) {
-  const std::vector<at::Tensor> halves = gate_up_T2F.chunk(2, 1);
-  return at::silu(halves[0]) * halves[1];
-}
+at::Tensor SwiGlu(const at::Tensor& gate_up_T2F) { return SwiGluFunction::apply(gate_up_T2F); }
 
 }  // namespace breakeven

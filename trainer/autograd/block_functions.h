@@ -1,8 +1,8 @@
 // The differentiable pieces of a decoder block between its matrix products. Needs ATen only.
 //
-// Each has a fused pass for float32 and bfloat16 on CPU. Elsewhere, and as oracle of the tests,
-// stands the composite of plain ATen operations that defines it. Results do not depend on the
-// number of threads.
+// Each has a fused pass for float32 and bfloat16 on CPU; elsewhere it is done in plain ATen operations
+// (aten_paths.h), with the same things kept for backward and the same gradient contract. On CPU results
+// do not depend on the number of threads.
 //
 // In bfloat16 the residual stream, norms' weights and statistics, rotary angles and everything
 // inside a function are float32; what goes from one function to the next is bfloat16.
@@ -39,12 +39,9 @@ struct ResidualNormResult {
 // fused_head_loss.h.
 ResidualNormResult ResidualNorm(const at::Tensor& residual_TC, const at::Tensor& update_TC,
                                 const NormWeights& norm);
-ResidualNormResult ResidualNormComposite(const at::Tensor& residual_TC, const at::Tensor& update_TC,
-                                         const NormWeights& norm);
 
 // gate_up [T, 2F], gates in front → silu(gate) · up, [T, F].
 at::Tensor SwiGlu(const at::Tensor& gate_up_T2F);
-at::Tensor SwiGluComposite(const at::Tensor& gate_up_T2F);
 
 struct AttentionShape {
   int64_t num_heads = 0;
@@ -60,12 +57,11 @@ struct RotaryAngles {
 
 // Rotates queries and keys, then attends causally inside each segment [segment_starts[b],
 // segment_starts[b+1]): [T, A] → [T, H·D]. Scale 1/√D. A segment's result depends on that segment
-// alone (attention_kernel.h).
+// alone (attention_kernel.h). `starts_B`: the same as int32 on a GPU, where one of its kernels wants
+// them; undefined, they are copied there, for which the host waits.
 at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
-                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts);
-at::Tensor PackedAttentionComposite(const at::Tensor& qkv_TA, const RotaryAngles& angles,
-                                    const AttentionShape& shape,
-                                    const std::vector<int64_t>& segment_starts);
+                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
+                           const at::Tensor& starts_B = {});
 
 // Attention over a part of the keys, to be merged with attention over other keys: its value, and the
 // logarithm of what its softmax divided by.
@@ -73,7 +69,7 @@ struct AttentionPart {
   at::Tensor out_TX;          // [T, H·D]
   at::Tensor log_sum_exp_TH;  // float32
 };
-// PackedAttention over queries and keys that are rotated already, no gradient.
+// PackedAttention over queries and keys that are rotated already, no gradient. Where HasFusedKernel only.
 AttentionPart PackedAttentionPart(const at::Tensor& qkv_TA, const AttentionShape& shape,
                                   const std::vector<int64_t>& segment_starts);
 

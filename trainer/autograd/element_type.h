@@ -4,13 +4,14 @@
 
 #include <ATen/ATen.h>
 
+#include "trainer/autograd/aten_only.h"
 #include "trainer/autograd/bfloat16.h"
 
 namespace breakeven {
 
-// The kernels of this folder compute float32 and bfloat16 on CPUs.
+// The kernels of this folder compute float32 and bfloat16 on CPUs; everything else goes by aten_paths.h.
 inline bool HasFusedKernel(const at::Tensor& tensor) {
-  return tensor.is_cpu() &&
+  return tensor.is_cpu() && !AtenOnly::on() &&
          (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
 }
 

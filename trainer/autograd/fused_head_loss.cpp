@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/aten_paths.h"
 #include "trainer/autograd/element_type.h"
 #include "trainer/autograd/gradient_sink.h"
 #include "trainer/autograd/matrix_product.h"
@@ -64,6 +65,17 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
                             const std::optional<at::Tensor>& head_copy_VC) {
     const at::Tensor head = head_copy_VC.value_or(head_VC);
     BE_CHECK(head.scalar_type() == hidden_TC.scalar_type(), "head and hidden states of one type");
+    const bool owns = OwnsGradient(head_VC);
+    at::Tensor grad_head;
+    if (gradients) grad_head = owns ? head_VC.grad() : at::zeros_like(head_VC);
+    ctx->saved_data["num_tokens"] = hidden_TC.size(0);
+    if (!HasFusedKernel(hidden_TC)) {
+      const at::Tensor grad_hidden_TC = gradients ? at::empty_like(hidden_TC) : at::Tensor();
+      const at::Tensor loss = aten_paths::HeadLoss(hidden_TC, head, targets_T, loss_weight_T,
+                                                   normalizer, grad_head, grad_hidden_TC);
+      ctx->save_for_backward({at::Tensor(), grad_hidden_TC, owns ? at::Tensor() : grad_head});
+      return loss;
+    }
     const at::Tensor rows_R = loss_weight_T.nonzero().squeeze(1);
     const at::Tensor targets_R = targets_T.index_select(0, rows_R);
     const at::Tensor weights_R = loss_weight_T.index_select(0, rows_R);
@@ -74,12 +86,8 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
     const int64_t chunk_rows = num_chunks == 0 ? 0 : (num_rows + num_chunks - 1) / num_chunks;
 
     const at::Tensor logits_buffer = at::empty({chunk_rows, head_VC.size(0)}, hidden_TC.options());
-    const bool owns = OwnsGradient(head_VC);
-    at::Tensor grad_head, grad_hidden_RC;
-    if (gradients) {
-      grad_head = owns ? head_VC.grad() : at::zeros_like(head_VC);
-      grad_hidden_RC = at::empty({num_rows, hidden_TC.size(1)}, hidden_TC.options());
-    }
+    at::Tensor grad_hidden_RC;
+    if (gradients) grad_hidden_RC = at::empty({num_rows, hidden_TC.size(1)}, hidden_TC.options());
     std::vector<double> losses(static_cast<size_t>(num_rows));
     for (int64_t start = 0; start < num_rows; start += chunk_rows) {
       const int64_t count = std::min(chunk_rows, num_rows - start);
@@ -97,16 +105,19 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
     double loss = 0;
     for (const double row_loss : losses) loss += row_loss;
     ctx->save_for_backward({rows_R, grad_hidden_RC, owns ? at::Tensor() : grad_head});
-    ctx->saved_data["num_tokens"] = hidden_TC.size(0);
     return at::full({}, num_rows == 0 ? 0.0 : loss / normalizer, head_VC.options());
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
-    const float upstream = grad_outputs[0].item<float>();
-    BE_CHECK(upstream == 1.0f,
-             "FusedHeadLoss is the root of backward; its gradient is " + std::to_string(upstream));
+    if (HasFusedKernel(grad_outputs[0])) {  // on a GPU looking would wait for it
+      const float upstream = grad_outputs[0].item<float>();
+      BE_CHECK(upstream == 1.0f, "FusedHeadLoss is the root of backward; its gradient is " +
+                                     std::to_string(upstream));
+    }
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& grad_hidden_RC = saved[1];
+    const bool all_rows = !saved[0].defined();
+    if (all_rows) return {grad_hidden_RC, saved[2], {}, {}, {}, {}, {}};
     const int64_t num_tokens = ctx->saved_data["num_tokens"].toInt();
     const at::Tensor grad_hidden_TC =
         at::zeros({num_tokens, grad_hidden_RC.size(1)}, grad_hidden_RC.options());
@@ -116,27 +127,11 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
   }
 };
 
-// Plain ATen, for other devices.
-at::Tensor HeadLossComposite(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
-                             const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
-                             double normalizer) {
-  const at::Tensor rows_R = loss_weight_T.nonzero().squeeze(1);
-  const at::Tensor logits_RV = at::mm(hidden_TC.index_select(0, rows_R), head_VC.t());
-  const at::Tensor log_probabilities_R =
-      at::log_softmax(logits_RV, 1, at::kFloat)
-          .gather(1, targets_T.index_select(0, rows_R).unsqueeze(1))
-          .squeeze(1);
-  return -(log_probabilities_R * loss_weight_T.index_select(0, rows_R)).sum() / normalizer;
-}
-
 }  // namespace
 
 at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                          const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
                          double normalizer, const at::Tensor& head_copy_VC) {
-  if (!HasFusedKernel(hidden_TC)) {
-    return HeadLossComposite(hidden_TC, head_VC, targets_T, loss_weight_T, normalizer);
-  }
   const bool gradients =
       at::GradMode::is_enabled() && (hidden_TC.requires_grad() || head_VC.requires_grad());
   return FusedHeadLossFunction::apply(

@@ -17,7 +17,8 @@ namespace breakeven {
 //   head_copy_VC   with bfloat16 hidden states: the head in bfloat16, which the products read
 //
 // Logits have the type of the hidden states; softmax, loss and the head's gradient are float32.
-// Rows of zero weight never meet the head. The remaining rows pass in chunks; with gradients on,
+// Rows of zero weight never meet the head on CPUs (aten_paths.h says why they do on GPUs: leave them out
+// there). The remaining rows pass in chunks; with gradients on,
 // each chunk's hidden and head gradients are computed at once in the forward pass (Liger Kernel's
 // idea), so no logits stay alive. All rows zero, or T = 0: the loss is 0 and so are the gradients.
 //
@@ -26,7 +27,7 @@ namespace breakeven {
 // forward pass — and none is handed to autograd; where it is undefined, autograd receives the
 // gradient as usual. Because the head's gradient is finished before backward starts, the loss must
 // be the root of backward with gradient 1 (scale through `normalizer`); anything else is
-// Error(kInternal).
+// Error(kInternal), on CPUs.
 at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                          const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
                          double normalizer, const at::Tensor& head_copy_VC = {});

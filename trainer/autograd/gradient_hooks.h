@@ -13,8 +13,12 @@ namespace breakeven {
 
 // Calls `ready(i)` once per backward pass in which parameters[i] takes part, after its last
 // contribution (also for a tied embedding) and also where custom functions added into .grad
-// themselves and handed autograd nothing (model.h, "Gradients"). On CPU the call comes on the
-// thread that runs backward; an exception of `ready` ends the backward and is rethrown by it. The
+// themselves and handed autograd nothing (model.h, "Gradients"). On CPU the calls come on the
+// thread that runs backward. On a GPU autograd has a thread of its own for the device and takes what
+// has no gradient to hand on, as ours do, back to the calling thread; where a backward runs inside a
+// backward (recompute.h) the device's thread makes the calls. So they may come from two threads at
+// once: `ready` must lock. Whichever it is, the kernels that complete the gradient are in the stream by
+// then. An exception of `ready` ends the backward and is rethrown by it. The
 // parameters must be leaves that require gradients. Not to be destroyed during a backward.
 class GradientHooks {
  public:

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/gradient_sink.h"
 #include "trainer/autograd/matrix_product.h"
 #include "trainer/autograd/recompute.h"
@@ -131,7 +132,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
 // sink[tokens[t]] += grad[t], in order of t: columns are shared out over threads, so any number of
 // them gives the same bits.
 void AddRows(const at::Tensor& tokens_T, const at::Tensor& grad_TC, at::Tensor& sink_VC) {
-  if (!sink_VC.is_cpu() || !sink_VC.is_contiguous() || sink_VC.scalar_type() != at::kFloat) {
+  if (!HasFusedKernel(sink_VC) || !sink_VC.is_contiguous() || sink_VC.scalar_type() != at::kFloat) {
     sink_VC.index_add_(0, tokens_T, grad_TC);
     return;
   }

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/aten_only.h"
 #include "trainer/cpu_features.h"
 
 // Of MKL, which libtorch's wheel carries and exports but has no header for. Weak: a libtorch that
@@ -39,7 +40,11 @@ void AddTransposedProduct(const at::Tensor& sink_MN, const at::Tensor& left_TM,
     sink_MN.addmm_(left_TM.t(), right_TN);  // one product, no temporary
     return;
   }
-  if (!left_TM.is_cpu() || !MklMultipliesBFloat16()) {
+  if (left_TM.is_cuda()) {  // cuBLAS sums in float32 and leaves it so
+    sink_MN.add_(at::mm(left_TM.t(), right_TN, at::kFloat));
+    return;
+  }
+  if (!left_TM.is_cpu() || AtenOnly::on() || !MklMultipliesBFloat16()) {
     sink_MN.add_(at::mm(left_TM.t(), right_TN));
     return;
   }

@@ -8,7 +8,7 @@ namespace breakeven {
 
 // sink_MN += left_TMᵀ · right_TN: how a weight's gradient grows. The sink is float32 and contiguous;
 // left and right are both float32 or both bfloat16, contiguous. bfloat16 is multiplied and summed in
-// float32 and never rounded where MKL has AVX512-BF16 or AMX under it, else the product is rounded
+// float32 and never rounded on GPUs, and where MKL has AVX512-BF16 or AMX under it; else the product is rounded
 // to bfloat16 once before it is added.
 void AddTransposedProduct(const at::Tensor& sink_MN, const at::Tensor& left_TM,
                           const at::Tensor& right_TN);

@@ -14,6 +14,7 @@
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/checkpoint/safetensors.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -149,9 +150,10 @@ void CheckpointWriter::Weights(const Model& model, const ModelStorage& storage,
     state_->Text("generation_config.json", GenerationConfigJson(model.config()));
   }
   for (const auto& [name, content] : companions) state_->Text(name, content);
+  const at::Tensor parameters_P = OnHost(storage.parameters_P);
   std::vector<TensorToWrite> weights;
   for (const ParameterRange& range : storage.ranges) {
-    weights.push_back(Slice(range.name, storage.parameters_P, range));
+    weights.push_back(Slice(range.name, parameters_P, range));
   }
   constexpr const char* kWeightsFile = "model.safetensors";
   state_->Note(kWeightsFile, WriteSafetensors(state_->temporary + "/" + kWeightsFile, weights));
@@ -170,8 +172,9 @@ void CheckpointWriter::Put(Moment moment, const at::Tensor& flat_P) {
     state_->moments =
         std::make_unique<SafetensorsWriter>(state_->temporary + "/" + kOptimizerFile, tensors);
   }
+  const at::Tensor moment_P = OnHost(flat_P);
   for (const ParameterRange& range : state_->ranges) {
-    state_->moments->Write(flat_P.const_data_ptr<float>() + range.offset,
+    state_->moments->Write(moment_P.const_data_ptr<float>() + range.offset,
                            range.numel * static_cast<int64_t>(sizeof(float)));
   }
 }
@@ -217,9 +220,11 @@ TrainingState LoadTrainingState(const std::string& folder) {
 void LoadMoment(const std::string& folder, Moment moment, const ModelStorage& storage,
                 const at::Tensor& flat_P) {
   const SafetensorsFile file(folder + "/" + kOptimizerFile);
+  const at::Tensor on_host_P = OnHost(flat_P);
   for (const ParameterRange& range : storage.ranges) {
-    CopyMoment(file, MomentName(moment, range.name), range, flat_P);
+    CopyMoment(file, MomentName(moment, range.name), range, on_host_P);
   }
+  if (!flat_P.is_cpu()) flat_P.copy_(on_host_P);
 }
 
 void LoadOptimizer(const std::string& folder, const TrainingState& state,

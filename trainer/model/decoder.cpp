@@ -7,8 +7,10 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/recompute.h"
 
 namespace breakeven {
@@ -145,29 +147,70 @@ void WriteToCache(const at::Tensor& qkv_TA, const AttentionShape& shape, KvCache
   }
 }
 
-// Rows [begin, end) of the part: their queries over all keys of sequence `b` of `cache`. No mask: these
-// keys stand before all of them. The heads that share a key/value head are rows of one product.
-void AttendWhole(const at::Tensor& qkv_TA, const AttentionShape& shape, const KvCache& cache,
-                 int64_t layer, int64_t b, int64_t begin, int64_t end, AttentionPart& part) {
-  const int64_t dim = shape.head_dim;
+struct KeysAndValues {
+  at::Tensor keys_1KLD;
+  at::Tensor values_1KLD;
+};
+
+// Attention of queries [1, K, N, D]: value and log-sum-exp [1, K, N]. `mask` is added to the scores; with
+// an undefined one every query sees all keys.
+std::pair<at::Tensor, at::Tensor> Attend(const at::Tensor& query_1KND, const KeysAndValues& held,
+                                         const at::Tensor& mask) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(query_1KND.size(3)));
+  if (HasFusedKernel(query_1KND) && !mask.defined()) {
+    const auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
+        query_1KND, held.keys_1KLD, held.values_1KLD, /*dropout_p=*/0.0, /*is_causal=*/false,
+        /*attn_mask=*/std::nullopt, scale);
+    return {out, log_sum_exp};
+  }
+  at::Tensor scores = at::matmul(query_1KND, held.keys_1KLD.transpose(2, 3)).mul_(scale);
+  if (mask.defined()) scores.add_(mask);
+  const at::Tensor log_sum_exp = at::logsumexp(scores, 3);
+  return {at::matmul(scores.sub_(log_sum_exp.unsqueeze(3)).exp_(), held.values_1KLD), log_sum_exp};
+}
+
+// Rows [begin, end) of the part: their queries over these keys. The heads that share a key/value head are
+// rows of one product. `mask` is [rows, keys] or undefined.
+void AttendRows(const at::Tensor& qkv_TA, const AttentionShape& shape, const KeysAndValues& held,
+                int64_t begin, int64_t end, const at::Tensor& mask, AttentionPart& part) {
   const int64_t kv_heads = shape.num_kv_heads;
   const int64_t group = shape.num_heads / kv_heads;
   const int64_t count = end - begin;
   const at::Tensor query = qkv_TA.narrow(0, begin, count)
-                               .narrow(1, 0, shape.num_heads * dim)
-                               .unflatten(1, {kv_heads, group, dim})
+                               .narrow(1, 0, shape.num_heads * shape.head_dim)
+                               .unflatten(1, {kv_heads, group, shape.head_dim})
                                .permute({1, 2, 0, 3})
-                               .reshape({1, kv_heads, group * count, dim});
-  const int64_t length = cache.own_length(b);
-  const auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
-      query, cache.Keys(layer, b, 1, length), cache.Values(layer, b, 1, length), /*dropout_p=*/0.0,
-      /*is_causal=*/false, /*attn_mask=*/std::nullopt, 1.0 / std::sqrt(static_cast<double>(dim)));
+                               .reshape({1, kv_heads, group * count, shape.head_dim});
+  const auto [out, log_sum_exp] =
+      Attend(query, held, mask.defined() ? mask.repeat({group, 1}) : mask);
   part.out_TX.narrow(0, begin, count)
-      .view({count, kv_heads, group, dim})
-      .copy_(out.view({kv_heads, group, count, dim}).permute({2, 0, 1, 3}));
+      .view({count, kv_heads, group, shape.head_dim})
+      .copy_(out.reshape({kv_heads, group, count, shape.head_dim}).permute({2, 0, 1, 3}));
   part.log_sum_exp_TH.narrow(0, begin, count)
       .view({count, kv_heads, group})
       .copy_(log_sum_exp.reshape({kv_heads, group, count}).permute({2, 0, 1}));
+}
+
+KeysAndValues Held(const KvCache& cache, int64_t layer, int64_t b, int64_t length) {
+  return {cache.Keys(layer, b, 1, length), cache.Values(layer, b, 1, length)};
+}
+
+// New sequences among themselves: what the cache was just given.
+AttentionPart AttendOwn(const at::Tensor& qkv_TA, const AttentionShape& shape,
+                        const std::vector<int64_t>& segment_starts, const KvCache& cache,
+                        int64_t layer) {
+  if (HasFusedKernel(qkv_TA)) return PackedAttentionPart(qkv_TA, shape, segment_starts);
+  AttentionPart part = {
+      at::empty({qkv_TA.size(0), shape.num_heads * shape.head_dim}, qkv_TA.options()),
+      at::empty({qkv_TA.size(0), shape.num_heads}, qkv_TA.options())};
+  for (int64_t b = 0; b < cache.num_sequences(); ++b) {
+    const int64_t begin = segment_starts[static_cast<size_t>(b)];
+    const int64_t length = segment_starts[static_cast<size_t>(b) + 1] - begin;
+    if (length == 0) continue;
+    AttendRows(qkv_TA, shape, Held(cache, layer, b, length), begin, begin + length,
+               MaskBehind(0, length, qkv_TA.options()), part);
+  }
+  return part;
 }
 
 // part = attention over the keys of both.
@@ -186,7 +229,7 @@ void MergeInto(AttentionPart& part, const AttentionPart& other, const AttentionS
 at::Tensor TreeAttention(const at::Tensor& qkv_TA, const AttentionShape& shape,
                          const std::vector<int64_t>& segment_starts, const KvCache& cache,
                          int64_t layer) {
-  AttentionPart part = PackedAttentionPart(qkv_TA, shape, segment_starts);
+  AttentionPart part = AttendOwn(qkv_TA, shape, segment_starts, cache, layer);
   AttentionPart level = {at::empty_like(part.out_TX), at::empty_like(part.log_sum_exp_TH)};
   std::vector<int64_t> ancestor(static_cast<size_t>(cache.num_sequences()));
   std::iota(ancestor.begin(), ancestor.end(), 0);
@@ -196,8 +239,9 @@ at::Tensor TreeAttention(const at::Tensor& qkv_TA, const AttentionShape& shape,
       size_t last = first;
       while (last < ancestor.size() && ancestor[last] == ancestor[first]) ++last;
       if (segment_starts[last] > segment_starts[first]) {
-        AttendWhole(qkv_TA, shape, *held->parent(), layer, ancestor[first], segment_starts[first],
-                    segment_starts[last], level);
+        const int64_t held_tokens = held->parent()->own_length(ancestor[first]);
+        AttendRows(qkv_TA, shape, Held(*held->parent(), layer, ancestor[first], held_tokens),
+                   segment_starts[first], segment_starts[last], /*mask=*/{}, level);
       }
       first = last;
     }
@@ -221,9 +265,9 @@ at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
              "a sequence behind a parent gets its tokens in one call");
     return TreeAttention(qkv_TA, shape, segment_starts, cache, layer);
   }
-  if (qkv_TA.is_cpu() && std::all_of(groups.begin(), groups.end(), [](const CacheGroup& group) {
-        return group.old_tokens == 0;
-      })) {
+  if (HasFusedKernel(qkv_TA) &&
+      std::all_of(groups.begin(), groups.end(),
+                  [](const CacheGroup& group) { return group.old_tokens == 0; })) {
     return PackedAttentionPart(qkv_TA, shape, segment_starts).out_TX;
   }
   const int64_t dim = shape.head_dim;
@@ -242,11 +286,19 @@ at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
       mask = MaskBehind(group.old_tokens, group.new_tokens, qkv_TA.options());
     }
     const int64_t length = group.old_tokens + group.new_tokens;
+    at::Tensor key = cache.Keys(layer, group.first, group.count, length);
+    at::Tensor value = cache.Values(layer, group.first, group.count, length);
+    // In float32 a GPU would take enable_gqa for a reason to use its slowest kernel.
+    const int64_t per_key = shape.num_heads / shape.num_kv_heads;
+    const bool expands = per_key > 1 && !HasFusedKernel(qkv_TA);
+    if (expands) {
+      key = key.repeat_interleave(per_key, 1);
+      value = value.repeat_interleave(per_key, 1);
+    }
     const at::Tensor out = at::scaled_dot_product_attention(
-        query, cache.Keys(layer, group.first, group.count, length),
-        cache.Values(layer, group.first, group.count, length), mask, /*dropout_p=*/0.0,
+        query, key, value, mask, /*dropout_p=*/0.0,
         /*is_causal=*/from_empty, 1.0 / std::sqrt(static_cast<double>(dim)),
-        /*enable_gqa=*/shape.num_heads != shape.num_kv_heads);
+        /*enable_gqa=*/per_key > 1 && !expands);
     out_TC.narrow(0, group.start, num_tokens)
         .view({group.count, group.new_tokens, shape.num_heads, dim})
         .copy_(out.transpose(1, 2));

@@ -2,8 +2,12 @@
 
 #include <ATen/Parallel.h>
 
+#include <utility>
+
 #include "comm/base/error.h"
 #include "trainer/autograd/bfloat16.h"
+#include "trainer/autograd/element_type.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 
@@ -21,8 +25,9 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
   } else {
     const int64_t unit = kFlatBlock * communicator->world_size();
     offset = (offset + unit - 1) / unit * unit;
-    memory = communicator->Allocate(offset * static_cast<int64_t>(sizeof(float)));
-    parameters_P = at::from_blob(memory.data(), {offset}, at::kFloat);
+    FlatBuffer flat = AllocateFlat(*communicator, offset, device);
+    memory = std::move(flat.memory);
+    parameters_P = std::move(flat.values);
   }
   if (product_type != at::kFloat) copies_P = at::zeros_like(parameters_P, product_type);
 }
@@ -30,6 +35,11 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
 void RefreshCopies(const ModelStorage& storage) {
   if (!storage.copies_P.defined()) return;
   BE_CHECK(storage.copies_P.scalar_type() == at::kBFloat16, "copies are bfloat16");
+  if (!HasFusedKernel(storage.parameters_P)) {
+    const at::Tensor copies_P = storage.copies_P;
+    copies_P.copy_(storage.parameters_P);
+    return;
+  }
   const float* from = storage.parameters_P.const_data_ptr<float>();
   auto* to = static_cast<BFloat16*>(storage.copies_P.mutable_data_ptr());
   constexpr int64_t kGrain = 1 << 16;

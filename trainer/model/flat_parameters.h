@@ -36,7 +36,8 @@ struct ModelStorage {
   // Memory of the process's own, for evaluation and tests.
   ModelStorage() = default;
   // Memory from `communicator.Allocate`, so that a broadcast of the weights needs no copy.
-  explicit ModelStorage(Communicator& data) : communicator(&data) {}
+  explicit ModelStorage(Communicator& data, const at::Device& the_device = at::kCPU)
+      : communicator(&data), device(the_device) {}
   ModelStorage(const ModelStorage&) = delete;
   ModelStorage& operator=(const ModelStorage&) = delete;
 
@@ -47,9 +48,10 @@ struct ModelStorage {
   int64_t num_elements() const { return parameters_P.numel(); }
 
   Communicator* communicator = nullptr;
-  at::Device device = at::kCPU;  // at::kMeta: names and shapes without memory
-  Memory memory;                 // empty when communicator is null
-  at::Tensor parameters_P;       // float32, flat
+  // at::kMeta: names and shapes without memory. The communicator's, where there is one.
+  at::Device device = at::kCPU;
+  Memory memory;            // empty when communicator is null
+  at::Tensor parameters_P;  // float32, flat
   // What matrix products read. bfloat16: BuildModel makes copies_P, and who changes the parameters
   // calls RefreshCopies before the next forward pass.
   at::ScalarType product_type = at::kFloat;

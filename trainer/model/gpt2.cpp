@@ -77,7 +77,7 @@ class Gpt2 : public Model {
     const at::Tensor qkv_TA = Linear(attention_input_TC, layer.query_key_value,
                                      NormAgain(recompute(), stream_TC, layer.attention_norm));
     at::Tensor attended_TC =
-        cache == nullptr ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts)
+        cache == nullptr ? PackedAttention(qkv_TA, {}, shape_, input.segment_starts, input.starts_B)
                          : CachedAttention(qkv_TA, {}, shape_, input.segment_starts, *cache, index);
     if (index + 1 == config_.num_layers && input.rows_R.defined()) {
       stream_TC = SelectRows(stream_TC, input.rows_R);

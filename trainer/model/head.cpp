@@ -7,6 +7,7 @@
 #include <string>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -45,7 +46,7 @@ TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC
                           const at::Tensor& targets_R) {
   const c10::NoGradGuard no_gradients;
   const int64_t num_rows = hidden_RC.size(0);
-  const bool fused = hidden_RC.is_cpu() && hidden_RC.scalar_type() == at::kFloat;
+  const bool fused = HasFusedKernel(hidden_RC) && hidden_RC.scalar_type() == at::kFloat;
   const at::Tensor targets = targets_R.contiguous();
   if (fused) {
     const int64_t* ids = targets.const_data_ptr<int64_t>();

@@ -13,7 +13,9 @@ namespace breakeven {
 namespace {
 
 void FillNormal(const at::Tensor& parameter, double deviation, uint64_t seed) {
-  float* values = parameter.mutable_data_ptr<float>();
+  const at::Tensor on_host =
+      parameter.is_cpu() ? parameter : at::empty(parameter.sizes(), at::kFloat);
+  float* values = on_host.mutable_data_ptr<float>();
   constexpr auto kStream = static_cast<uint64_t>(RandomStream::kInitWeights);
   at::parallel_for(0, parameter.numel(), 1 << 14, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -21,6 +23,7 @@ void FillNormal(const at::Tensor& parameter, double deviation, uint64_t seed) {
           static_cast<float>(deviation * RandomNormal(seed, kStream, static_cast<uint64_t>(i)));
     }
   });
+  if (!parameter.is_cpu()) parameter.copy_(on_host);
 }
 
 }  // namespace

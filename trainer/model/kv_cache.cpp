@@ -6,18 +6,21 @@
 
 namespace breakeven {
 
-KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens)
+KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
+                 const at::Device& device)
     : max_tokens_(max_tokens), num_kv_heads_(config.num_kv_heads), head_dim_(config.head_dim) {
   const std::vector<int64_t> shape = {config.num_layers, num_sequences, max_tokens,
                                       config.num_kv_heads, config.head_dim};
-  keys_LBMKD_ = at::empty(shape, at::kFloat);
-  values_LBMKD_ = at::empty(shape, at::kFloat);
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
+  keys_LBMKD_ = at::empty(shape, options);
+  values_LBMKD_ = at::empty(shape, options);
   lengths_.assign(static_cast<size_t>(num_sequences), 0);
 }
 
 KvCache::KvCache(const ModelConfig& config, const KvCache& parent, std::vector<int64_t> parents,
                  int64_t max_tokens)
-    : KvCache(config, static_cast<int64_t>(parents.size()), max_tokens) {
+    : KvCache(config, static_cast<int64_t>(parents.size()), max_tokens,
+              parent.keys_LBMKD_.device()) {
   for (int64_t of : parents) BE_CHECK(of >= 0 && of < parent.num_sequences(), std::to_string(of));
   parent_ = &parent;
   parents_ = std::move(parents);

@@ -22,7 +22,8 @@ class KvCache {
  public:
   // Room for max_tokens tokens in each of num_sequences sequences, all empty. 8·L·K·D bytes a
   // token, touched only as tokens arrive.
-  KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens);
+  KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
+          const at::Device& device = at::kCPU);
   // Sequence b goes on behind sequence parents[b] of `parent`, which is read and never copied, and must
   // outlive this cache unchanged: a tree of shared prompts, each run once. Sequences with the same
   // parent are neighbours. Room for max_tokens tokens of each one's own, which all come in one call.

@@ -27,7 +27,7 @@ class Llama : public Model {
   Llama(const ModelConfig& config, ModelStorage& storage)
       : config_(config),
         shape_{config.num_heads, config.num_kv_heads, config.head_dim},
-        rotary_(config),
+        rotary_(config, storage.device),
         table_(storage) {
     DeclareParameters();
     table_.Allocate();
@@ -80,7 +80,7 @@ class Llama : public Model {
                                      NormAgain(recompute(), stream_TC, layer.attention_norm));
     at::Tensor attended_TC =
         cache == nullptr
-            ? PackedAttention(qkv_TA, angles, shape_, input.segment_starts)
+            ? PackedAttention(qkv_TA, angles, shape_, input.segment_starts, input.starts_B)
             : CachedAttention(qkv_TA, angles, shape_, input.segment_starts, *cache, index);
     if (index + 1 == config_.num_layers && input.rows_R.defined()) {
       stream_TC = SelectRows(stream_TC, input.rows_R);

@@ -114,7 +114,7 @@ void CheckTiedHead(const Found& head, const at::Tensor& embedding_VC) {
   }
   const at::Tensor values = at::empty(embedding_VC.sizes(), at::kFloat);
   if (!Widen(*head.tensor, values.mutable_data_ptr<float>()) ||
-      !at::equal(values, embedding_VC.detach())) {
+      !at::equal(values, embedding_VC.detach().cpu())) {
     throw Error(ErrorKind::kBadData, where + " differs from the embedding" + remedy);
   }
 }
@@ -164,7 +164,11 @@ void LoadWeights(const std::string& folder, Model& model) {
   const c10::NoGradGuard no_gradients;
   for (const NamedParameter& parameter : model.parameters()) {
     const Found& source = found.at(parameter.name);
-    Widen(*source.tensor, parameter.tensor.mutable_data_ptr<float>());
+    const bool direct = parameter.tensor.is_cpu();
+    const at::Tensor values =
+        direct ? parameter.tensor : at::empty(parameter.tensor.sizes(), at::kFloat);
+    Widen(*source.tensor, values.mutable_data_ptr<float>());
+    if (!direct) parameter.tensor.copy_(values);
     source.file->Forget(*source.tensor);
   }
   const auto head = found.find("lm_head.weight");

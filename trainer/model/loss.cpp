@@ -6,6 +6,10 @@ namespace breakeven {
 
 at::Tensor WeightedLoss(Model& model, const PackedInput& input, const at::Tensor& targets_T,
                         const at::Tensor& loss_weight_T, double normalizer) {
+  if (input.rows_R.defined()) {
+    return FusedHeadLoss(model.HiddenStates(input), model.HeadWeight(), targets_T, loss_weight_T,
+                         normalizer, model.HeadCopy());
+  }
   PackedInput wanted = input;
   wanted.rows_R = loss_weight_T.nonzero().squeeze(1);
   const bool all = wanted.rows_R.size(0) == input.num_tokens();

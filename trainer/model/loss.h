@@ -12,7 +12,8 @@ namespace breakeven {
 
 // Σ_t loss_weight[t] · cross_entropy(logits[t], targets[t]) / normalizer, a float32 scalar, to be the
 // root of backward; all contracts of FusedHeadLoss (trainer/autograd/fused_head_loss.h) hold.
-// input.rows_R is ignored.
+// Which rows carry loss is found out from the weights. Where input.rows_R is defined the caller has done
+// so, and targets and weights are those of these rows, [R]: on a GPU the finding would wait for it.
 at::Tensor WeightedLoss(Model& model, const PackedInput& input, const at::Tensor& targets_T,
                         const at::Tensor& loss_weight_T, double normalizer);
 

@@ -34,6 +34,8 @@ struct PackedInput {
   // int64, ascending, no doubles: the only rows whose hidden states are wanted. Undefined: all. Where
   // few tokens carry loss, most of the last layer is left out.
   at::Tensor rows_R = {};
+  // segment_starts as int32 on the model's device, for GPUs: PackedAttention says why. May be undefined.
+  at::Tensor starts_B = {};
   int64_t num_tokens() const { return segment_starts.empty() ? 0 : segment_starts.back(); }
   int64_t num_segments() const { return static_cast<int64_t>(segment_starts.size()) - 1; }
 };

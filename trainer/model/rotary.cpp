@@ -25,16 +25,16 @@ at::Tensor Stretched(const at::Tensor& frequencies, const RopeScaling& scaling) 
 
 }  // namespace
 
-Rotary::Rotary(const ModelConfig& config) {
+Rotary::Rotary(const ModelConfig& config, const at::Device& device) {
   const at::Tensor exponents = at::arange(0, config.head_dim, 2, at::kLong).to(at::kFloat) /
                                static_cast<double>(config.head_dim);
   frequencies_ = at::reciprocal(at::pow(at::Scalar(config.rope_theta), exponents));
   if (config.rope_scaling.has_value()) frequencies_ = Stretched(frequencies_, *config.rope_scaling);
+  frequencies_ = frequencies_.to(device);
 }
 
 RotaryAngles Rotary::Angles(const at::Tensor& positions_T) const {
-  const at::Tensor angles =
-      at::outer(positions_T.to(at::kFloat), frequencies_.to(positions_T.device()));
+  const at::Tensor angles = at::outer(positions_T.to(at::kFloat), frequencies_);
   return {angles.cos(), angles.sin()};
 }
 

@@ -13,7 +13,8 @@ class Rotary {
  public:
   // Frequencies in float32 by the operations transformers uses, in its order: at position 8,000 one
   // unit in the last place of a frequency would turn a head by 5e-4.
-  explicit Rotary(const ModelConfig& config);
+  // Computed on the host whatever the device, so that all have the same.
+  Rotary(const ModelConfig& config, const at::Device& device);
 
   // cos and sin, [T, D/2] float32, of positions_T (int64); computed once a forward pass and shared
   // by all layers.

@@ -39,8 +39,18 @@ std::vector<at::Tensor> OfShard(const at::Tensor& compact, const std::vector<Sha
   return tensors;
 }
 
-at::Tensor Wrap(const Memory& memory, int64_t num_elements) {
-  return at::from_blob(memory.data(), {num_elements}, at::kFloat);
+// The CUDA kernel counts in 32 bits: no piece that comes near.
+std::vector<ShardPiece> CutForDevice(const std::vector<ShardPiece>& pieces) {
+  constexpr int64_t kMost = int64_t{1} << 30;
+  std::vector<ShardPiece> cut;
+  for (const ShardPiece& piece : pieces) {
+    for (int64_t begin = 0; begin < piece.range.size(); begin += kMost) {
+      const int64_t size = std::min(kMost, piece.range.size() - begin);
+      cut.push_back({{piece.range.begin + begin, piece.range.begin + begin + size},
+                     piece.compact_begin + begin});
+    }
+  }
+  return cut;
 }
 
 }  // namespace
@@ -53,26 +63,24 @@ AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communi
     : config_(config),
       storage_(storage),
       shard_(std::move(shard)),
-      exp_avg_memory_(data.Allocate(CountElements(shard_) * SizeOf(DType::kFloat32))),
-      exp_avg_sq_memory_(data.Allocate(CountElements(shard_) * SizeOf(DType::kFloat32))),
-      exp_avg_P_(Wrap(exp_avg_memory_, CountElements(shard_))),
-      exp_avg_sq_P_(Wrap(exp_avg_sq_memory_, CountElements(shard_))),
-      groups_{{IntersectShard(shard_, RangesOf(storage, true)), config.weight_decay},
-              {IntersectShard(shard_, RangesOf(storage, false)), 0.0}} {}
+      exp_avg_P_(AllocateFlat(data, CountElements(shard_), storage.parameters_P.device())),
+      exp_avg_sq_P_(AllocateFlat(data, CountElements(shard_), storage.parameters_P.device())),
+      groups_{{CutForDevice(IntersectShard(shard_, RangesOf(storage, true))), config.weight_decay},
+              {CutForDevice(IntersectShard(shard_, RangesOf(storage, false))), 0.0}} {}
 
 void AdamW::Update(const at::Tensor& gradient_P, double learning_rate, double grad_scale) {
   const at::NoGradGuard no_grad;
   ++num_updates_;
-  const at::Tensor step = at::scalar_tensor(static_cast<float>(num_updates_), at::kFloat);
+  const at::TensorOptions options = storage_.parameters_P.options();  // on a GPU: filled there
+  const at::Tensor step = at::scalar_tensor(static_cast<float>(num_updates_), options);
   const std::optional<at::Tensor> scale =
-      grad_scale == 1
-          ? std::nullopt
-          : std::optional(at::scalar_tensor(static_cast<float>(grad_scale), at::kFloat));
+      grad_scale == 1 ? std::nullopt
+                      : std::optional(at::scalar_tensor(static_cast<float>(grad_scale), options));
   for (const Group& group : groups_) {
     if (group.pieces.empty()) continue;
     at::_fused_adamw_(OfFlat(storage_.parameters_P.detach(), group.pieces),
-                      OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_, group.pieces),
-                      OfShard(exp_avg_sq_P_, group.pieces), {},
+                      OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_.values, group.pieces),
+                      OfShard(exp_avg_sq_P_.values, group.pieces), {},
                       std::vector<at::Tensor>(group.pieces.size(), step), learning_rate,
                       config_.beta1, config_.beta2, group.weight_decay, config_.epsilon,
                       /*amsgrad=*/false, /*maximize=*/false, scale);

@@ -11,13 +11,14 @@
 #include "comm/communicator.h"
 #include "trainer/model/flat_parameters.h"
 #include "trainer/optim/bucket_plan.h"
+#include "trainer/tensor_bridge.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
 
 // Two groups, with and without weight decay, each the fewest possible ranges of the flat buffers:
 // torch's fused kernel runs over a few long pieces instead of one small tensor per parameter.
-// Weights and moments are float32.
+// Weights and moments are float32, on the storage's device.
 enum class Moment { kExpAvg, kExpAvgSq };
 
 class AdamW {
@@ -44,10 +45,10 @@ class AdamW {
   const std::vector<FlatRange>& shard() const { return shard_; }
   // The shard's elements end to end; without shards [P], in the layout of ModelStorage.
   const at::Tensor& moment(Moment moment) const {
-    return moment == Moment::kExpAvg ? exp_avg_P_ : exp_avg_sq_P_;
+    return moment == Moment::kExpAvg ? exp_avg_P_.values : exp_avg_sq_P_.values;
   }
-  const at::Tensor& exp_avg_P() const { return exp_avg_P_; }
-  const at::Tensor& exp_avg_sq_P() const { return exp_avg_sq_P_; }
+  const at::Tensor& exp_avg_P() const { return exp_avg_P_.values; }
+  const at::Tensor& exp_avg_sq_P() const { return exp_avg_sq_P_.values; }
   // Copies the shard's elements from or to their places in a flat buffer [P].
   void TakeMoment(Moment moment, const at::Tensor& flat_P);
   void PutMoment(Moment moment, const at::Tensor& flat_P) const;
@@ -60,10 +61,8 @@ class AdamW {
   OptimizerConfig config_;
   const ModelStorage& storage_;
   std::vector<FlatRange> shard_;
-  Memory exp_avg_memory_;
-  Memory exp_avg_sq_memory_;
-  at::Tensor exp_avg_P_;
-  at::Tensor exp_avg_sq_P_;
+  FlatBuffer exp_avg_P_;
+  FlatBuffer exp_avg_sq_P_;
   std::vector<Group> groups_;
   int64_t num_updates_ = 0;
 };

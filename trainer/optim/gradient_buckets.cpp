@@ -8,13 +8,13 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/timing.h"
+#include "comm/device_cuda.h"
+#include "trainer/autograd/element_type.h"
 
 namespace breakeven {
 namespace {
 
-// The report's elements. Unsharded they stand in front of the gradient, where the last bucket lies;
-// they take a whole block, so that the gradient's own blocks start at a block.
-enum ReportElement { kStop = 0, kNonfinite = 1, kCheckpointDue = 2, kLoss = 3 };
+// The report takes a whole block, so that the gradient's own blocks start at a block.
 constexpr int64_t kHeader = kFlatBlock;
 static_assert(kFlatBlock % kNormBlock == 0, "shards are whole norm blocks");
 
@@ -59,8 +59,9 @@ GradientBuckets::GradientBuckets(Model& model, const ModelStorage& storage, Comm
     : data_(data),
       options_(options),
       lookup_gradient_(model.lookup_gradient()),
-      memory_(data.Allocate((kHeader + storage.num_elements()) * SizeOf(DType::kFloat32))),
-      buffer_(at::from_blob(memory_.data(), {kHeader + storage.num_elements()}, at::kFloat)),
+      device_(storage.parameters_P.device()),
+      memory_(AllocateFlat(data, kHeader + storage.num_elements(), device_)),
+      buffer_(memory_.values),
       gradient_P_(buffer_.narrow(0, kHeader, storage.num_elements())),
       plan_(Plan(storage, options, data.world_size())),
       shard_(options.shard ? ShardRanges(plan_, data.rank(), data.world_size())
@@ -71,29 +72,35 @@ GradientBuckets::GradientBuckets(Model& model, const ModelStorage& storage, Comm
       order_(&table_late_),
       lookups_(data, storage.ranges.at(token_table_)),
       norm_(storage.num_elements()) {
-  BE_CHECK(storage.parameters_P.is_cpu(), "gradient buckets are in host memory");
   BE_CHECK(model.parameters().size() == storage.ranges.size(), "model and storage differ");
   for (size_t i = 0; i < storage.ranges.size(); ++i) {
     parameters_.push_back(model.parameters()[i].tensor);
     parameters_.back().mutable_grad() = ViewOf(gradient_P_, storage.ranges[i]);
   }
-  if (options.shard) {
+  if (!HasFusedKernel(gradient_P_)) {
+    on_device_ = std::make_unique<DeviceAgreement>(data, buffer_.narrow(0, 0, kHeader), gradient_P_,
+                                                   shard_, options.shard);
+  } else if (options.shard) {
     const auto num_blocks = static_cast<int64_t>(norm_.block_sums().size());
     agreement_memory_ =
         data.Allocate((kLoss + data.world_size() + num_blocks) * SizeOf(DType::kFloat64));
   }
-  hooks_ = std::make_unique<GradientHooks>(parameters_, [this](size_t parameter) {
-    const bool launched_before = parameter == token_table_ && lookup_gradient_.armed;
-    if (!armed_ || launched_before) return;
-    order_->MarkReady(parameter);
-    while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
-    if (started_ && !data_.starts_wait()) InQueue([this] { data_.Progress(); });
-  });
+  hooks_ =
+      std::make_unique<GradientHooks>(parameters_, [this](size_t parameter) { Ready(parameter); });
 }
 
 GradientBuckets::~GradientBuckets() {
   hooks_.reset();
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad() = at::Tensor();
+}
+
+void GradientBuckets::Ready(size_t parameter) {
+  const std::lock_guard lock(mutex_);
+  const bool launched_before = parameter == token_table_ && lookup_gradient_.armed;
+  if (!armed_ || launched_before) return;
+  order_->MarkReady(parameter);
+  while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
+  if (started_ && !data_.starts_wait()) InQueue([this] { data_.Progress(); });
 }
 
 void GradientBuckets::BeginStep() {
@@ -105,19 +112,25 @@ void GradientBuckets::BeginStep() {
   waits_.clear();
 }
 
-void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_tokens) {
+void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_tokens,
+                          const at::Tensor& device_loss) {
   BE_CHECK(!armed_, "armed twice in a step");
   if (InjectedNan("train.gradient", step)) {
     gradient_P_[0] = std::numeric_limits<float>::quiet_NaN();  // backward adds to it, and it stays
   }
-  float* header = buffer_.data_ptr<float>();
-  header[kStop] = report.stop ? 1 : 0;
-  header[kNonfinite] = report.nonfinite ? 1 : 0;
-  header[kCheckpointDue] = report.checkpoint_due ? 1 : 0;
-  header[kLoss] = static_cast<float>(report.loss);
+  if (on_device_ != nullptr) {
+    on_device_->Write(report, device_loss);
+  } else {
+    float* header = buffer_.data_ptr<float>();
+    header[kStop] = report.stop ? 1 : 0;
+    header[kNonfinite] = report.nonfinite ? 1 : 0;
+    header[kCheckpointDue] = report.checkpoint_due ? 1 : 0;
+    header[kLoss] = static_cast<float>(report.loss);
+  }
   step_ = step;
   most_tokens_ = most_tokens;
-  lookup_gradient_.armed = options_.communicate && lookups_.Pays(most_tokens);
+  lookup_gradient_.armed =
+      on_device_ == nullptr && options_.communicate && lookups_.Pays(most_tokens);
   order_ = lookup_gradient_.armed ? &table_first_ : &table_late_;
   order_->Reset();
   armed_ = true;
@@ -130,6 +143,7 @@ StepOutcome GradientBuckets::Finish() {
   BE_CHECK(armed_, "Finish without Arm");
   while (const std::optional<size_t> bucket = order_->TakeNext()) Launch(*bucket);
   armed_ = false;
+  if (on_device_ != nullptr) return FinishOnDevice();
   CompleteStarted();
   float* flat_P = gradient_P_.data_ptr<float>();
   if (lookup_gradient_.armed) {
@@ -145,6 +159,22 @@ StepOutcome GradientBuckets::Finish() {
   outcome.loss = header[kLoss];
   outcome.grad_norm = norm_.Take();
   outcome.finite = header[kNonfinite] == 0 && std::isfinite(outcome.grad_norm);
+  return outcome;
+}
+
+StepOutcome GradientBuckets::FinishOnDevice() {
+  LetComputationWait();
+  const StepOutcome outcome = on_device_->Read([this](const at::Tensor& values) {
+    if (!options_.communicate) return;
+    LetCollectivesFollow(data_, device_);
+    data_.AllReduce(BufferOf(values), ReduceOp::kSum, data_.stream());
+    LetComputationWait();
+  });
+  // Where a collective has been aborted the streams run on, over what it left behind: its back end
+  // knows, and says so at the next call, be it of nothing.
+  data_.AllReduce(Part(buffer_.data_ptr<float>(), 0), ReduceOp::kSum, data_.stream());
+  for (const auto& [begin, end] : stretches_) waits_.push_back(SecondsBetween(begin, end));
+  stretches_.clear();
   return outcome;
 }
 
@@ -176,6 +206,7 @@ void GradientBuckets::AgreeSharded() {
 void GradientBuckets::Launch(size_t bucket) {
   FaultPoint("train.bucket", step_);
   const FlatRange range = order_->buckets()[bucket];
+  if (on_device_ != nullptr) return LaunchOnDevice(range);
   float* flat_P = gradient_P_.data_ptr<float>();
   if (!options_.shard) {
     const int64_t header = range.begin == 0 ? kHeader : 0;
@@ -199,8 +230,25 @@ void GradientBuckets::Launch(size_t bucket) {
   started_ = true;
 }
 
-void GradientBuckets::GatherShards(const at::Tensor& flat_P) {
+// Behind the compute stream's work so far, on the communicator's stream: launched, not done.
+void GradientBuckets::LaunchOnDevice(FlatRange range) {
+  if (!options_.communicate) return;
+  LetCollectivesFollow(data_, device_);
+  float* flat_P = gradient_P_.data_ptr<float>();
+  if (options_.shard) {
+    const FlatRange own = ShardOf(range, data_.rank(), data_.world_size());
+    data_.ReduceScatter(Part(flat_P + range.begin, range.size()),
+                        Part(flat_P + own.begin, own.size()), ReduceOp::kSum, data_.stream());
+    return;
+  }
+  const int64_t header = range.begin == 0 ? kHeader : 0;
+  data_.AllReduce(Part(flat_P + range.begin - header, range.size() + header), ReduceOp::kSum,
+                  data_.stream());
+}
+
+void GradientBuckets::GatherShards(const at::Tensor& flat_P, bool counts) {
   if (!options_.shard || !options_.communicate) return;
+  if (on_device_ != nullptr) return GatherOnDevice(flat_P.data_ptr<float>(), counts);
   for (const FlatRange& bucket : plan_) {
     InQueue([&] {
       data_.StartAllGather(Part(flat_P.data_ptr<float>() + bucket.begin, bucket.size()));
@@ -208,6 +256,17 @@ void GradientBuckets::GatherShards(const at::Tensor& flat_P) {
   }
   started_ = true;
   CompleteStarted();
+}
+
+void GradientBuckets::GatherOnDevice(float* flat_P, bool counts) {
+  LetCollectivesFollow(data_, device_);
+  for (const FlatRange& bucket : plan_) {
+    const FlatRange own = ShardOf(bucket, data_.rank(), data_.world_size());
+    data_.AllGather(Part(flat_P + own.begin, own.size()),
+                    Part(flat_P + bucket.begin, bucket.size()), data_.stream());
+  }
+  LetComputationWait();
+  if (!counts) stretches_.pop_back();
 }
 
 // A call that waits for the other ranks has its own entry in waits_. What is started without waiting
@@ -227,8 +286,15 @@ void GradientBuckets::CompleteStarted() {
   started_ = false;
 }
 
+void GradientBuckets::LetComputationWait() {
+  const Stream compute = ComputeStream(device_);
+  Event begin = RecordTime(compute);
+  LetComputationFollow(data_, device_);
+  stretches_.emplace_back(std::move(begin), RecordTime(compute));
+}
+
 Buffer GradientBuckets::Part(float* data, int64_t count) const {
-  return {data, count, DType::kFloat32, Device{}};
+  return {data, count, DType::kFloat32, FromAten(device_)};
 }
 
 void GradientBuckets::Timed(const std::function<void()>& collective) {

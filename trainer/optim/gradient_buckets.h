@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -15,28 +17,13 @@
 #include "trainer/model/flat_parameters.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/bucket_plan.h"
+#include "trainer/optim/device_agreement.h"
 #include "trainer/optim/gradient_norm.h"
 #include "trainer/optim/lookup_exchange.h"
+#include "trainer/optim/step_report.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
-
-// What one rank has to tell the others in a step. It rides in the last message of the step's
-// reduction, so that all ranks agree within the step at no collective of its own.
-struct StepReport {
-  bool stop = false;            // a signal asks to save and end
-  bool nonfinite = false;       // this rank's loss is NaN or infinite
-  bool checkpoint_due = false;  // rank 0's clock; other ranks leave it false
-  double loss = 0;              // this rank's share: its Σ cross-entropy / global target tokens
-};
-
-// The same, agreed: the same bits on every rank.
-struct StepOutcome {
-  bool stop = false;
-  bool checkpoint_due = false;
-  double loss = 0;       // of the step, nats per target token; summed in float32, in order of rank
-  double grad_norm = 0;  // of the reduced gradient, before clipping
-  bool finite = true;    // false: the step must be skipped, on all ranks alike
-};
 
 struct BucketOptions {
   int64_t bucket_bytes = 16 << 20;      // largest
@@ -46,11 +33,16 @@ struct BucketOptions {
   bool communicate = true;
 };
 
+// On a GPU a bucket's collective is launched behind an event of the compute stream, which marks that its
+// gradients are complete, and runs on the communicator's stream beside the rest of backward. Finish lets
+// the compute stream, not the host, wait for the last of them. The rows of a token table are not
+// exchanged apart there: each rank would add them for itself, in an order that the device picks, and
+// the ranks' weights would drift apart.
 class GradientBuckets {
  public:
   // COLLECTIVE (Allocate). Points every parameter's .grad into the buffer. Sizes are rounded down to
   // multiples of 4 KiB (with `shard`, of that for each rank), at least one. `model`, `storage` and
-  // `data` must outlive this. Host memory only so far.
+  // `data` must outlive this. On the storage's device.
   GradientBuckets(Model& model, const ModelStorage& storage, Communicator& data,
                   const BucketOptions& options);
   ~GradientBuckets();
@@ -62,15 +54,18 @@ class GradientBuckets {
   // COLLECTIVE from here to Finish. Call after the last micro-batch's forward and before its
   // backward, which then reduces each bucket (SUM over ranks) as soon as it and all before it are
   // complete. `step` numbers the fault points train.gradient and train.bucket. `most_tokens`: of any
-  // rank's last micro-batch; the same on every rank.
-  void Arm(const StepReport& report, int64_t step, int64_t most_tokens);
+  // rank's last micro-batch; the same on every rank. `device_loss`: on a GPU, where report.loss and
+  // report.nonfinite are not known to the host; undefined without an example.
+  void Arm(const StepReport& report, int64_t step, int64_t most_tokens,
+           const at::Tensor& device_loss = {});
   // Reduces the buckets that backward has not (all of them on a rank without an example) and reads
-  // the outcome.
+  // the outcome: on a GPU the step's only wait of the host. Error(kCommunication) where a collective of
+  // the step has failed.
   StepOutcome Finish();
 
   // COLLECTIVE. The other ranks' shards of a flat buffer of the storage's layout: weights after an
-  // update, moments to be saved. Nothing to do without `shard`.
-  void GatherShards(const at::Tensor& flat_P);
+  // update, moments to be saved. Nothing to do without `shard`. `counts`: in waits().
+  void GatherShards(const at::Tensor& flat_P, bool counts = true);
 
   // From the next step on: BucketOptions::communicate.
   void set_communicate(bool communicate) { options_.communicate = communicate; }
@@ -82,22 +77,30 @@ class GradientBuckets {
   // What this rank has reduced, ascending: everything, or its parts of all buckets.
   const std::vector<FlatRange>& shard() const { return shard_; }
   // Seconds that this rank's training thread gave to each collective since BeginStep, in order; as
-  // many on every rank. A CPU back end has no thread of its own: what it does, it does in that time.
+  // many on every rank. A CPU back end has no thread of its own: what it does, it does in that time. On a
+  // GPU: seconds that the compute stream stood waiting for collectives; sharded, first for the gathering
+  // behind the former step.
   const std::vector<double>& waits() const { return waits_; }
 
  private:
   void Launch(size_t bucket);
   void AgreeSharded();  // fills outcome's parts in agreement_: block sums, flags, losses
+  StepOutcome FinishOnDevice();
+  void Ready(size_t parameter);
   void Timed(const std::function<void()>& collective);
   void InQueue(const std::function<void()>& call);
   void CompleteStarted();
+  void LaunchOnDevice(FlatRange range);
+  void GatherOnDevice(float* flat_P, bool counts);
+  void LetComputationWait();  // for all collectives so far, timed
   Buffer Part(float* data, int64_t count) const;
 
   Communicator& data_;
   BucketOptions options_;
   std::vector<at::Tensor> parameters_;
   LookupGradient& lookup_gradient_;
-  Memory memory_;
+  const at::Device device_;
+  FlatBuffer memory_;
   at::Tensor buffer_;  // header of kFlatBlock elements, then gradient_P_
   at::Tensor gradient_P_;
   const std::vector<FlatRange> plan_;
@@ -108,7 +111,10 @@ class GradientBuckets {
   BucketOrder* order_;       // of this step
   LookupExchange lookups_;
   GradientNorm norm_;
-  Memory agreement_memory_;  // sharded: float64
+  Memory agreement_memory_;                     // sharded: float64
+  std::unique_ptr<DeviceAgreement> on_device_;  // on a GPU instead of norm_ and agreement_memory_
+  std::vector<std::pair<Event, Event>> stretches_;  // of the compute stream, waiting
+  std::mutex mutex_;                                // hooks may come from two threads at once
   std::unique_ptr<GradientHooks> hooks_;
   StepReport report_;
   bool armed_ = false;

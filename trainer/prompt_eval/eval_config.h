@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/base/fields.h"
+#include "comm/device_binding.h"
 #include "comm/watchdog_config.h"
 #include "data_pipeline/task.h"
 
@@ -51,6 +52,7 @@ struct EvalConfig {
   ExactMatchConfig exact_match;
   std::string output;   // folder for the files; "" in train = eval/ of the run folder
   int64_t threads = 0;  // per rank
+  DeviceConfig device;  // keys `device` and `allow_shared_gpu`; in train the run's hold
   std::optional<WatchdogConfig> watchdog;  // in train: absent = that of the run
   void VisitFields(FieldVisitor& v);
   void Validate() const;

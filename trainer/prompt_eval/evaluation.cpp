@@ -15,6 +15,7 @@
 #include "trainer/prompt_eval/choice.h"
 #include "trainer/prompt_eval/ledger.h"
 #include "trainer/stop_signals.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -185,6 +186,7 @@ class Evaluation {
 }  // namespace
 
 EvalSummary RunEvaluation(const EvalConfig& config, World& world) {
+  PrepareDevice(world.device);
   const PhaseScope phase(world.watchdog.get(), Phase::kEval);
   RunTogether(*world.control, /*root_only=*/false,
               [&] { CheckConfig(config, /*needs_models=*/true, /*needs_output=*/true); });

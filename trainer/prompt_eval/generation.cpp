@@ -8,6 +8,7 @@
 #include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/loaded_model.h"
 #include "trainer/prompt_eval/requests.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -81,6 +82,7 @@ std::vector<Generation> RunGeneration(const GenerateConfig& config, World& world
     config.Validate();
     documents = ReadPrompts(config);
   });
+  PrepareDevice(world.device);
   SetEvalThreads(config.threads, world);
   LoadedModel model = LoadEvalModel("model", config.model, /*with_weights=*/true, world);
   std::vector<std::vector<int32_t>> prompts;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/base/fields.h"
+#include "comm/device_binding.h"
 #include "comm/world.h"
 
 namespace breakeven {
@@ -24,7 +25,8 @@ struct GenerateConfig {
   int64_t top_k = 0;  // 0 = all
   int64_t seed = 0;
   int64_t threads = 0;
-  std::string output;  // JSONL; "" = stdout
+  DeviceConfig device;  // keys `device` and `allow_shared_gpu`
+  std::string output;   // JSONL; "" = stdout
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };

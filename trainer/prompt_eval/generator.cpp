@@ -45,7 +45,7 @@ class BatchGenerator {
       longest = std::max(longest, std::ssize(prompts_[number]));
     }
     const int64_t room = std::min(max_length_, longest + options_.max_new_tokens);
-    KvCache cache(model_.config(), std::ssize(numbers_), room);
+    KvCache cache(model_.config(), std::ssize(numbers_), room, device_);
     while (true) {
       fed_tokens += packer.num_tokens();
       const at::Tensor hidden_TC = model_.HiddenStates(packer.Pack(device_), cache);

@@ -12,6 +12,7 @@
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/model/model_config.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -77,7 +78,8 @@ void CheckManifest(const LoadedModel& loaded) {
                                        ". The checkpoint is damaged; score another one.");
 }
 
-LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, bool with_weights) {
+LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, bool with_weights,
+                            const at::Device& device) {
   LoadedModel loaded;
   loaded.name = name;
   loaded.folder = folder;
@@ -101,6 +103,7 @@ LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, 
     return loaded;
   }
   loaded.storage = std::make_unique<ModelStorage>();
+  loaded.storage->device = device;
   loaded.model = BuildModel(loaded.config, *loaded.storage);
   LoadWeights(folder, *loaded.model);
   loaded.hash = HashModelFolder(folder);
@@ -114,7 +117,7 @@ LoadedModel LoadEvalModel(const std::string& name, const std::string& folder, bo
                           World& world) {
   LoadedModel loaded;
   RunTogether(*world.control, /*root_only=*/false,
-              [&] { loaded = ReadModelFolder(name, folder, with_weights); });
+              [&] { loaded = ReadModelFolder(name, folder, with_weights, ToAten(world.device)); });
   CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "config.json in " + folder,
                       loaded.config.raw_json);
   CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "hash of the weights in " + folder,

@@ -33,7 +33,7 @@ struct LoadedModel {
   std::unique_ptr<Model> model;  // null without weights
 };
 
-// COLLECTIVE. Every rank reads the folder; that all read the same config, weights and tokenizer is
+// COLLECTIVE. Every rank reads the folder, weights onto its device (PrepareDevice first); that all read the same config, weights and tokenizer is
 // checked. Errors: kBadData as the readers say, when the tokenizer has ids that the embedding has no
 // row for, and when the weights of a checkpoint have another hash than its manifest says.
 // `with_weights` false: everything that is cheap, and the header of the weights.

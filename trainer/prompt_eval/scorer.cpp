@@ -107,7 +107,7 @@ class BatchScorer {
   std::unique_ptr<KvCache> PrefixCache() const {
     const int64_t count = prefixes_.num_segments();
     if (trunk_ == nullptr) {
-      return std::make_unique<KvCache>(model_.config(), count, longest_prefix_);
+      return std::make_unique<KvCache>(model_.config(), count, longest_prefix_, device_);
     }
     return std::make_unique<KvCache>(model_.config(), *trunk_, std::vector<int64_t>(count, 0),
                                      longest_prefix_);
@@ -179,7 +179,7 @@ std::unique_ptr<KvCache> RunTrunk(Model& model, const ScoreTrunk& tokens) {
   const at::Device device = model.HeadWeight().device();
   SegmentPacker packer;
   packer.Add(tokens, 0);
-  auto cache = std::make_unique<KvCache>(model.config(), 1, std::ssize(tokens));
+  auto cache = std::make_unique<KvCache>(model.config(), 1, std::ssize(tokens), device);
   PackedInput input = packer.Pack(device);
   input.rows_R = IndexTensor({std::ssize(tokens) - 1}, device);  // nobody asks for these rows
   model.HiddenStates(input, *cache);

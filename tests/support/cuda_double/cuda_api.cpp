@@ -62,6 +62,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   *properties = {};
   std::strncpy(properties->name, spec.name.c_str(), sizeof(properties->name) - 1);
   properties->totalGlobalMem = spec.memory_bytes;
+  properties->major = 9;
   return cudaSuccess;
 }
 
@@ -238,6 +239,23 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   ENTER("cudaEventQuery");
   return Return(event->mark->reached(event->mark->recorded()) ? cudaSuccess : cudaErrorNotReady);
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  ENTER("cudaEventSynchronize");
+  event->mark->AwaitReached(event->mark->recorded());
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  ENTER("cudaEventElapsedTime");
+  for (const cudaEvent_t event : {begin, end}) {
+    if (!event->mark->reached(event->mark->recorded())) return Return(cudaErrorNotReady);
+  }
+  const std::chrono::duration<float, std::milli> between =
+      end->mark->reached_at() - begin->mark->reached_at();
+  *milliseconds = between.count();
+  return cudaSuccess;
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {

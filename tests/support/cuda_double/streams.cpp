@@ -69,6 +69,7 @@ uint64_t EventMark::Record() {
 void EventMark::Reach(uint64_t recorded) {
   const std::lock_guard lock(mutex_);
   reached_ = std::max(reached_, recorded);
+  reached_at_ = std::chrono::steady_clock::now();
   changed_.notify_all();
 }
 
@@ -80,6 +81,11 @@ uint64_t EventMark::recorded() {
 bool EventMark::reached(uint64_t recorded) {
   const std::lock_guard lock(mutex_);
   return reached_ >= recorded;
+}
+
+std::chrono::steady_clock::time_point EventMark::reached_at() {
+  const std::lock_guard lock(mutex_);
+  return reached_at_;
 }
 
 void EventMark::AwaitReached(uint64_t recorded) {

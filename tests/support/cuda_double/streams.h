@@ -2,6 +2,7 @@
 #ifndef BREAKEVEN_TESTS_SUPPORT_CUDA_DOUBLE_STREAMS_H_
 #define BREAKEVEN_TESTS_SUPPORT_CUDA_DOUBLE_STREAMS_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -49,12 +50,14 @@ class EventMark {
   uint64_t recorded();
   bool reached(uint64_t recorded);
   void AwaitReached(uint64_t recorded);
+  std::chrono::steady_clock::time_point reached_at();  // the last time
 
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
   uint64_t recorded_ = 0;
   uint64_t reached_ = 0;
+  std::chrono::steady_clock::time_point reached_at_;
 };
 
 }  // namespace cuda_double

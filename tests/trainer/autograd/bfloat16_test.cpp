@@ -94,8 +94,7 @@ TEST(BFloat16Test, SwiGlu) {
   EXPECT_LE(RelativeError(gate_up.grad(), gate_up64.grad()), kTolerance);
 }
 
-// The composite is tested beside the formula in float32 (block_functions_test.cpp); here it runs in
-// float64.
+// float64 goes by plain ATen operations, which aten_paths_test.cpp holds against the formula.
 TEST(BFloat16Test, PackedAttention) {
   at::manual_seed(6);
   const AttentionShape shape{6, 2, 32};
@@ -105,7 +104,7 @@ TEST(BFloat16Test, PackedAttention) {
   const at::Tensor qkv64 = DoubleLeaf(qkv);
   const at::Tensor up = at::randn({120, 6 * 32}).to(at::kBFloat16);
   const at::Tensor out = PackedAttention(qkv, {turn.cos(), turn.sin()}, shape, starts);
-  const at::Tensor out64 = PackedAttentionComposite(
+  const at::Tensor out64 = PackedAttention(
       qkv64, {turn.cos().to(at::kDouble), turn.sin().to(at::kDouble)}, shape, starts);
   EXPECT_LE(RelativeError(out, out64), kTolerance);
   (out * up).sum().backward();

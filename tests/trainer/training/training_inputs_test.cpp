@@ -67,9 +67,10 @@ TEST(UnusedDevicesNote, OneLineForEachHostThatHasSome) {
   const std::vector<RankPlace> places = {
       {"a", "0", 1}, {"a", "1", 1}, {"b", "0", 1}, {"c", "0", 1}};
   EXPECT_EQ(UnusedDevicesNote(places, {"", "", "", ""}), "");
-  EXPECT_EQ(UnusedDevicesNote(places, {"H100", "H100", "", "H200, H200"}),
-            "\nnot used: the GPUs of host a (H100); this version computes on CPUs only"
-            "\nnot used: the GPUs of host c (H200, H200); this version computes on CPUs only");
+  EXPECT_EQ(
+      UnusedDevicesNote(places, {"H100", "H100", "", "H200, H200"}),
+      "\nnot used: the GPUs of host a (H100); device: auto or cuda would compute on them"
+      "\nnot used: the GPUs of host c (H200, H200); device: auto or cuda would compute on them");
 }
 
 TEST_F(TrainingInputsTest, AFileThatOneRankCannotOpenEndsAll) {

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/comm/shared_memory_world.h"
 #include "tests/trainer/training/training_fixture.h"
+#include "trainer/autograd/aten_only.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/training_run.h"
 
@@ -24,11 +26,15 @@ struct Variant {
   bool shared_memory;  // back end
   bool shard;
   const char* activation_checkpointing;
+  bool aten_only;  // the way of GPUs (trainer/autograd/aten_only.h)
 };
 
 // Every test of this suite runs in every variant.
 class InvarianceTest : public TrainingTest, public testing::WithParamInterface<Variant> {
  protected:
+  InvarianceTest() {
+    if (GetParam().aten_only) aten_only_ = std::make_unique<AtenOnly>();
+  }
   TrainConfig Config(const std::string& output = "run") const {
     TrainConfig config = TrainingTest::Config(output);
     config.optimizer.shard = GetParam().shard;
@@ -42,6 +48,9 @@ class InvarianceTest : public TrainingTest, public testing::WithParamInterface<V
       RunSharedMemoryWorld(size, {}, body);
     });
   }
+
+ private:
+  std::unique_ptr<AtenOnly> aten_only_;
 };
 
 TEST_P(InvarianceTest, TwiceTheSameIsBitEqual) {
@@ -168,9 +177,12 @@ TEST_P(InvarianceTest, ARankWithoutExamplesJoins) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, InvarianceTest,
-                         testing::Values(Variant{"Whole", false, false, "none"},
-                                         Variant{"SharedMemorySharded", true, true, "none"},
-                                         Variant{"ShardedRecomputed", false, true, "full"}),
+                         testing::Values(Variant{"Whole", false, false, "none", false},
+                                         Variant{"SharedMemorySharded", true, true, "none", false},
+                                         Variant{"ShardedRecomputed", false, true, "full", false},
+                                         Variant{"AsOnGpus", false, false, "none", true},
+                                         Variant{"AsOnGpusShardedRecomputed", false, true, "full",
+                                                 true}),
                          [](const auto& variant) { return variant.param.name; });
 
 class ShardTest : public TrainingTest {
