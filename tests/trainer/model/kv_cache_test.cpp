@@ -6,6 +6,7 @@
 
 #include "comm/base/error.h"
 #include "tests/trainer/model/model_fixture.h"
+#include "trainer/autograd/aten_only.h"
 
 namespace breakeven {
 namespace {
@@ -42,6 +43,9 @@ class KvCacheTest : public testing::TestWithParam<std::string> {
           << what << ", sequence " << b;
     }
   }
+
+  // Trunk, questions and choices of a scoring batch.
+  void GoDownATree();
 
   Built built_;
 };
@@ -96,7 +100,7 @@ TEST_P(KvCacheTest, CopiesFromAnotherCacheAndTruncates) {
   EXPECT_EQ(prompts.length(1), 5);
 }
 
-TEST_P(KvCacheTest, ATreeOfSharedPromptsEqualsTheFullForward) {
+void KvCacheTest::GoDownATree() {
   const ModelConfig& config = built_.model->config();
   const std::vector<int64_t> trunk_text = Text(5, 1);
   KvCache trunk(config, 1, 5);
@@ -113,6 +117,13 @@ TEST_P(KvCacheTest, ATreeOfSharedPromptsEqualsTheFullForward) {
   Go(branches, choices, wholes, "choices");
   EXPECT_EQ(prefixes.length(0), 8) << "parents are only read";
   EXPECT_EQ(branches.length(3), 5 + 4 + 2);
+}
+
+TEST_P(KvCacheTest, ATreeOfSharedPromptsEqualsTheFullForward) { GoDownATree(); }
+
+TEST_P(KvCacheTest, ATreeOfSharedPromptsTheWayOfGpus) {
+  const AtenOnly only;
+  GoDownATree();
 }
 
 TEST_P(KvCacheTest, RefusesWhatDoesNotFit) {
