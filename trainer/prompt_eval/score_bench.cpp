@@ -4,7 +4,6 @@
 #include <span>
 #include <utility>
 
-#include "comm/base/error.h"
 #include "trainer/prompt_eval/arm.h"
 #include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/loaded_model.h"
@@ -81,20 +80,6 @@ ScoreFigure Measure(const ScoreBenchConfig& config, const PromptConfig& variant,
 }
 
 }  // namespace
-
-void ScoreBenchConfig::VisitFields(FieldVisitor& v) {
-  eval.VisitFields(v);
-  v.Visit({"bench_repeats", "passes over the documents that count", AtLeast(1)}, repeats);
-  v.Visit({"bench_warmup_repeats", "passes before them", AtLeast(0)}, warmup_repeats);
-}
-
-void ScoreBenchConfig::Validate() const {
-  eval.Validate();
-  if (eval.models.empty()) {
-    throw Error(ErrorKind::kUsage,
-                "models: none given; expected 'name: folder' of the one to measure");
-  }
-}
 
 ScoreBenchReport MeasureScoring(const ScoreBenchConfig& config, World& world) {
   RunTogether(*world.control, /*root_only=*/false, [&] { config.Validate(); });
