@@ -56,7 +56,7 @@ std::vector<DocumentRequests> ManyDocuments(int64_t count) {
   std::vector<DocumentRequests> documents;
   for (int64_t i = 0; i < count; ++i) {
     std::vector<int32_t> tokens(2 + (i * 37) % 50);
-    std::iota(tokens.begin(), tokens.end(), 0);
+    std::iota(tokens.begin(), tokens.end(), static_cast<int32_t>(1000 * i));  // nothing shared
     documents.push_back(Document({{tokens, 1}}));
   }
   return documents;
