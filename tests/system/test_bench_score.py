@@ -1,4 +1,4 @@
-"""`breakeven bench score` from outside: on one rank and on two, the same scores; what sharing of prompts saves."""
+"""`breakeven bench score` from outside: it answers about its config, and refuses one that names no model."""
 
 import json
 
