@@ -80,8 +80,12 @@ void StudyStore::Save() {
 double RequestTokens(const ArmRequests& requests) {
   double tokens = 0;
   for (const DocumentRequests& document : requests.documents) {
-    for (const TokenRequest& request : document.requests) {
-      tokens += static_cast<double>(request.tokens.size());
+    const std::vector<int32_t>& first = document.requests.front().tokens;
+    tokens += static_cast<double>(first.size());
+    for (size_t i = 1; i < document.requests.size(); ++i) {
+      const std::vector<int32_t>& other = document.requests[i].tokens;
+      const auto shared = std::mismatch(first.begin(), first.end(), other.begin(), other.end());
+      tokens += static_cast<double>(other.end() - shared.second);
     }
   }
   return tokens;
