@@ -10,6 +10,7 @@
 #include <chrono>
 #include <climits>
 #include <ctime>
+#include <thread>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -135,6 +136,7 @@ void MeetingPage::Sleep(int rank, std::atomic<uint32_t>& word, int64_t begin_nan
     const int64_t waited = NowNanoseconds() - begin_nanoseconds;
     if (lines_[rank].has_left.load(std::memory_order_seq_cst) != 0 &&
         word.load(std::memory_order_seq_cst) != epoch_) {
+      std::this_thread::sleep_for(kGraceOfTheLauncher);
       FailWaiting(rank, "has left");
     }
     if (waited >= patience) {

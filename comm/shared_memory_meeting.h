@@ -3,6 +3,7 @@
 #define BREAKEVEN_COMM_SHARED_MEMORY_MEETING_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -40,6 +41,10 @@ struct WaitPolicy {
   // About once a second of a long wait, with the rank that is waited for; may throw. Here a watchdog looks in.
   std::function<void(int rank, double waited_seconds, const Post& post)> on_wait = {};
 };
+
+// A rank that leaves in the middle has said why, and its launcher ends the job with its exit code. The ranks that wait for it
+// give the launcher this long before they speak too: else who is quicker decides the job's exit code.
+inline constexpr std::chrono::milliseconds kGraceOfTheLauncher{1000};
 
 // One rank's end of the page. The ranks' lines are written by their owners alone. Two lines a rank, used in turn: a rank
 // comes to the meeting after the next only when all have come to the next, so that a post stays until all have read it

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <ctime>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -108,6 +109,7 @@ void SharedMemoryQueue::WaitFor(std::atomic<uint64_t> Line::*counter, uint64_t n
     };
     if (lines_[other].has_left.load(std::memory_order_acquire) != 0 &&
         (lines_[other].*counter).load(std::memory_order_acquire) <= number) {
+      std::this_thread::sleep_for(kGraceOfTheLauncher);
       fail("has left");
     }
     if (waited >= policy_.timeout_seconds) {

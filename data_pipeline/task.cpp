@@ -71,8 +71,11 @@ void ValidateSplits(const std::map<std::string, DataFileConfig>& splits,
 }
 
 std::vector<std::string_view> MetricsOf(std::string_view output_type) {
-  if (output_type == "multiple_choice") return {"acc", "acc_norm"};
-  if (output_type == "generate_until") return {"exact_match"};
+  if (output_type == "multiple_choice") {
+    return {
+        "acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood", "calibration_error"};
+  }
+  if (output_type == "generate_until") return {"exact_match", "f1", "rouge_l"};
   return {"word_perplexity", "byte_perplexity", "bits_per_byte"};
 }
 
@@ -118,10 +121,14 @@ void TaskConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"doc_to_choice",
            "the choices, each a template; a single one may be a field or render to a list"},
           doc_to_choice);
-  v.Visit({"metrics", "scores to compute; empty = all of the output type",
-           OneOf({"acc", "acc_norm", "exact_match", "word_perplexity", "byte_perplexity",
-                  "bits_per_byte"})},
-          metrics);
+  v.Visit(
+      {"metrics",
+       "scores to compute; empty = acc and acc_norm of choices, exact_match of generated texts, "
+       "all three of rolling texts",
+       OneOf({"acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood",
+              "calibration_error", "exact_match", "f1", "rouge_l", "word_perplexity",
+              "byte_perplexity", "bits_per_byte"})},
+      metrics);
   v.Visit({"until", "generate_until: strings that end an answer; empty = the fewshot_delimiter"},
           until);
   v.Visit({"max_gen_toks", "generate_until: tokens to generate at most", AtLeast(1)}, max_gen_toks);

@@ -37,7 +37,7 @@ struct TaskConfig {
   std::vector<std::string>
       doc_to_choice;  // the choices, each a template; a single element may render to a list
   std::vector<std::string>
-      metrics;  // acc, acc_norm | exact_match | word_perplexity, byte_perplexity, bits_per_byte
+      metrics;  // by output_type; see trainer/prompt_eval/metrics.h
   std::vector<std::string> until;  // generate_until: stop strings; empty = [fewshot_delimiter]
   int64_t max_gen_toks = 256;
   void VisitFields(FieldVisitor& v);

@@ -9,6 +9,7 @@ namespace breakeven {
 
 void RunBenchAllReduce(const CommandOptions& options, World& world);
 void RunBenchLoader(const CommandOptions& options, World& world);
+void RunBenchScore(const CommandOptions& options, World& world);
 void RunBenchStep(const CommandOptions& options, World& world);
 
 }  // namespace breakeven

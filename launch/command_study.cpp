@@ -12,7 +12,7 @@ void RunStudyCommand(const CommandOptions& options, World& world) {
   RunTogether(*world.control, /*root_only=*/false,
               [&] { config.model = ResolveModelPath(config.model); });
   if (options.dry_run) return PrintResult(world, DryRunStudy(config, world));
-  OpenDataPlane(world, config.train.comm);
+  OpenDataPlane(world, config.train.comm, config.train.device.Options());
   RunStudy(config, world, PrintConfig(config), ConfigHash(config));
   std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {

@@ -120,6 +120,12 @@ constexpr CommandInfo kBenches[] = {
      "  breakeven bench loader --set data=data/catalogue/tokens/train.h5 \\\n"
      "      --set batching.global_batch.examples=16",
      UsesMpi::kNever, RunBenchLoader},
+    {"score", "documents a second of prompt evaluation; takes a config of `eval`",
+     "Examples:\n"
+     "  mpirun -n 2 --bind-to none breakeven bench score configs/quickstart_eval.yaml --set "
+     "limit=100\n"
+     "Nothing is kept and no ledger is opened.",
+     UsesMpi::kAlways, RunBenchScore},
     {"step", "tokens a second of training steps, split by phase; takes a config of `train`",
      "Examples:\n"
      "  mpirun -n 2 --bind-to none breakeven bench step configs/quickstart_train.yaml\n"

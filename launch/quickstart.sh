@@ -15,6 +15,7 @@ scores it against prompts of the untouched model, and prints the table. Steps, e
   data     the model (models/) and the data set (data/catalogue/)
   prepare  raw text -> HDF5 tokens                          configs/quickstart_prepare.yaml
   train    fine-tuning and scoring, all ranks               configs/quickstart_train.yaml -> runs/quickstart/
+  study    does tuning beat the best prompt?                configs/study_quickstart.yaml -> runs/study_quickstart/
 
   --ranks N    MPI ranks (default 2)
   --only STEP  this step alone
@@ -42,8 +43,8 @@ while [ $# -gt 0 ]; do
 done
 [[ $RANKS =~ ^[1-9][0-9]*$ ]] || { printf 'error: --ranks: expected a number from 1, found "%s"\n' "$RANKS" >&2 && exit 64; }
 case $ONLY in
-  "" | setup | build | data | prepare | train) ;;
-  *) printf 'error: --only: expected setup, build, data, prepare or train, found "%s"\n' "$ONLY" >&2 && exit 64 ;;
+  "" | setup | build | data | prepare | train | study) ;;
+  *) printf 'error: --only: expected setup, build, data, prepare, train or study, found "%s"\n' "$ONLY" >&2 && exit 64 ;;
 esac
 
 . launch/lib.sh
@@ -100,6 +101,13 @@ step_train() {
   mark_done train "$stamp"
 }
 
+step_study() {
+  # A finished study is read back in a second, an interrupted one goes on, and one of another config is refused by the program.
+  prepare_mpirun "$RANKS"
+  SHOW_OUTPUT=study run_step study "the question in small, on $RANKS ranks (about four minutes on two cores)" \
+    "${MPIRUN[@]}" "$BREAKEVEN" study configs/study_quickstart.yaml
+}
+
 show_results() {
   say ""
   say "== results"
@@ -112,7 +120,7 @@ show_results() {
 }
 
 begin=$SECONDS
-for step in setup build data prepare train; do
+for step in setup build data prepare train study; do
   if wants "$step"; then "step_$step"; fi
 done
 if wants train; then show_results; fi

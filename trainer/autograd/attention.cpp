@@ -81,13 +81,26 @@ void ForEachHead(const AttentionTensors& tensors, const AttentionShape& shape,
   });
 }
 
+void ForwardAllHeads(AttentionTensors& tensors, const AttentionShape& shape,
+                     const std::vector<int64_t>& segment_starts) {
+  const int64_t num_tokens = tensors.qkv_TA.size(0);
+  const int64_t width = shape.num_heads * shape.head_dim;
+  tensors.out_TX = at::empty({num_tokens, width}, tensors.qkv_TA.options());
+  tensors.log_sum_exp_TH = at::empty({num_tokens, shape.num_heads}, at::kFloat);
+  WithElementType(tensors.qkv_TA.scalar_type(), [&]<typename T>(T) {
+    ForEachHead<T>(tensors, shape, segment_starts,
+                   [](const AttentionSegment<T>& segment, int64_t head, float* scratch) {
+                     AttendForward(segment, head, scratch);
+                   });
+  });
+}
+
 class PackedAttentionFunction : public torch::autograd::Function<PackedAttentionFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv_TA, const at::Tensor& cos,
                             const at::Tensor& sin, const AttentionShape& shape,
                             const std::vector<int64_t>& segment_starts,
                             const std::optional<at::Tensor>& starts_B) {
-    const int64_t num_tokens = qkv_TA.size(0);
     ctx->saved_data["segment_starts"] = segment_starts;
     ctx->saved_data["shape"] =
         std::vector<int64_t>{shape.num_heads, shape.num_kv_heads, shape.head_dim};
@@ -103,14 +116,7 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
     tensors.qkv_TA = qkv_TA.contiguous();
     tensors.cos = cos;
     tensors.sin = sin;
-    tensors.out_TX = at::empty({num_tokens, shape.num_heads * shape.head_dim}, qkv_TA.options());
-    tensors.log_sum_exp_TH = at::empty({num_tokens, shape.num_heads}, at::kFloat);
-    WithElementType(qkv_TA.scalar_type(), [&]<typename T>(T) {
-      ForEachHead<T>(tensors, shape, segment_starts,
-                     [](const AttentionSegment<T>& segment, int64_t head, float* scratch) {
-                       AttendForward(segment, head, scratch);
-                     });
-    });
+    ForwardAllHeads(tensors, shape, segment_starts);
     ctx->save_for_backward({tensors.qkv_TA, cos, sin, tensors.out_TX, tensors.log_sum_exp_TH});
     return tensors.out_TX;
   }
@@ -144,6 +150,15 @@ class PackedAttentionFunction : public torch::autograd::Function<PackedAttention
 };
 
 }  // namespace
+
+AttentionPart PackedAttentionPart(const at::Tensor& qkv_TA, const AttentionShape& shape,
+                                  const std::vector<int64_t>& segment_starts) {
+  BE_CHECK(HasFusedKernel(qkv_TA), "a kernel for this device");
+  AttentionTensors tensors;
+  tensors.qkv_TA = qkv_TA.contiguous();
+  ForwardAllHeads(tensors, shape, segment_starts);
+  return {tensors.out_TX, tensors.log_sum_exp_TH};
+}
 
 void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const AttentionShape& shape) {
   if (!Rotates(angles)) return;

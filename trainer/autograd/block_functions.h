@@ -63,6 +63,16 @@ at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
                            const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
                            const at::Tensor& starts_B = {});
 
+// Attention over a part of the keys, to be merged with attention over other keys: its value, and the
+// logarithm of what its softmax divided by.
+struct AttentionPart {
+  at::Tensor out_TX;          // [T, H·D]
+  at::Tensor log_sum_exp_TH;  // float32
+};
+// PackedAttention over queries and keys that are rotated already, no gradient. Where HasFusedKernel only.
+AttentionPart PackedAttentionPart(const at::Tensor& qkv_TA, const AttentionShape& shape,
+                                  const std::vector<int64_t>& segment_starts);
+
 // The rotation alone, in place, without gradient: for cached attention.
 void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const AttentionShape& shape);
 

@@ -2,9 +2,12 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "comm/base/error.h"
 #include "trainer/autograd/element_type.h"
@@ -116,10 +119,10 @@ std::vector<CacheGroup> GroupSequences(const std::vector<int64_t>& segment_start
     if (new_tokens == 0) continue;
     const CacheGroup* last = groups.empty() ? nullptr : &groups.back();
     if (last != nullptr && last->first + last->count == b && last->new_tokens == new_tokens &&
-        last->old_tokens == cache.length(b)) {
+        last->old_tokens == cache.own_length(b)) {
       ++groups.back().count;
     } else {
-      groups.push_back({b, 1, start, new_tokens, cache.length(b)});
+      groups.push_back({b, 1, start, new_tokens, cache.own_length(b)});
     }
   }
   return groups;
@@ -133,6 +136,120 @@ at::Tensor MaskBehind(int64_t old_tokens, int64_t new_tokens, const at::TensorOp
       .triu_(old_tokens + 1);
 }
 
+void WriteToCache(const at::Tensor& qkv_TA, const AttentionShape& shape, KvCache& cache,
+                  int64_t layer, const std::vector<CacheGroup>& groups) {
+  const int64_t query_width = shape.num_heads * shape.head_dim;
+  const int64_t key_width = shape.num_kv_heads * shape.head_dim;
+  for (const CacheGroup& group : groups) {
+    const at::Tensor rows = qkv_TA.narrow(0, group.start, group.count * group.new_tokens);
+    cache.Write(layer, group.first, group.count, rows.narrow(1, query_width, key_width),
+                rows.narrow(1, query_width + key_width, key_width));
+  }
+}
+
+struct KeysAndValues {
+  at::Tensor keys_1KLD;
+  at::Tensor values_1KLD;
+};
+
+// Attention of queries [1, K, N, D]: value and log-sum-exp [1, K, N]. `mask` is added to the scores; with
+// an undefined one every query sees all keys.
+std::pair<at::Tensor, at::Tensor> Attend(const at::Tensor& query_1KND, const KeysAndValues& held,
+                                         const at::Tensor& mask) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(query_1KND.size(3)));
+  if (HasFusedKernel(query_1KND) && !mask.defined()) {
+    const auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
+        query_1KND, held.keys_1KLD, held.values_1KLD, /*dropout_p=*/0.0, /*is_causal=*/false,
+        /*attn_mask=*/std::nullopt, scale);
+    return {out, log_sum_exp};
+  }
+  at::Tensor scores = at::matmul(query_1KND, held.keys_1KLD.transpose(2, 3)).mul_(scale);
+  if (mask.defined()) scores.add_(mask);
+  const at::Tensor log_sum_exp = at::logsumexp(scores, 3);
+  return {at::matmul(scores.sub_(log_sum_exp.unsqueeze(3)).exp_(), held.values_1KLD), log_sum_exp};
+}
+
+// Rows [begin, end) of the part: their queries over these keys. The heads that share a key/value head are
+// rows of one product. `mask` is [rows, keys] or undefined.
+void AttendRows(const at::Tensor& qkv_TA, const AttentionShape& shape, const KeysAndValues& held,
+                int64_t begin, int64_t end, const at::Tensor& mask, AttentionPart& part) {
+  const int64_t kv_heads = shape.num_kv_heads;
+  const int64_t group = shape.num_heads / kv_heads;
+  const int64_t count = end - begin;
+  const at::Tensor query = qkv_TA.narrow(0, begin, count)
+                               .narrow(1, 0, shape.num_heads * shape.head_dim)
+                               .unflatten(1, {kv_heads, group, shape.head_dim})
+                               .permute({1, 2, 0, 3})
+                               .reshape({1, kv_heads, group * count, shape.head_dim});
+  const auto [out, log_sum_exp] =
+      Attend(query, held, mask.defined() ? mask.repeat({group, 1}) : mask);
+  part.out_TX.narrow(0, begin, count)
+      .view({count, kv_heads, group, shape.head_dim})
+      .copy_(out.reshape({kv_heads, group, count, shape.head_dim}).permute({2, 0, 1, 3}));
+  part.log_sum_exp_TH.narrow(0, begin, count)
+      .view({count, kv_heads, group})
+      .copy_(log_sum_exp.reshape({kv_heads, group, count}).permute({2, 0, 1}));
+}
+
+KeysAndValues Held(const KvCache& cache, int64_t layer, int64_t b, int64_t length) {
+  return {cache.Keys(layer, b, 1, length), cache.Values(layer, b, 1, length)};
+}
+
+// New sequences among themselves: what the cache was just given.
+AttentionPart AttendOwn(const at::Tensor& qkv_TA, const AttentionShape& shape,
+                        const std::vector<int64_t>& segment_starts, const KvCache& cache,
+                        int64_t layer) {
+  if (HasFusedKernel(qkv_TA)) return PackedAttentionPart(qkv_TA, shape, segment_starts);
+  AttentionPart part = {
+      at::empty({qkv_TA.size(0), shape.num_heads * shape.head_dim}, qkv_TA.options()),
+      at::empty({qkv_TA.size(0), shape.num_heads}, qkv_TA.options())};
+  for (int64_t b = 0; b < cache.num_sequences(); ++b) {
+    const int64_t begin = segment_starts[static_cast<size_t>(b)];
+    const int64_t length = segment_starts[static_cast<size_t>(b) + 1] - begin;
+    if (length == 0) continue;
+    AttendRows(qkv_TA, shape, Held(cache, layer, b, length), begin, begin + length,
+               MaskBehind(0, length, qkv_TA.options()), part);
+  }
+  return part;
+}
+
+// part = attention over the keys of both.
+void MergeInto(AttentionPart& part, const AttentionPart& other, const AttentionShape& shape) {
+  const at::Tensor weight_TH1 =
+      at::sigmoid(other.log_sum_exp_TH - part.log_sum_exp_TH).unsqueeze(2);
+  const std::vector<int64_t> heads = {shape.num_heads, shape.head_dim};
+  at::Tensor out_THD = part.out_TX.unflatten(1, heads);
+  out_THD.lerp_(other.out_TX.unflatten(1, heads), weight_TH1);
+  part.log_sum_exp_TH = at::logaddexp(part.log_sum_exp_TH, other.log_sum_exp_TH);
+}
+
+// New sequences behind shared ones: each one's own tokens causally, then level by level what its
+// ancestors hold, merged by their log-sum-exps (as cascade attention in FlashInfer does). Shared keys
+// are read where they lie, once for all that share them.
+at::Tensor TreeAttention(const at::Tensor& qkv_TA, const AttentionShape& shape,
+                         const std::vector<int64_t>& segment_starts, const KvCache& cache,
+                         int64_t layer) {
+  AttentionPart part = AttendOwn(qkv_TA, shape, segment_starts, cache, layer);
+  AttentionPart level = {at::empty_like(part.out_TX), at::empty_like(part.log_sum_exp_TH)};
+  std::vector<int64_t> ancestor(static_cast<size_t>(cache.num_sequences()));
+  std::iota(ancestor.begin(), ancestor.end(), 0);
+  for (const KvCache* held = &cache; held->parent() != nullptr; held = held->parent()) {
+    for (int64_t& b : ancestor) b = held->parent_of(b);
+    for (size_t first = 0; first < ancestor.size();) {
+      size_t last = first;
+      while (last < ancestor.size() && ancestor[last] == ancestor[first]) ++last;
+      if (segment_starts[last] > segment_starts[first]) {
+        const int64_t held_tokens = held->parent()->own_length(ancestor[first]);
+        AttendRows(qkv_TA, shape, Held(*held->parent(), layer, ancestor[first], held_tokens),
+                   segment_starts[first], segment_starts[last], /*mask=*/{}, level);
+      }
+      first = last;
+    }
+    MergeInto(part, level, shape);
+  }
+  return part.out_TX;
+}
+
 }  // namespace
 
 at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
@@ -140,15 +257,25 @@ at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
                            KvCache& cache, int64_t layer) {
   BE_CHECK(qkv_TA.scalar_type() == at::kFloat, "the cache is float32");
   RotateInPlace(qkv_TA, angles, shape);
+  const std::vector<CacheGroup> groups = GroupSequences(segment_starts, cache);
+  WriteToCache(qkv_TA, shape, cache, layer, groups);
+  if (cache.parent() != nullptr) {
+    BE_CHECK(std::all_of(groups.begin(), groups.end(),
+                         [](const CacheGroup& group) { return group.old_tokens == 0; }),
+             "a sequence behind a parent gets its tokens in one call");
+    return TreeAttention(qkv_TA, shape, segment_starts, cache, layer);
+  }
+  if (HasFusedKernel(qkv_TA) &&
+      std::all_of(groups.begin(), groups.end(),
+                  [](const CacheGroup& group) { return group.old_tokens == 0; })) {
+    return PackedAttentionPart(qkv_TA, shape, segment_starts).out_TX;
+  }
   const int64_t dim = shape.head_dim;
   const int64_t query_width = shape.num_heads * dim;
-  const int64_t key_width = shape.num_kv_heads * dim;
   const at::Tensor out_TC = at::empty({qkv_TA.size(0), query_width}, qkv_TA.options());
-  for (const CacheGroup& group : GroupSequences(segment_starts, cache)) {
+  for (const CacheGroup& group : groups) {
     const int64_t num_tokens = group.count * group.new_tokens;
     const at::Tensor rows = qkv_TA.narrow(0, group.start, num_tokens);
-    cache.Write(layer, group.first, group.count, rows.narrow(1, query_width, key_width),
-                rows.narrow(1, query_width + key_width, key_width));
     const at::Tensor query = rows.narrow(1, 0, query_width)
                                  .unflatten(1, {shape.num_heads, dim})
                                  .unflatten(0, {group.count, group.new_tokens})
@@ -199,7 +326,7 @@ void CheckInput(const PackedInput& input, const ModelConfig& config, const KvCac
     BE_CHECK(held + length <= config.max_positions,
              "segment " + std::to_string(b) + " reaches " + std::to_string(held + length) +
                  " tokens, the model has " + std::to_string(config.max_positions) + " positions");
-    BE_CHECK(cache == nullptr || held + length <= cache->max_tokens(),
+    BE_CHECK(cache == nullptr || cache->own_length(b) + length <= cache->max_tokens(),
              "sequence " + std::to_string(b) + " outgrows the cache's " +
                  std::to_string(cache->max_tokens()));
     BE_CHECK(cache == nullptr || length == 0 || positions == nullptr || positions[start] == held,

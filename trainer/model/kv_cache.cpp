@@ -17,13 +17,24 @@ KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_t
   lengths_.assign(static_cast<size_t>(num_sequences), 0);
 }
 
+KvCache::KvCache(const ModelConfig& config, const KvCache& parent, std::vector<int64_t> parents,
+                 int64_t max_tokens)
+    : KvCache(config, static_cast<int64_t>(parents.size()), max_tokens,
+              parent.keys_LBMKD_.device()) {
+  for (int64_t of : parents) BE_CHECK(of >= 0 && of < parent.num_sequences(), std::to_string(of));
+  parent_ = &parent;
+  parents_ = std::move(parents);
+}
+
 void KvCache::Truncate(int64_t b, int64_t length) {
+  BE_CHECK(parent_ == nullptr, "a cache of its own");
   BE_CHECK(length >= 0 && length <= this->length(b), std::to_string(length));
   lengths_[static_cast<size_t>(b)] = length;
 }
 
 void KvCache::CopySequence(const KvCache& source, int64_t from, int64_t to) {
   const int64_t length = source.length(from);
+  BE_CHECK(parent_ == nullptr && source.parent_ == nullptr, "caches of their own");
   BE_CHECK(length <= max_tokens_, "room for " + std::to_string(length) + " tokens");
   BE_CHECK(source.keys_LBMKD_.size(0) == keys_LBMKD_.size(0) &&
                source.num_kv_heads_ == num_kv_heads_ && source.head_dim_ == head_dim_,
@@ -42,7 +53,7 @@ void KvCache::Write(int64_t layer, int64_t first, int64_t count, const at::Tenso
                     const at::Tensor& values_NX) {
   if (count == 0) return;
   const int64_t num_tokens = keys_NX.size(0) / count;
-  const int64_t begin = length(first);
+  const int64_t begin = own_length(first);
   BE_CHECK(begin + num_tokens <= max_tokens_, std::to_string(begin + num_tokens) + " tokens");
   const auto write = [&](const at::Tensor& all, const at::Tensor& rows) {
     all.select(0, layer)

@@ -24,16 +24,25 @@ class KvCache {
   // token, touched only as tokens arrive.
   KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
           const at::Device& device = at::kCPU);
+  // Sequence b goes on behind sequence parents[b] of `parent`, which is read and never copied, and must
+  // outlive this cache unchanged: a tree of shared prompts, each run once. Sequences with the same
+  // parent are neighbours. Room for max_tokens tokens of each one's own, which all come in one call.
+  KvCache(const ModelConfig& config, const KvCache& parent, std::vector<int64_t> parents,
+          int64_t max_tokens);
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 
   int64_t num_sequences() const { return static_cast<int64_t>(lengths_.size()); }
   int64_t max_tokens() const { return max_tokens_; }
   // Tokens that sequence b holds: the next token's position.
-  int64_t length(int64_t b) const { return lengths_[static_cast<size_t>(b)]; }
+  int64_t length(int64_t b) const { return own_length(b) + parent_length(b); }
+  // Of these, what is not in the parent.
+  int64_t own_length(int64_t b) const { return lengths_[static_cast<size_t>(b)]; }
+  const KvCache* parent() const { return parent_; }
+  // Sequence of parent() that b goes on behind.
+  int64_t parent_of(int64_t b) const { return parents_[static_cast<size_t>(b)]; }
 
-  // Forgets the tokens of sequence b from `length` on. Scoring choices behind a shared prompt:
-  // score, truncate, next.
+  // Forgets the tokens of sequence b from `length` on. Neither this nor copies where there is a parent.
   void Truncate(int64_t b, int64_t length);
   // Sequence `to` becomes a copy of `from` (of `source`, which may be another cache of the same
   // model).
@@ -45,12 +54,18 @@ class KvCache {
   // only, when all layers are written. Error(kInternal) beyond max_tokens.
   void Write(int64_t layer, int64_t first, int64_t count, const at::Tensor& keys_NX,
              const at::Tensor& values_NX);
-  // Views [count, K, length, D] over their first `length` tokens.
+  // Views [count, K, length, D] over their first `length` own tokens.
   at::Tensor Keys(int64_t layer, int64_t first, int64_t count, int64_t length) const;
   at::Tensor Values(int64_t layer, int64_t first, int64_t count, int64_t length) const;
   void Advance(int64_t b, int64_t num_tokens);
 
  private:
+  int64_t parent_length(int64_t b) const {
+    return parent_ == nullptr ? 0 : parent_->length(parent_of(b));
+  }
+
+  const KvCache* parent_ = nullptr;
+  std::vector<int64_t> parents_;
   int64_t max_tokens_;
   int64_t num_kv_heads_;
   int64_t head_dim_;

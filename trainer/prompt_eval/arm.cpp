@@ -1,14 +1,12 @@
 #include "trainer/prompt_eval/arm.h"
 
 #include <chrono>
-#include <functional>
 #include <memory>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/hash.h"
 #include "comm/base/progress.h"
-#include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/metrics.h"
 #include "trainer/prompt_eval/records.h"
 #include "trainer/prompt_eval/scorer.h"
@@ -54,23 +52,14 @@ using OnBatch = std::function<void(int64_t)>;
 std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConfig& variant,
                                       const ArmRequests& requests, LoadedModel& model, World& world,
                                       const OnBatch& on_batch, ArmSummary& summary) {
-  GenerateOptions options;
-  options.max_new_tokens = config.task.max_gen_toks;
-  options.until = StopTexts(config, variant);
-  options.stop_ids = model.stop_ids;
-  options.max_length = MaxLength(config, model);
-  std::vector<std::vector<int32_t>> prompts;
-  for (const DocumentRequests& document : requests.documents) {
-    prompts.push_back(document.requests.front().tokens);
-  }
-  const GenerateResult result = GenerateTexts(*model.model, *model.tokenizer, *world.control,
-                                              prompts, options, config.batch_tokens, on_batch);
+  const GenerateResult result = GenerateArm(config, variant, requests, model, world, on_batch);
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
+  const std::vector<std::string> metrics = EvalMetrics(config.task);
   std::vector<DocumentOutcome> outcomes;
-  for (size_t i = 0; i < prompts.size(); ++i) {
+  for (size_t i = 0; i < result.texts.size(); ++i) {
     outcomes.push_back(
-        ScoreGeneration(requests.documents[i], result.texts[i].text, config.exact_match));
+        ScoreGeneration(requests.documents[i], result.texts[i].text, metrics, config.exact_match));
   }
   return outcomes;
 }
@@ -171,6 +160,23 @@ ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& varia
     requests.groups.push_back(renderer.Group(document));
   }
   return requests;
+}
+
+GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant,
+                           const ArmRequests& requests, LoadedModel& model, World& world,
+                           const std::function<void(int64_t)>& on_batch) {
+  GenerateOptions options;
+  options.max_new_tokens = config.task.max_gen_toks;
+  options.until = StopTexts(config, variant);
+  options.stop_ids = model.stop_ids;
+  options.batch_prompts = config.generation_batch;
+  options.max_length = MaxLength(config, model);
+  std::vector<std::vector<int32_t>> prompts;
+  for (const DocumentRequests& document : requests.documents) {
+    prompts.push_back(document.requests.front().tokens);
+  }
+  return GenerateTexts(*model.model, *model.tokenizer, *world.control, prompts, options,
+                       config.batch_tokens, on_batch);
 }
 
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,

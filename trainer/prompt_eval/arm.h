@@ -2,6 +2,7 @@
 #ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_ARM_H_
 #define BREAKEVEN_TRAINER_PROMPT_EVAL_ARM_H_
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/eval_documents.h"
 #include "trainer/prompt_eval/evaluation.h"
+#include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/loaded_model.h"
 #include "trainer/prompt_eval/requests.h"
 
@@ -33,6 +35,11 @@ ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& varia
 // task's rules. The split that is asked is not in it, nor names, paths, batches and threads.
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
                     const LoadedModel& model, const std::string& template_hash);
+
+// COLLECTIVE. The texts that the model goes on with, under the task's and the variant's options.
+GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant,
+                           const ArmRequests& requests, LoadedModel& model, World& world,
+                           const std::function<void(int64_t)>& on_batch);
 
 struct ArmResult {
   ArmSummary summary;

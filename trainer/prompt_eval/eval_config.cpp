@@ -76,6 +76,9 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"limit", "documents of each split, from its start; 0 = all", AtLeast(0)}, limit);
   v.Visit({"batch_tokens", "tokens of a forward pass; a longer document stands alone", AtLeast(1)},
           batch_tokens);
+  v.Visit(
+      {"generation_batch", "generate_until: prompts that are continued side by side", AtLeast(1)},
+      generation_batch);
   v.Visit({"max_length",
            "tokens that the model may see of a request, longer ones lose their start; 0 = the "
            "model's number of positions",
@@ -143,7 +146,8 @@ std::string ChoiceMetric(const EvalConfig& config) {
 }
 
 bool LowerIsBetter(std::string_view metric) {
-  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte";
+  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte" ||
+         metric == "brier_score" || metric == "calibration_error";
 }
 
 }  // namespace breakeven

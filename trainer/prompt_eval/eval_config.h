@@ -46,6 +46,7 @@ struct EvalConfig {
   std::string choose_by;              // metric for the choice; "" = the task's first
   int64_t limit = 0;                  // first N documents of each split; 0 = all
   int64_t batch_tokens = 2048;        // per forward pass
+  int64_t generation_batch = 16;      // prompts that are continued side by side
   int64_t max_length = 0;             // tokens that a request may have; 0 = the model's positions
   std::string rolling_bos = "clean";  // clean | lm_eval
   ExactMatchConfig exact_match;
@@ -65,7 +66,8 @@ std::vector<std::string> EvalMetrics(const TaskConfig& task);
 // The prompts to compare; one with all of the task's own templates when the config names none.
 std::vector<PromptConfig> EvalVariants(const EvalConfig& config);
 
-// The metric that dev chooses by, and whether less is better (perplexities, bits).
+// The metric that dev chooses by, and whether less is better (perplexities, bits,
+// Brier score, calibration error).
 std::string ChoiceMetric(const EvalConfig& config);
 bool LowerIsBetter(std::string_view metric);
 

@@ -139,7 +139,8 @@ std::vector<ScoreBatch> PlanGeneration(std::span<const std::vector<int32_t>> pro
   std::vector<ScoreBatch> batches;
   for (int64_t number : order) {
     const int64_t tokens = std::ssize(prompts[number]);
-    const bool fits = !batches.empty() && std::ssize(batches.back().units) < kMaxGenerationBatch &&
+    const bool fits = !batches.empty() &&
+                      std::ssize(batches.back().units) < options.batch_prompts &&
                       batches.back().fed_tokens + tokens <= batch_tokens;
     if (!fits) {
       // A step costs about as much as reading all weights, however many sequences take part.

@@ -15,12 +15,15 @@
 
 namespace breakeven {
 
+inline constexpr int64_t kMaxGenerationBatch = 16;
+
 struct GenerateOptions {
   int64_t max_new_tokens = 64;
   std::vector<std::string> until;  // stop texts
   std::vector<int32_t> stop_ids;   // end-of-text tokens
   SamplingOptions sampling;
   uint64_t seed = 0;  // a draw is a function of (seed, number of the prompt, number of the token)
+  int64_t batch_prompts = kMaxGenerationBatch;  // at most, side by side
   int64_t max_length = 0;  // prompt and new tokens together; 0 = the model's positions
 };
 
@@ -36,11 +39,10 @@ struct GenerateResult {
   double compute_seconds = 0;        // summed over ranks
 };
 
-// COLLECTIVE. Batches of at most kMaxGenerationBatch prompts and about `batch_tokens` prompt tokens
+// COLLECTIVE. Batches of at most options.batch_prompts prompts and about `batch_tokens` prompt tokens
 // are cut from the complete list, longest first, and dealt whole; every rank returns all. Prompts
 // have at least one token and leave room for one more: Error(kUsage) names the first that does not.
 // `on_batch(prompts)` after each of this rank's batches.
-inline constexpr int64_t kMaxGenerationBatch = 16;
 GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& control,
                              std::span<const std::vector<int32_t>> prompts,
                              const GenerateOptions& options, int64_t batch_tokens,

@@ -2,12 +2,15 @@
 #include "trainer/prompt_eval/metrics.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "comm/base/error.h"
 #include "data_pipeline/template/unicode.h"
+#include "trainer/prompt_eval/text_metrics.h"
 #include "trainer/statistics/mean.h"
 
 namespace breakeven {
@@ -50,7 +53,55 @@ MetricValue RollingMetric(const std::string& metric, std::span<const DocumentReq
   return {perplexity, perplexity * nats.standard_error};
 }
 
+// Does the metric divide sums by sums, not take a mean over documents?
+bool IsRolling(std::string_view metric) {
+  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte";
+}
+
+double BrierScore(std::span<const double> probabilities, int64_t gold) {
+  double sum = 0;
+  for (size_t i = 0; i < probabilities.size(); ++i) {
+    const double miss = probabilities[i] - (static_cast<int64_t>(i) == gold ? 1 : 0);
+    sum += miss * miss;
+  }
+  return sum;
+}
+
+// Σ over bins of confidence |hits − confidence| / n; the confidence of a document is the probability of
+// its likeliest choice.
+double CalibrationError(std::span<const DocumentRequests> documents,
+                        std::span<const DocumentOutcome> outcomes) {
+  constexpr size_t kBins = 10;
+  std::array<double, kBins> gap{};
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const std::vector<double> probabilities = ChoiceProbabilities(outcomes[i].texts);
+    const size_t picked = ArgMax(probabilities);
+    const double confidence = probabilities[picked];
+    // Bins are open below: (0, 0.1], (0.1, 0.2], …
+    const double place = std::ceil(confidence * static_cast<double>(kBins)) - 1;
+    const size_t bin = static_cast<size_t>(std::clamp(place, 0.0, static_cast<double>(kBins - 1)));
+    const double hit = static_cast<int64_t>(picked) == documents[i].gold ? 1 : 0;
+    gap[bin] += hit - confidence;
+  }
+  double sum = 0;
+  for (const double of_bin : gap) sum += std::abs(of_bin);
+  return sum / static_cast<double>(outcomes.size());
+}
+
 }  // namespace
+
+std::vector<double> ChoiceProbabilities(std::span<const RequestScore> scores) {
+  double largest = -std::numeric_limits<double>::infinity();
+  for (const RequestScore& score : scores) largest = std::max(largest, score.loglikelihood);
+  std::vector<double> probabilities;
+  double sum = 0;
+  for (const RequestScore& score : scores) {
+    probabilities.push_back(std::exp(score.loglikelihood - largest));
+    sum += probabilities.back();
+  }
+  for (double& probability : probabilities) probability /= sum;
+  return probabilities;
+}
 
 DocumentOutcome ScoreChoices(const DocumentRequests& document, std::span<const RequestScore> scores,
                              std::span<const std::string> metrics) {
@@ -59,14 +110,23 @@ DocumentOutcome ScoreChoices(const DocumentRequests& document, std::span<const R
   outcome.texts.assign(scores.begin(), scores.end());
   std::vector<double> sums;
   std::vector<double> per_char;
+  std::vector<double> per_byte;
   for (size_t i = 0; i < scores.size(); ++i) {
     CheckNumber(scores[i].loglikelihood);
     sums.push_back(scores[i].loglikelihood);
     per_char.push_back(scores[i].loglikelihood / static_cast<double>(document.texts[i].num_chars));
+    per_byte.push_back(scores[i].loglikelihood / static_cast<double>(document.texts[i].num_bytes));
   }
   for (const std::string& metric : metrics) {
-    const size_t picked = ArgMax(metric == "acc_norm" ? per_char : sums);
-    outcome.metrics[metric] = static_cast<int64_t>(picked) == document.gold ? 1 : 0;
+    const bool by_byte = metric == "acc_bytes";
+    const size_t picked = ArgMax(by_byte ? per_byte : metric == "acc_norm" ? per_char : sums);
+    if (metric.starts_with("acc")) {
+      outcome.metrics[metric] = static_cast<int64_t>(picked) == document.gold ? 1 : 0;
+    } else if (metric == "brier_score") {
+      outcome.metrics[metric] = BrierScore(ChoiceProbabilities(scores), document.gold);
+    } else if (metric == "target_loglikelihood") {
+      outcome.metrics[metric] = sums[document.gold];
+    }
     if (metric == metrics.front()) outcome.prediction = document.texts[picked].text;
   }
   return outcome;
@@ -93,13 +153,22 @@ DocumentOutcome ScoreRolling(const DocumentRequests& document,
 }
 
 DocumentOutcome ScoreGeneration(const DocumentRequests& document, const std::string& text,
+                                std::span<const std::string> metrics,
                                 const ExactMatchConfig& options) {
   DocumentOutcome outcome;
   outcome.target = document.target;
   outcome.prediction = text;
-  const bool equal =
-      NormaliseForMatch(text, options) == NormaliseForMatch(document.target, options);
-  outcome.metrics["exact_match"] = equal ? 1 : 0;
+  for (const std::string& metric : metrics) {
+    if (metric == "f1") {
+      outcome.metrics[metric] = SquadF1(text, document.target);
+    } else if (metric == "rouge_l") {
+      outcome.metrics[metric] = RougeL(text, document.target);
+    } else {
+      const bool equal =
+          NormaliseForMatch(text, options) == NormaliseForMatch(document.target, options);
+      outcome.metrics[metric] = equal ? 1 : 0;
+    }
+  }
   return outcome;
 }
 
@@ -119,7 +188,12 @@ std::map<std::string, MetricValue> AggregateMetrics(std::span<const std::string>
                                                     std::span<const DocumentOutcome> outcomes) {
   std::map<std::string, MetricValue> result;
   for (const std::string& metric : metrics) {
-    if (LowerIsBetter(metric)) {
+    if (metric == "calibration_error") {
+      result[metric] = {CalibrationError(documents, outcomes),
+                        std::numeric_limits<double>::quiet_NaN()};
+      continue;
+    }
+    if (IsRolling(metric)) {
       result[metric] = RollingMetric(metric, documents, outcomes);
       continue;
     }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "comm/base/error.h"
+#include "trainer/prompt_eval/score_trunks.h"
 
 namespace breakeven {
 namespace {
@@ -38,11 +39,15 @@ void AppendUnits(const DocumentRequests& document, int64_t number, std::vector<S
   if (shared == 0) {
     for (int64_t part = 0; part < std::ssize(requests); ++part) {
       const int64_t fed = FedTokens(requests[part]);
-      units.push_back({number, {part}, fed, fed});
+      units.push_back(
+          {.document = number, .parts = {part}, .prefix_tokens = fed, .fed_tokens = fed});
     }
     return;
   }
-  ScoreUnit unit{number, std::vector<int64_t>(requests.size()), shared, shared};
+  ScoreUnit unit{.document = number,
+                 .parts = std::vector<int64_t>(requests.size()),
+                 .prefix_tokens = shared,
+                 .fed_tokens = shared};
   std::iota(unit.parts.begin(), unit.parts.end(), 0);
   for (const TokenRequest& request : requests) unit.fed_tokens += FedTokens(request) - shared;
   units.push_back(std::move(unit));
@@ -51,11 +56,12 @@ void AppendUnits(const DocumentRequests& document, int64_t number, std::vector<S
 // Matrix products grow with the fed tokens, attention with the tokens that each of them looks at;
 // their ratio is about length / (6 · hidden size), here of a model with 768 (performance.md). Only
 // balance depends on it.
-double Cost(const ScoreUnit& unit) {
+double Cost(const ScoreUnit& unit, int64_t trunk_tokens) {
   constexpr double kTokensOfEqualCost = 6 * 768;
-  const double prefix = static_cast<double>(unit.prefix_tokens);
-  const double rest = static_cast<double>(unit.fed_tokens - unit.prefix_tokens);
-  const double attention = prefix * prefix / 2 + rest * prefix;
+  const auto trunk = static_cast<double>(trunk_tokens);
+  const auto prefix = static_cast<double>(unit.prefix_tokens - trunk_tokens);
+  const double rest = static_cast<double>(unit.fed_tokens) - prefix;
+  const double attention = prefix * (trunk + prefix / 2) + rest * (trunk + prefix);
   return prefix + rest + attention / kTokensOfEqualCost;
 }
 
@@ -68,20 +74,24 @@ ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch
       AppendUnits(documents[i], static_cast<int64_t>(i), plan.units);
     }
   }
+  FindTrunks(documents, plan);
   std::vector<int64_t> order(plan.units.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return plan.units[a].fed_tokens > plan.units[b].fed_tokens;
+    const ScoreUnit& left = plan.units[a];
+    const ScoreUnit& right = plan.units[b];
+    if (left.trunk != right.trunk) return left.trunk < right.trunk;
+    return left.fed_tokens > right.fed_tokens;
   });
   for (int64_t number : order) {
     const ScoreUnit& unit = plan.units[number];
-    const bool fits =
-        !plan.batches.empty() && plan.batches.back().fed_tokens + unit.fed_tokens <= batch_tokens;
-    if (!fits) plan.batches.emplace_back();
+    const bool fits = !plan.batches.empty() && plan.batches.back().trunk == unit.trunk &&
+                      plan.batches.back().fed_tokens + unit.fed_tokens <= batch_tokens;
+    if (!fits) plan.batches.emplace_back().trunk = unit.trunk;
     ScoreBatch& batch = plan.batches.back();
     batch.units.push_back(number);
     batch.fed_tokens += unit.fed_tokens;
-    batch.cost += Cost(unit);
+    batch.cost += Cost(unit, unit.trunk < 0 ? 0 : std::ssize(plan.trunks[unit.trunk]));
   }
   return plan;
 }

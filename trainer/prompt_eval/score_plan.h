@@ -21,19 +21,27 @@ struct ScoreUnit {
   // so this is at most the shortest part's size − 1. It may reach into the continuations, and its
   // last token predicts a scored one.
   int64_t prefix_tokens = 0;
-  int64_t fed_tokens = 0;  // prefix once + the rest of each part
+  int64_t trunk = -1;      // index into ScorePlan::trunks; -1 = none
+  int64_t fed_tokens = 0;  // prefix behind the trunk once + the rest of each part
 };
 
+// What many documents' prompts begin with: instructions and fixed shots. Fed once by each rank that has
+// a batch of it. No token in it is scored, and none of its rows predicts a scored one.
+using ScoreTrunk = std::vector<int32_t>;
+
+// Units of one trunk.
 struct ScoreBatch {
+  int64_t trunk = -1;
   std::vector<int64_t> units;
   int64_t fed_tokens = 0;
   double cost = 0;  // predicted, in any unit
 };
 
 struct ScorePlan {
+  std::vector<ScoreTrunk> trunks;
   std::vector<ScoreUnit> units;
-  std::vector<ScoreBatch>
-      batches;  // longest units first: what does not fit into memory fails at the start
+  // By trunk; then longest units first: what does not fit into memory fails at the start.
+  std::vector<ScoreBatch> batches;
 };
 
 // `batch_tokens` bounds a batch's fed tokens; a longer unit stands alone.

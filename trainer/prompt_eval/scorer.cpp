@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "comm/base/error.h"
@@ -21,10 +22,6 @@ struct ScoredRow {
   int64_t target;
   RequestScore* score;
 };
-
-// Copies of prefixes that branches run behind are made in groups of at most this many cached tokens
-// for each fed token of the batch: bounds memory, and depends on the batch alone.
-constexpr int64_t kMaxCopiedTokensPerFedToken = 4;
 
 void ScoreRows(Model& model, const at::Tensor& hidden_TC, std::span<const ScoredRow> rows) {
   if (rows.empty()) return;
@@ -54,11 +51,39 @@ struct Branch {
   int64_t fed_tokens() const { return std::ssize(request->tokens) - 1 - prefix_tokens; }
 };
 
+// Hidden states of the scored rows of a packed input, the other rows left out of the last layer.
+class RowCollector {
+ public:
+  void Add(int64_t row, int64_t target, RequestScore* score) {
+    rows_.push_back({row, target, score});
+  }
+  bool empty() const { return rows_.empty(); }
+
+  // Renumbers the collected rows, and asks `input` for these alone.
+  std::span<const ScoredRow> Take(PackedInput& input, const at::Device& device) {
+    std::vector<int64_t> wanted;
+    for (const ScoredRow& row : rows_) wanted.push_back(row.row);
+    std::sort(wanted.begin(), wanted.end());
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    for (ScoredRow& row : rows_) {
+      row.row = std::lower_bound(wanted.begin(), wanted.end(), row.row) - wanted.begin();
+    }
+    input.rows_R = IndexTensor(wanted, device);
+    return rows_;
+  }
+
+ private:
+  std::vector<ScoredRow> rows_;
+};
+
 class BatchScorer {
  public:
   BatchScorer(Model& model, const ScorePlan& plan, const ScoreBatch& batch,
-              std::span<const DocumentRequests> documents)
-      : model_(model), device_(model.HeadWeight().device()) {
+              std::span<const DocumentRequests> documents, const KvCache* trunk)
+      : model_(model),
+        device_(model.HeadWeight().device()),
+        trunk_(trunk),
+        trunk_tokens_(trunk == nullptr ? 0 : trunk->length(0)) {
     result_.reserve(batch.units.size());
     for (int64_t number : batch.units) {
       AddUnit(plan.units[number], documents[plan.units[number].document]);
@@ -66,32 +91,35 @@ class BatchScorer {
   }
 
   std::vector<std::vector<RequestScore>> Run() {
-    if (branches_.empty()) {
-      ScoreRows(model_, model_.HiddenStates(prefixes_.Pack(device_)), prefix_rows_);
+    if (branches_.empty() && trunk_ == nullptr) {
+      PackedInput input = prefixes_.Pack(device_);
+      const std::span<const ScoredRow> rows = prefix_rows_.Take(input, device_);
+      ScoreRows(model_, model_.HiddenStates(input), rows);
       return std::move(result_);
     }
-    KvCache cache(model_.config(), prefixes_.num_segments(), longest_prefix_, device_);
-    ScoreRows(model_, model_.HiddenStates(prefixes_.Pack(device_), cache), prefix_rows_);
-    const int64_t limit = kMaxCopiedTokensPerFedToken * prefixes_.num_tokens();
-    for (size_t begin = 0; begin < branches_.size();) {
-      size_t end = begin;
-      for (int64_t copied = 0; end < branches_.size(); ++end) {
-        copied += branches_[end].prefix_tokens + branches_[end].fed_tokens();
-        if (end > begin && copied > limit) break;
-      }
-      RunBranches(cache, std::span(branches_).subspan(begin, end - begin));
-      begin = end;
-    }
+    const std::unique_ptr<KvCache> cache = PrefixCache();
+    RunSegments(prefixes_, prefix_rows_, *cache);
+    if (!branches_.empty()) RunBranches(*cache);
     return std::move(result_);
   }
 
  private:
+  std::unique_ptr<KvCache> PrefixCache() const {
+    const int64_t count = prefixes_.num_segments();
+    if (trunk_ == nullptr) {
+      return std::make_unique<KvCache>(model_.config(), count, longest_prefix_, device_);
+    }
+    return std::make_unique<KvCache>(model_.config(), *trunk_, std::vector<int64_t>(count, 0),
+                                     longest_prefix_);
+  }
+
   void AddUnit(const ScoreUnit& unit, const DocumentRequests& document) {
     result_.emplace_back(unit.parts.size());
     const std::span<const int32_t> first = document.requests[unit.parts.front()].tokens;
     const int64_t segment = prefixes_.num_segments();
-    prefixes_.Add(first.subspan(0, unit.prefix_tokens), 0);
-    longest_prefix_ = std::max(longest_prefix_, unit.prefix_tokens);
+    const int64_t own_tokens = unit.prefix_tokens - trunk_tokens_;
+    prefixes_.Add(first.subspan(trunk_tokens_, own_tokens), trunk_tokens_);
+    longest_prefix_ = std::max(longest_prefix_, own_tokens);
     for (size_t i = 0; i < unit.parts.size(); ++i) {
       const TokenRequest& request = document.requests[unit.parts[i]];
       RequestScore* score = &result_.back()[i];
@@ -99,46 +127,64 @@ class BatchScorer {
       // The token at `position` is predicted by the row before it.
       for (int64_t position = size - request.num_scored;
            position < std::min(size, unit.prefix_tokens + 1); ++position) {
-        prefix_rows_.push_back(
-            {prefixes_.segment_start(segment) + position - 1, request.tokens[position], score});
+        prefix_rows_.Add(prefixes_.segment_start(segment) + position - 1 - trunk_tokens_,
+                         request.tokens[position], score);
       }
       const Branch branch{segment, &request, unit.prefix_tokens, score};
       if (branch.fed_tokens() > 0) branches_.push_back(branch);
     }
   }
 
-  void RunBranches(const KvCache& prefixes, std::span<const Branch> branches) {
+  void RunBranches(const KvCache& prefixes) {
     int64_t longest = 0;
-    for (const Branch& branch : branches) {
-      longest = std::max(longest, branch.prefix_tokens + branch.fed_tokens());
-    }
-    KvCache cache(model_.config(), std::ssize(branches), longest, device_);
     SegmentPacker packer;
-    std::vector<ScoredRow> rows;
-    for (size_t i = 0; i < branches.size(); ++i) {
-      const Branch& branch = branches[i];
-      cache.CopySequence(prefixes, branch.segment, static_cast<int64_t>(i));
+    RowCollector rows;
+    std::vector<int64_t> parents;
+    for (const Branch& branch : branches_) {
+      longest = std::max(longest, branch.fed_tokens());
       const std::span<const int32_t> tokens = branch.request->tokens;
+      const int64_t segment = packer.num_segments();
+      parents.push_back(branch.segment);
       packer.Add(tokens.subspan(branch.prefix_tokens, branch.fed_tokens()), branch.prefix_tokens);
       const int64_t size = std::ssize(tokens);
       const int64_t first = std::max(size - branch.request->num_scored, branch.prefix_tokens + 1);
       for (int64_t position = first; position < size; ++position) {
-        const int64_t row =
-            packer.segment_start(static_cast<int64_t>(i)) + position - 1 - branch.prefix_tokens;
-        rows.push_back({row, tokens[position], branch.score});
+        rows.Add(packer.segment_start(segment) + position - 1 - branch.prefix_tokens,
+                 tokens[position], branch.score);
       }
     }
-    ScoreRows(model_, model_.HiddenStates(packer.Pack(device_), cache), rows);
+    KvCache cache(model_.config(), prefixes, std::move(parents), longest);
+    RunSegments(packer, rows, cache);
+  }
+
+  void RunSegments(const SegmentPacker& packer, RowCollector& rows, KvCache& cache) {
+    PackedInput input = packer.Pack(device_);
+    const std::span<const ScoredRow> scored = rows.Take(input, device_);
+    ScoreRows(model_, model_.HiddenStates(input, cache), scored);
   }
 
   Model& model_;
   const at::Device device_;
+  const KvCache* trunk_;  // one sequence; nullptr: none
+  const int64_t trunk_tokens_;
   std::vector<std::vector<RequestScore>> result_;  // reserved: ScoredRow points into it
   SegmentPacker prefixes_;
   int64_t longest_prefix_ = 0;
-  std::vector<ScoredRow> prefix_rows_;
+  RowCollector prefix_rows_;
   std::vector<Branch> branches_;
 };
+
+std::unique_ptr<KvCache> RunTrunk(Model& model, const ScoreTrunk& tokens) {
+  const c10::InferenceMode inference;
+  const at::Device device = model.HeadWeight().device();
+  SegmentPacker packer;
+  packer.Add(tokens, 0);
+  auto cache = std::make_unique<KvCache>(model.config(), 1, std::ssize(tokens), device);
+  PackedInput input = packer.Pack(device);
+  input.rows_R = IndexTensor({std::ssize(tokens) - 1}, device);  // nobody asks for these rows
+  model.HiddenStates(input, *cache);
+  return cache;
+}
 
 // What travels between ranks: plain bytes, one record a request.
 struct WireScore {
@@ -163,11 +209,13 @@ void Merge(std::string_view wire, ScoreResult& result, int64_t& num_received) {
 
 }  // namespace
 
-std::vector<std::vector<RequestScore>> ScoreBatchUnits(
-    Model& model, const ScorePlan& plan, const ScoreBatch& batch,
-    std::span<const DocumentRequests> documents) {
+std::vector<std::vector<RequestScore>> ScoreBatchUnits(Model& model, const ScorePlan& plan,
+                                                       const ScoreBatch& batch,
+                                                       std::span<const DocumentRequests> documents,
+                                                       const KvCache* trunk) {
   const c10::InferenceMode inference;
-  return BatchScorer(model, plan, batch, documents).Run();
+  BE_CHECK((batch.trunk < 0) == (trunk == nullptr), "the batch's trunk");
+  return BatchScorer(model, plan, batch, documents, trunk).Run();
 }
 
 ScoreResult LogLikelihood(Model& model, Control& control,
@@ -178,11 +226,17 @@ ScoreResult LogLikelihood(Model& model, Control& control,
   std::string wire;
   double seconds = 0;
   RunTogether(control, /*root_only=*/false, [&] {
+    int64_t trunk_number = -1;
+    std::unique_ptr<KvCache> trunk;
     for (size_t i = 0; i < plan.batches.size(); ++i) {
       if (rank_of[i] != control.rank()) continue;
       const ScoreBatch& batch = plan.batches[i];
       const auto begin = std::chrono::steady_clock::now();
-      const auto scores = ScoreBatchUnits(model, plan, batch, documents);
+      if (batch.trunk != trunk_number) {
+        trunk = RunTrunk(model, plan.trunks[batch.trunk]);
+        trunk_number = batch.trunk;
+      }
+      const auto scores = ScoreBatchUnits(model, plan, batch, documents, trunk.get());
       seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       for (size_t u = 0; u < batch.units.size(); ++u) {
         const ScoreUnit& unit = plan.units[batch.units[u]];
@@ -202,6 +256,7 @@ ScoreResult LogLikelihood(Model& model, Control& control,
     num_expected += std::ssize(document.requests);
   }
   for (const ScoreBatch& batch : plan.batches) result.fed_tokens += batch.fed_tokens;
+  for (const ScoreTrunk& trunk : plan.trunks) result.fed_tokens += std::ssize(trunk);
   int64_t num_received = 0;
   for (const std::string& part : control.AllGather(wire)) Merge(part, result, num_received);
   BE_CHECK(num_received == num_expected, std::to_string(num_received) + " scores of " +

@@ -15,16 +15,19 @@ namespace breakeven {
 
 struct ScoreResult {
   std::vector<std::vector<RequestScore>> documents;  // [document][request]
-  int64_t fed_tokens = 0;                            // by all ranks
-  double compute_seconds = 0;                        // in batches, summed over ranks
+  // To the model, trunks once: whatever the number of ranks (each runs the trunks of its batches).
+  int64_t fed_tokens = 0;
+  double compute_seconds = 0;  // in batches, summed over ranks
 };
 
-// One batch, without gradients. Every unit's prefix runs once; what differs runs behind copies of
-// its keys and values. A function of the batch's tokens alone (on one machine with one number of
-// threads). Scores in order of units, parts.
+// One batch, without gradients, behind its trunk's keys and values (nullptr: it has none). Every unit's
+// prefix runs once; what differs reads the prefix's keys and values where they lie. A function of the
+// batch's and the trunk's tokens alone (on one machine with one number of threads). Scores in order of
+// units, parts.
 std::vector<std::vector<RequestScore>> ScoreBatchUnits(Model& model, const ScorePlan& plan,
                                                        const ScoreBatch& batch,
-                                                       std::span<const DocumentRequests> documents);
+                                                       std::span<const DocumentRequests> documents,
+                                                       const KvCache* trunk = nullptr);
 
 // COLLECTIVE, but no rank waits for another before all have done their batches. The result is the
 // same on every rank, and bit-equal for any number of ranks with the same threads per rank.

@@ -8,6 +8,7 @@
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/checkpoint/training_state.h"
+#include "trainer/study/study_data.h"
 #include "trainer/training_run.h"
 
 namespace breakeven {

@@ -49,6 +49,7 @@ void RecipeConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"precision", "type of matrix products; one study has one (see train)",
            OneOf({"auto", "float32", "bfloat16"})},
           precision);
+  device.VisitFields(v);
   v.Visit(Unhashed("activation_checkpointing", "see train", OneOf({"none", "selective", "full"})),
           activation_checkpointing);
   v.Visit(Unhashed("log_every_steps", "steps between lines of the log", AtLeast(1)),

@@ -25,6 +25,7 @@ struct RecipeConfig {
   int64_t checkpoint_every_steps = 0;
   double checkpoint_every_minutes = 10;
   std::string precision = "float32";
+  DeviceConfig device;
   std::string activation_checkpointing = "none";
   int64_t log_every_steps = 10;
   CommConfig comm;

@@ -189,7 +189,7 @@ void Study::TrainAndScore(const StudyCell& cell) {
     store_->state.cells[cell.name] = done;
     store_->Save();
     SetLogFile(config_.output + "/log.txt");
-    FaultPoint("study.cell_done");
+    FaultPoint("study.cell_done", kCallNumber);
     char text[64];
     std::snprintf(text, sizeof(text), "loss %.4f, %s", done.final_loss,
                   FormatSeconds(done.seconds).c_str());
@@ -227,9 +227,11 @@ void Study::RemoveLosers() {
 void Study::ChooseCandidate() {
   std::vector<std::pair<int64_t, std::string>> recipes;
   std::vector<double> scores;
-  for (const StudyCell& cell : ChosenCells(config_, choices_.rates)) {
-    scorer_->Score(cell.name, Checkpoint(cell), TunedPrompts(), "dev");
-    EndIfSignalled();
+  if (TunedPrompts().size() > 1) {
+    for (const StudyCell& cell : ChosenCells(config_, choices_.rates)) {
+      EndIfSignalled();
+      scorer_->Score(cell.name, Checkpoint(cell), {baseline_}, "dev");
+    }
   }
   for (const PromptConfig& prompt : TunedPrompts()) {
     for (const int64_t size : config_.sizes) {
@@ -284,7 +286,7 @@ void Study::OpenTheLedger() {
   state.look = world_.control->AllReduce(opened.look, ReduceOp::kMax);
   state.num_looks = world_.control->AllReduce(opened.num_looks, ReduceOp::kMax);
   store_->Save();
-  FaultPoint("study.after_ledger");
+  FaultPoint("study.after_ledger", kCallNumber);
   if (state.look > 1 && world_.is_root()) {
     LogWarning("this is look " + std::to_string(state.look) +
                " at the test set with other arms than before; the report says so");

@@ -80,8 +80,12 @@ void StudyStore::Save() {
 double RequestTokens(const ArmRequests& requests) {
   double tokens = 0;
   for (const DocumentRequests& document : requests.documents) {
-    for (const TokenRequest& request : document.requests) {
-      tokens += static_cast<double>(request.tokens.size());
+    const std::vector<int32_t>& first = document.requests.front().tokens;
+    tokens += static_cast<double>(first.size());
+    for (size_t i = 1; i < document.requests.size(); ++i) {
+      const std::vector<int32_t>& other = document.requests[i].tokens;
+      const auto shared = std::mismatch(first.begin(), first.end(), other.begin(), other.end());
+      tokens += static_cast<double>(other.end() - shared.second);
     }
   }
   return tokens;
@@ -126,7 +130,7 @@ void StudyScorer::ScoreOne(LoadedModel& model, const PromptConfig& variant,
                 arm.summary.metrics.at(ChoiceMetric(set_.config)).standard_error);
   progress_.Done(model.name + "/" + variant.name + " on " + set_.prefix + split,
                  static_cast<double>(arm.summary.tokens), text);
-  FaultPoint("study.arm_done");
+  FaultPoint("study.arm_done", kCallNumber);
 }
 
 const ArmState& StudyScorer::At(const std::string& split, const std::string& model,

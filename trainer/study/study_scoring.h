@@ -40,7 +40,7 @@ struct ScoringSet {
   }
 };
 
-// Tokens of all requests of an arm: what scoring it costs.
+// What scoring an arm costs, in tokens of a forward pass: what a document's requests begin with runs once.
 double RequestTokens(const ArmRequests& requests);
 
 class StudyScorer {

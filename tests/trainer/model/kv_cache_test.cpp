@@ -6,6 +6,7 @@
 
 #include "comm/base/error.h"
 #include "tests/trainer/model/model_fixture.h"
+#include "trainer/autograd/aten_only.h"
 
 namespace breakeven {
 namespace {
@@ -42,6 +43,9 @@ class KvCacheTest : public testing::TestWithParam<std::string> {
           << what << ", sequence " << b;
     }
   }
+
+  // Trunk, questions and choices of a scoring batch.
+  void GoDownATree();
 
   Built built_;
 };
@@ -94,6 +98,32 @@ TEST_P(KvCacheTest, CopiesFromAnotherCacheAndTruncates) {
     Go(choices, {choice}, {text}, "choice again");
   }
   EXPECT_EQ(prompts.length(1), 5);
+}
+
+void KvCacheTest::GoDownATree() {
+  const ModelConfig& config = built_.model->config();
+  const std::vector<int64_t> trunk_text = Text(5, 1);
+  KvCache trunk(config, 1, 5);
+  Go(trunk, {trunk_text}, {trunk_text}, "trunk");
+  std::vector<std::vector<int64_t>> questions = {Text(3, 2), Text(1, 3), Text(4, 4)};
+  std::vector<std::vector<int64_t>> texts(3, trunk_text);
+  for (size_t b = 0; b < 3; ++b) Append(texts[b], questions[b]);
+  KvCache prefixes(config, trunk, {0, 0, 0}, 4);
+  Go(prefixes, questions, texts, "questions");
+  const std::vector<std::vector<int64_t>> choices = {{7}, {8, 9, 10}, {}, {1, 2}};
+  std::vector<std::vector<int64_t>> wholes = {texts[0], texts[0], texts[1], texts[2]};
+  for (size_t b = 0; b < 4; ++b) Append(wholes[b], choices[b]);
+  KvCache branches(config, prefixes, {0, 0, 1, 2}, 3);
+  Go(branches, choices, wholes, "choices");
+  EXPECT_EQ(prefixes.length(0), 8) << "parents are only read";
+  EXPECT_EQ(branches.length(3), 5 + 4 + 2);
+}
+
+TEST_P(KvCacheTest, ATreeOfSharedPromptsEqualsTheFullForward) { GoDownATree(); }
+
+TEST_P(KvCacheTest, ATreeOfSharedPromptsTheWayOfGpus) {
+  const AtenOnly only;
+  GoDownATree();
 }
 
 TEST_P(KvCacheTest, RefusesWhatDoesNotFit) {

@@ -86,15 +86,43 @@ TEST(MetricsTest, ExactMatchForgivesWhatItIsToldTo) {
   DocumentRequests document;
   document.target = "Paris.";
   ExactMatchConfig options;
-  EXPECT_EQ(ScoreGeneration(document, " Paris.\n", options).metrics.at("exact_match"), 1);
-  EXPECT_EQ(ScoreGeneration(document, "paris", options).metrics.at("exact_match"), 0);
+  const std::vector<std::string> metrics = {"exact_match"};
+  EXPECT_EQ(ScoreGeneration(document, " Paris.\n", metrics, options).metrics.at("exact_match"), 1);
+  EXPECT_EQ(ScoreGeneration(document, "paris", metrics, options).metrics.at("exact_match"), 0);
   options.ignore_case = true;
   options.ignore_punctuation = true;
-  EXPECT_EQ(ScoreGeneration(document, "paris", options).metrics.at("exact_match"), 1);
+  EXPECT_EQ(ScoreGeneration(document, "paris", metrics, options).metrics.at("exact_match"), 1);
   options.strip = false;
-  EXPECT_EQ(ScoreGeneration(document, " paris", options).metrics.at("exact_match"), 0);
+  EXPECT_EQ(ScoreGeneration(document, " paris", metrics, options).metrics.at("exact_match"), 0);
   options.ignore_numbers = true;
   EXPECT_EQ(NormaliseForMatch("A-1 É2", options), "a é");
+}
+
+TEST(MetricsTest, BrierScoreAndCalibrationUseTheNormalisedLikelihoods) {
+  DocumentRequests document;
+  document.texts = {{"yes", 1, 3, 3}, {"no", 1, 2, 2}};
+  document.gold = 0;
+  const std::vector<std::string> metrics = {"acc", "acc_bytes", "brier_score",
+                                            "target_loglikelihood", "calibration_error"};
+  // Likelihoods 0.03 and 0.01: normalised 0.75 and 0.25.
+  const std::vector<RequestScore> sure = {{std::log(0.03), true}, {std::log(0.01), false}};
+  const std::vector<RequestScore> wrong = {{std::log(0.01), true}, {std::log(0.03), false}};
+  const DocumentOutcome right = ScoreChoices(document, sure, metrics);
+  EXPECT_NEAR(right.metrics.at("brier_score"), 2 * 0.25 * 0.25, 1e-12);
+  EXPECT_EQ(right.metrics.at("acc"), 1);
+  EXPECT_EQ(right.metrics.at("acc_bytes"), 1);
+  EXPECT_NEAR(right.metrics.at("target_loglikelihood"), std::log(0.03), 1e-12);
+  EXPECT_EQ(right.metrics.count("calibration_error"), 0U) << "it is no document's";
+  const std::vector<DocumentRequests> documents(4, document);
+  // Three of four right at a confidence of 0.75: calibrated. All right: off by 0.25.
+  std::vector<DocumentOutcome> outcomes(3, right);
+  outcomes.push_back(ScoreChoices(document, wrong, metrics));
+  EXPECT_NEAR(AggregateMetrics(metrics, documents, outcomes).at("calibration_error").value, 0,
+              1e-12);
+  outcomes.back() = right;
+  const auto all = AggregateMetrics(metrics, documents, outcomes);
+  EXPECT_NEAR(all.at("calibration_error").value, 0.25, 1e-12);
+  EXPECT_NEAR(all.at("brier_score").value, 0.125, 1e-12);
 }
 
 TEST(MetricsTest, MeansComeWithTheirStandardError) {

@@ -56,10 +56,85 @@ std::vector<DocumentRequests> ManyDocuments(int64_t count) {
   std::vector<DocumentRequests> documents;
   for (int64_t i = 0; i < count; ++i) {
     std::vector<int32_t> tokens(2 + (i * 37) % 50);
-    std::iota(tokens.begin(), tokens.end(), 0);
+    std::iota(tokens.begin(), tokens.end(), static_cast<int32_t>(1000 * i));  // nothing shared
     documents.push_back(Document({{tokens, 1}}));
   }
   return documents;
+}
+
+// `count` questions of 10 tokens with two choices behind `shots`.
+std::vector<DocumentRequests> BehindShots(const std::vector<int32_t>& shots, int32_t count) {
+  std::vector<DocumentRequests> documents;
+  for (int32_t i = 0; i < count; ++i) {
+    std::vector<int32_t> prompt = shots;
+    for (int32_t t = 0; t < 10; ++t) prompt.push_back(1000 + 10 * i + t);
+    DocumentRequests document;
+    for (int32_t choice : {1, 2}) {
+      document.requests.push_back({prompt, 2});
+      for (int32_t t : {choice, 3}) document.requests.back().tokens.push_back(t);
+    }
+    documents.push_back(document);
+  }
+  return documents;
+}
+
+std::vector<int32_t> Shots(int32_t first, int64_t count) {
+  std::vector<int32_t> tokens(count);
+  std::iota(tokens.begin(), tokens.end(), first);
+  return tokens;
+}
+
+TEST(ScorePlanTest, WhatAllPromptsBeginWithIsATrunk) {
+  const std::vector<int32_t> shots = Shots(0, 50);
+  const ScorePlan plan = PlanScoring(BehindShots(shots, 5), 30);
+  ASSERT_EQ(plan.trunks.size(), 1U);
+  EXPECT_EQ(plan.trunks[0], shots);
+  for (const ScoreUnit& unit : plan.units) {
+    EXPECT_EQ(unit.trunk, 0);
+    EXPECT_EQ(unit.prefix_tokens, 60);
+    EXPECT_EQ(unit.fed_tokens, 10 + 1 + 1);
+  }
+  EXPECT_EQ(plan.batches.size(), 3U);  // the trunk is not in a batch's budget
+}
+
+TEST(ScorePlanTest, AnotherShotSetHasATrunkOfItsOwnAndABatchHasOneTrunk) {
+  std::vector<DocumentRequests> documents = BehindShots(Shots(0, 50), 4);
+  for (DocumentRequests& document : BehindShots(Shots(100, 40), 3)) documents.push_back(document);
+  const ScorePlan plan = PlanScoring(documents, 1000);
+  ASSERT_EQ(plan.trunks.size(), 2U);
+  EXPECT_THAT(plan.trunks[0].size(), 50);
+  EXPECT_THAT(plan.trunks[1].size(), 40);
+  ASSERT_EQ(plan.batches.size(), 2U);
+  EXPECT_EQ(plan.batches[0].units.size(), 4U);
+  EXPECT_EQ(plan.batches[1].units.size(), 3U);
+}
+
+TEST(ScorePlanTest, OneDocumentWithOtherShotsShortensNoTrunk) {
+  std::vector<DocumentRequests> documents = BehindShots(Shots(0, 50), 6);
+  std::vector<int32_t> other = Shots(0, 20);
+  for (int32_t token : Shots(500, 30)) other.push_back(token);
+  documents.push_back(BehindShots(other, 1)[0]);
+  const ScorePlan plan = PlanScoring(documents, 1000);
+  ASSERT_EQ(plan.trunks.size(), 1U);
+  EXPECT_EQ(plan.trunks[0].size(), 50U);
+  EXPECT_EQ(plan.units[6].trunk, -1);
+}
+
+TEST(ScorePlanTest, ATrunkEndsBeforeTheRowOfTheFirstScoredToken) {
+  // Texts whose first 40 tokens are equal, scored from the second token on.
+  std::vector<DocumentRequests> documents;
+  for (int32_t i = 0; i < 4; ++i) {
+    std::vector<int32_t> tokens = Shots(0, 40);
+    tokens.push_back(100 + i);
+    documents.push_back(Document({{tokens, 40}}));
+  }
+  EXPECT_TRUE(PlanScoring(documents, 1000).trunks.empty());
+  // Equal documents: each still feeds a token of its own.
+  documents.assign(4, Document({{Shots(0, 40), 1}}));
+  const ScorePlan plan = PlanScoring(documents, 1000);
+  ASSERT_EQ(plan.trunks.size(), 1U);
+  EXPECT_EQ(plan.trunks[0].size(), 38U);
+  EXPECT_EQ(plan.units[0].fed_tokens, 1);
 }
 
 TEST(ScorePlanTest, BatchesHoldEveryUnitOnceWithinTheBudgetLongestFirst) {

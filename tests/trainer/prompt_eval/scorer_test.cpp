@@ -142,6 +142,41 @@ TEST(ScorerTest, ScoresAreTheSameBitsForOneToFourRanks) {
   }
 }
 
+// The same behind shots: five sixths of the documents behind one set, the others behind another.
+std::vector<DocumentRequests> BehindShots(std::vector<DocumentRequests> documents) {
+  for (size_t d = 0; d < documents.size(); ++d) {
+    std::vector<int32_t> shots(40);
+    for (size_t i = 0; i < shots.size(); ++i) shots[i] = RandomToken(d % 6 == 5 ? 78 : 77, i);
+    for (TokenRequest& request : documents[d].requests) {
+      request.tokens.insert(request.tokens.begin(), shots.begin(), shots.end());
+    }
+  }
+  return documents;
+}
+
+TEST(ScorerTest, ScoresBehindSharedShotsAreThoseOfEachRequestAlone) {
+  const std::vector<DocumentRequests> documents = BehindShots(RandomDocuments(40));
+  const ScorePlan plan = PlanScoring(documents, 200);
+  ASSERT_EQ(plan.trunks.size(), 2U);
+  const auto scores = ScoreWith(1, documents, 200);
+  at::set_num_threads(1);
+  TinyModel tiny;
+  for (size_t d = 0; d < documents.size(); ++d) {
+    for (size_t r = 0; r < documents[d].requests.size(); ++r) {
+      const RequestScore alone = ScoreAlone(*tiny.model, documents[d].requests[r]);
+      EXPECT_NEAR(scores[d][r].loglikelihood, alone.loglikelihood, 1e-4)
+          << "document " << d << ", request " << r;
+      EXPECT_EQ(scores[d][r].is_greedy, alone.is_greedy) << "document " << d << ", request " << r;
+    }
+  }
+  const auto three = ScoreWith(3, documents, 200);
+  for (size_t d = 0; d < documents.size(); ++d) {
+    for (size_t r = 0; r < scores[d].size(); ++r) {
+      EXPECT_EQ(scores[d][r].loglikelihood, three[d][r].loglikelihood) << d << ", " << r;
+    }
+  }
+}
+
 TEST(ScorerTest, FewerDocumentsThanRanks) {
   const std::vector<DocumentRequests> documents = RandomDocuments(2);
   const auto one = ScoreWith(1, documents, 1000);
