@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, run
 
 EXAMPLE = BUILD / "tests" / "report_example"
 DESK, PHONE = (1100, 900), (390, 844)
@@ -119,3 +119,9 @@ def test_what_plots_show_stands_in_tables(browser, folder):
         assert f"{100 * point['score']:.1f}" in text
     bare = browser.execute_script("return [...document.querySelectorAll('canvas, input, select')].filter((e) => !e.ariaLabel).length")
     assert bare == 0, "plots and controls without a name"
+
+
+def test_report_needs_a_finished_study(tmp_path):
+    result = run("report", tmp_path)
+    assert result.code == 65 and "study.json" in result.err, result.err
+    assert len(result.messages()) == 1 and not list(tmp_path.iterdir())
