@@ -34,6 +34,14 @@
   const folded = (title, content) => el('details', {}, el('summary', {textContent: title}), content);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // Ticks of a logarithmic axis: 1, 2 and 5 of each power of ten, or powers alone where there are many.
+  const decades = (low, high) => {
+    const steps = Math.log10(high / low) > 3 ? [1] : [1, 2, 5];
+    const ticks = [];
+    for (let e = Math.floor(Math.log10(low)); e <= Math.log10(high); ++e) ticks.push(...steps.map((m) => m * 10 ** e));
+    return ticks.filter((value) => value >= low && value <= high).map((value) => ({value}));
+  };
+
   // `series`: {label, points: [{x, y}], colour, band, dash, fill}. The legend leaves out the edges of bands.
   const plot = (label, xTitle, yTitle, logX, logY, makeSeries) => {
     const canvas = el('canvas', {role: 'img', ariaLabel: label});
@@ -42,14 +50,16 @@
       if (chart) chart.destroy();
       const axis = (title, log) => ({type: log ? 'logarithmic' : 'linear', title: {display: true, text: title, color: colour('--soft')},
         grid: {color: colour('--line'), borderColor: colour('--line')},
-        ticks: {color: colour('--soft'), maxRotation: 0, autoSkipPadding: 16, callback: (v) => !log || Math.abs(Math.log10(v) % 1) < 1e-9 ||
-          [2, 5].some((m) => Math.abs(Math.log10(v / m) % 1) < 1e-9) ? v.toLocaleString('en', {notation: v >= 1e5 ? 'compact' : 'standard'}) : ''}});
+        ticks: {color: colour('--soft'), maxRotation: 0, autoSkipPadding: 16,
+          callback: (v) => v.toLocaleString('en', {notation: Math.abs(v) >= 1e5 ? 'compact' : 'standard', maximumSignificantDigits: 4})},
+        ...(log ? {afterBuildTicks: (built) => { built.ticks = decades(built.min, built.max); }} : {})});
+      const xs = makeSeries().flatMap((s) => s.points.map((point) => point.x));
       const datasets = makeSeries().map((s) => ({label: s.label, data: s.points, showLine: true, borderColor: s.edge ? 'transparent' : s.colour,
         backgroundColor: s.band ?? s.colour, borderWidth: s.edge ? 0 : 2, borderDash: s.dash ?? [], pointRadius: s.edge || !s.dots ? 0 : 4,
         pointHitRadius: s.edge ? 0 : 12, fill: s.fill ?? false, edge: s.edge === true}));
       const shown = (item, chartData) => !chartData.datasets[item.datasetIndex].edge;
       chart = new Chart(canvas, {type: 'scatter', data: {datasets}, options: {animation: false, responsive: true, maintainAspectRatio: false,
-        interaction: {mode: 'nearest', axis: 'x', intersect: false}, scales: {x: axis(xTitle, logX), y: axis(yTitle, logY)},
+        interaction: {mode: 'nearest', axis: 'x', intersect: false}, scales: {x: {...axis(xTitle, logX), ...(logX ? {min: Math.min(...xs) / 1.15, max: Math.max(...xs) * 1.15} : {max: Math.max(...xs)})}, y: axis(yTitle, logY)},
         plugins: {legend: {position: 'bottom', labels: {filter: shown, color: colour('--ink'), boxHeight: 1, boxWidth: 24}},
           tooltip: {filter: (item) => !item.dataset.edge, callbacks: {label: (item) =>
             `${item.dataset.label}: ${item.parsed.x.toLocaleString('en')} → ${item.parsed.y.toLocaleString('en', {maximumSignificantDigits: 4})}`}}}}});
@@ -62,17 +72,25 @@
     {points: finite(points.map((point) => ({x: point.x, y: scale * number(interval(point).low)}))), edge: true, band},
     {points: finite(points.map((point) => ({x: point.x, y: scale * number(interval(point).high)}))), edge: true, band, fill: '-1'}];
 
+  const drawCalibration = () => {
+    const arms = data.arms.filter((arm) => arm.calibration);
+    if (arms.length === 0) return [];
+    return [folded('Calibration', table([['Arm'], ['Expected calibration error', 'number']],
+      arms.map((arm) => [arm.name, Number.isFinite(number(arm.calibration.expected_error)) ? arm.calibration.expected_error.toFixed(3) : '–'])))];
+  };
+
   const drawVerdicts = () => {
     const rows = data.arms.map((arm) => {
       const c = arm.against_baseline;
-      const row = [arm.name, score(arm.score), range(arm.interval, score), c ? signed(c.difference) : '', c ? range(c.interval, signed) : '',
-        c ? p(c.adjusted_p_value) : '', c ? c.verdict : 'the prompt to beat'];
+      const row = [arm.name, c ? c.verdict : 'to beat', score(arm.score), range(arm.interval, score), c ? signed(c.difference) : '',
+        c ? range(c.interval, signed) : '', c ? p(c.adjusted_p_value) : ''];
       row.kind = arm.candidate ? 'chosen' : '';
       return row;
     });
     section('Verdict', `Every arm on the sealed test set against the best prompt; intervals at ${count(100 * data.confidence)} %. Bold: the tuned arm ` +
       'that dev chose, the one comparison that was planned. The p-values of all others are corrected together (Holm).',
-      table([['Arm'], [data.metric + unit, 'number'], ['Interval', 'number'], ['Difference', 'number'], ['Interval', 'number'], ['p', 'number'], ['Verdict']], rows));
+      table([['Arm'], ['Verdict'], [data.metric + unit, 'number'], ['Interval', 'number'], ['Difference', 'number'], ['Interval', 'number'], ['p', 'number']], rows),
+      ...drawCalibration());
   };
 
   const drawCurve = (curve) => {
@@ -90,11 +108,12 @@
         ...(fit.length ? [{label: 'fitted curve', points: finite(fit.map((point) => ({x: point.x, y: scale * number(point.score)}))),
           colour: colour('--accent'), dash: [3, 5]}] : [])];
     };
-    const rows = curve.points.map((point) => [count(point.num_examples), score(point.score), range(point.interval, score),
-      signed(point.against_baseline.difference), p(point.against_baseline.adjusted_p_value), point.against_baseline.verdict]);
-    section(title, 'Test score against training examples, bands are intervals. Beyond the last dot the fitted curve is an extrapolation.',
+    const rows = curve.points.map((point) => [count(point.num_examples), point.against_baseline.verdict, score(point.score),
+      range(point.interval, score), signed(point.against_baseline.difference), p(point.against_baseline.adjusted_p_value)]);
+    section(title, 'Test score against training examples, bands are intervals. Beyond the last dot the fitted curve is an extrapolation. ' +
+      'The sizes are read together, so their p-values are corrected (Holm) and a size can miss here what the planned comparison shows.',
       plot(`${title}; the table below has its figures`, 'training examples', data.metric + unit, true, false, series),
-      table([['Examples', 'number'], ['Score' + unit, 'number'], ['Interval', 'number'], ['Against the prompt', 'number'], ['p', 'number'], ['Verdict']], rows));
+      table([['Examples'], ['Verdict'], ['Score' + unit, 'number'], ['Interval', 'number'], ['Against the prompt', 'number'], ['p', 'number']], rows));
   };
 
   const drawCosts = () => {
@@ -116,9 +135,9 @@
   const drawTables = () => {
     if (data.equal_data.length) {
       section('The same examples as shots and as training rows', '', table(
-        [['Examples', 'number'], ['Tuned', 'number'], ['Few-shot', 'number'], ['Difference', 'number'], ['Interval', 'number'], ['Verdict']],
-        data.equal_data.map(({num_examples: n, comparison: c}) => [count(n), score(c.arm_score), score(c.baseline_score), signed(c.difference),
-          range(c.interval, signed), c.verdict])));
+        [['Examples'], ['Verdict'], ['Tuned' + unit, 'number'], ['Few-shot' + unit, 'number'], ['Difference', 'number'], ['Interval', 'number']],
+        data.equal_data.map(({num_examples: n, comparison: c}) => [count(n), c.verdict, score(c.arm_score), score(c.baseline_score),
+          signed(c.difference), range(c.interval, signed)])));
     }
     section('Six questions', '', ...data.questions.flatMap((q) => [el('h3', {textContent: q.question}), el('p', {textContent: q.answer})]));
     if (data.variants.length) {

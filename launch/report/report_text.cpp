@@ -31,16 +31,20 @@ const LearningCurve* CurveOf(const StudyReport& report) {
   return nullptr;
 }
 
-std::string ExamplesText(const ExamplesToWin& wins, double confidence) {
+std::string ExamplesText(const LearningCurve& curve, double confidence) {
+  const ExamplesToWin& wins = curve.examples_to_win;
+  const bool or_fewer = wins.interval.low <= static_cast<double>(curve.points.front().num_examples);
   const std::string interval = " (" + Print("%g", confidence * 100) + " % interval " +
-                               CountRange(wins.interval, "not within the data") + ")";
+                               EstimateText(wins.interval.low, "not within the data") +
+                               (or_fewer ? " or fewer to " : " to ") +
+                               EstimateText(wins.interval.high, "not within the data") + ")";
   switch (wins.kind) {
     case ExamplesToWin::Kind::kWithin:
-      return "Fine-tuning overtakes the best prompt from about " + CountText(wins.examples, "") +
+      return "Fine-tuning overtakes the best prompt from about " + EstimateText(wins.examples, "") +
              " training examples on" + interval + ".";
     case ExamplesToWin::Kind::kFromTheStart:
       return "Fine-tuning is ahead already at the smallest size tried, " +
-             CountText(wins.examples, "") + " training examples" + interval + ".";
+             EstimateText(wins.examples, "") + " training examples" + interval + ".";
     case ExamplesToWin::Kind::kNotWithinData:
       break;
   }
@@ -49,19 +53,20 @@ std::string ExamplesText(const ExamplesToWin& wins, double confidence) {
 
 std::string PayBackText(const PayBack& back, double confidence) {
   const std::string interval = " (" + Print("%g", confidence * 100) + " % interval " +
-                               CountRange(back.interval, "never") + ")";
+                               EstimateText(back.interval.low, "never") + " to " +
+                               EstimateText(back.interval.high, "never") + ")";
   const std::string months =
       back.months.has_value() && std::isfinite(*back.months)
-          ? ", " + Print("%.3g", *back.months) + " months at the expected traffic"
+          ? ", " + Print("%.2g", *back.months) + " months at the expected traffic"
           : "";
   switch (back.kind) {
     case PayBack::Kind::kAtOnce:
       return "Training pays from the first query on: it cost no more than the search for a prompt.";
     case PayBack::Kind::kAfter:
-      return "Training has paid back after about " + CountText(back.queries, "never") + " queries" +
-             months + interval + ".";
+      return "Training has paid back after about " + EstimateText(back.queries, "never") +
+             " queries" + months + interval + ".";
     case PayBack::Kind::kMaybe:
-      return "Training may pay back after about " + CountText(back.queries, "never") +
+      return "Training may pay back after about " + EstimateText(back.queries, "never") +
              " queries, but a query may as well save nothing" + interval + ".";
     case PayBack::Kind::kNever:
       break;
@@ -71,7 +76,7 @@ std::string PayBackText(const PayBack& back, double confidence) {
 
 std::string SettleText(const Comparison& c) {
   if (c.documents_to_settle.has_value()) {
-    return "About " + CountText(static_cast<double>(*c.documents_to_settle), "") +
+    return "About " + EstimateText(static_cast<double>(*c.documents_to_settle), "") +
            " test documents would settle a true difference of this size.";
   }
   if (c.replicates_to_settle.has_value()) {
@@ -91,7 +96,10 @@ std::string ImprovementText(const StudyReport& report, const ScoreFormat& format
            format.DifferenceRange(potential->gain_interval) + ") lately. ";
   }
   if (potential->asymptote.has_value()) {
-    text += "The fitted curve ends at " + format.Score(*potential->asymptote) + ". ";
+    text += "The fitted curve, an extrapolation, ends at " + format.Score(*potential->asymptote) +
+            (potential->asymptote_interval.has_value()
+                 ? " (" + format.Range(*potential->asymptote_interval) + "). "
+                 : ". ");
   }
   return text + "Prompts tried on dev reached " + format.Score(potential->prompt_worst_dev_score) +
          " (worst), " + format.Score(potential->prompt_median_dev_score) + " (median), " +
@@ -157,8 +165,11 @@ std::string CountText(double value, const std::string& infinite) {
   return text;
 }
 
-std::string CountRange(Interval interval, const std::string& infinite) {
-  return CountText(interval.low, infinite) + " to " + CountText(interval.high, infinite);
+std::string EstimateText(double value, const std::string& infinite) {
+  if (!std::isfinite(value) || value == 0) return CountText(value, infinite);
+  if (std::abs(value) < 100) return Print("%.2g", value);
+  const double unit = std::pow(10, std::floor(std::log10(std::abs(value))) - 2);
+  return CountText(std::round(value / unit) * unit, infinite);
 }
 
 std::string SecondsText(double seconds) {
@@ -206,23 +217,26 @@ std::vector<std::string> HeadlineDetails(const StudyReport& report) {
                     ".");
   if (c.verdict == Verdict::kCannotTell) details.push_back(SettleText(c));
   if (const LearningCurve* curve = CurveOf(report)) {
-    details.push_back(ExamplesText(curve->examples_to_win, report.confidence));
+    details.push_back(ExamplesText(*curve, report.confidence));
   }
   if (report.findings.costs.has_value()) {
     details.push_back(PayBackText(report.findings.costs->pay_back, report.confidence));
+    if (const auto& cached = report.findings.costs->cached_pay_back)
+      details.push_back("Served with a prefix cache: " + PayBackText(*cached, report.confidence));
   }
   return details;
 }
 
 std::vector<QuestionAnswer> AnswerQuestions(const StudyReport& report) {
   const SixQuestions& q = report.findings.questions;
+  const LearningCurve* curve = CurveOf(report);
   const ScoreFormat format = ScoreFormatOf(report);
   std::string training = "Not measured.";
   if (q.training.has_value()) {
     training = "Tuning: " + CountText(static_cast<double>(q.training->tuned.num_runs), "") +
-               " trainings, " + CountText(q.training->tuned.device_seconds / 3600, "") +
-               " device-hours. Prompts: none, but a search of " +
-               CountText(q.training->prompt.device_seconds / 3600, "") + " device-hours.";
+               " trainings, " + SecondsText(q.training->tuned.device_seconds) +
+               " of device time. Prompts: none, but a search of " +
+               SecondsText(q.training->prompt.device_seconds) + " of device time.";
   }
   std::string scope = "On the task " + format.Difference(q.scope.task.difference) + " (" +
                       std::string(VerdictName(q.scope.task.verdict)) + "). ";
@@ -242,9 +256,7 @@ std::vector<QuestionAnswer> AnswerQuestions(const StudyReport& report) {
       CountText(static_cast<double>(q.data.prompt_labels()), "") + " for the prompt; " +
       CountText(static_cast<double>(q.data.dev_examples), "") +
       " of them, on both sides, to choose by." +
-      (q.data.examples_to_win.has_value()
-           ? " " + ExamplesText(*q.data.examples_to_win, report.confidence)
-           : "");
+      (curve == nullptr ? "" : " " + ExamplesText(*curve, report.confidence));
   return {{"Is training needed?", training},
           {"How much data is needed?", data},
           {"Is the model modified?", ModelText(q)},
