@@ -22,7 +22,7 @@ struct CommandOptions {
   bool help_config = false;      // print the table of all keys and stop
   bool dry_run = false;          // check everything that can be checked, and stop
   bool json = false;             // results as JSON on stdout
-  std::string path;              // inspect: what to show
+  std::string path;              // inspect: what to show; report: the run
   bool verify = false;           // inspect: read and hash everything
   int64_t example = 0;           // inspect: which example of a dataset
   std::string text;              // inspect: text to tokenise
@@ -35,6 +35,7 @@ void RunTrainCommand(const CommandOptions& options, World& world);
 void RunEvalCommand(const CommandOptions& options, World& world);
 void RunStudyCommand(const CommandOptions& options, World& world);
 void RunGenerateCommand(const CommandOptions& options, World& world);
+void RunReportCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
 
 // Writes to stdout, from rank 0 only. Error(kIo) when stdout is full or closed.

@@ -17,6 +17,7 @@ void RunStudyCommand(const CommandOptions& options, World& world) {
   std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {
     const StudyReport report = ReadStudy(config.output);
+    WriteStudyReport(report, config.output);
     text = options.json ? FormatStudyJson(report) : FormatStudyText(report);
   });
   PrintResult(world, text);

@@ -86,6 +86,13 @@ constexpr CommandInfo kCommands[] = {
      "      --set prompts='What is a token?'\n"
      "  breakeven generate my_generate.yaml --json > answers.jsonl",
      UsesMpi::kAlways, RunGenerateCommand},
+    {"report", "rebuild a study's report from the records of its run",
+     "Examples:\n"
+     "  breakeven report runs/my_study                # report.html, report.md, report.json anew; "
+     "the "
+     "verdict here\n"
+     "  breakeven report runs/my_study --json | jq .sentence",
+     UsesMpi::kNever, RunReportCommand},
     {"inspect", "show a dataset, model, checkpoint, tokenizer, run or config, explained",
      "Examples:\n"
      "  breakeven inspect data/catalogue/tokens/train.h5 --example 7 --tokenizer "
@@ -129,8 +136,10 @@ constexpr CommandInfo kBenches[] = {
 };
 constexpr char kBenchSummary[] = "measure a part of the program on this machine";
 
-void AddOptions(CLI::App& command, CommandOptions& options, bool inspects) {
-  if (inspects) {
+void AddOptions(CLI::App& command, CommandOptions& options, RunFunction run) {
+  if (run == RunReportCommand) {
+    command.add_option("path", options.path, "output folder of a study")->required();
+  } else if (run == RunInspectCommand) {
     command
         .add_option("path", options.path,
                     "dataset (.h5, .index.json), model or run folder, or config (.yaml)")
@@ -151,12 +160,13 @@ void AddOptions(CLI::App& command, CommandOptions& options, bool inspects) {
     command.add_flag("--dry-run", options.dry_run,
                      "check config, data and model, print what would happen, and stop");
   }
-  command
-      .add_option("--set", options.set,
-                  "path.to.key=value over what the file says; repeatable; value is YAML, list "
-                  "indices from 0")
-      ->take_all()
-      ->allow_extra_args(false);
+  if (run != RunReportCommand)
+    command
+        .add_option("--set", options.set,
+                    "path.to.key=value over what the file says; repeatable; value is YAML, list "
+                    "indices from 0")
+        ->take_all()
+        ->allow_extra_args(false);
   command.add_flag("--json", options.json, "results as JSON on stdout, no progress lines");
 }
 
@@ -221,7 +231,7 @@ int Main(int argc, char** argv) {
   CommandOptions options;
   const auto add = [&](CLI::App& parent, const CommandInfo& command) {
     CLI::App* sub = parent.add_subcommand(command.name, command.summary);
-    AddOptions(*sub, options, command.run == RunInspectCommand);
+    AddOptions(*sub, options, command.run);
     sub->footer(std::string(command.examples) + "\n\n" + kFooter);
   };
   for (const CommandInfo& command : kCommands) add(app, command);

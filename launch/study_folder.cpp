@@ -157,6 +157,8 @@ StudyReport ReadStudy(const fs::path& run) {
   report.title = study.title;
   report.task = study.task;
   report.model = study.model;
+  report.confidence = study.verdict.confidence;
+  report.currency = study.prices.currency;
   report.input = InputOf(study, run);
   report.findings = Conclude(report.input, study.verdict, study.prices);
   report.findings.cautions.insert(report.findings.cautions.end(), study.cautions.begin(),

@@ -55,6 +55,8 @@ struct StudyReport {
   std::string title;
   std::string task;
   std::string model;
+  double confidence = 0.95;      // of all intervals
+  std::string currency = "USD";  // of all prices
   StudyInput input;
   StudyFindings findings;
   std::vector<VariantRow> variants;
