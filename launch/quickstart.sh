@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone to a fine-tuned, scored model. See --help.
+# From a fresh clone to a study's report. See --help.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -7,21 +7,24 @@ usage() {
   cat <<'HELP'
 usage: ./launch/quickstart.sh [--ranks N] [--only STEP] [--again] [--help]
 
-Fine-tunes SmolLM2-135M on Debian's own package catalogue (which section is a package in?) on MPI ranks of this machine,
-scores it against prompts of the untouched model, and prints the table. Steps, each skipped when it is done already:
+Asks on Debian's own package catalogue (which section is a package in?): does fine-tuning SmolLM2-135M beat the best of some
+prompts? On MPI ranks of this machine, in small. Steps, each skipped when it is done already:
 
   setup    Debian packages (by apt where this user may, else the command is printed) and .venv with pinned wheels
   build    build/release/breakeven
   data     the model (models/) and the data set (data/catalogue/)
+  study    prompts, trainings, verdict, report              configs/study_quickstart.yaml -> runs/study_quickstart/
+
+With --only, instead of the study, one training run scored beside the prompts:
+
   prepare  raw text -> HDF5 tokens                          configs/quickstart_prepare.yaml
   train    fine-tuning and scoring, all ranks               configs/quickstart_train.yaml -> runs/quickstart/
-  study    does tuning beat the best prompt?                configs/study_quickstart.yaml -> runs/study_quickstart/
 
   --ranks N    MPI ranks (default 2)
   --only STEP  this step alone
-  --again      train anew; the former run is moved to runs/quickstart.before-N
+  --again      anew: the former study, or training with --only train, is moved to runs/….before-N
 
-A run that was interrupted goes on from its newest checkpoint when the same command is given again.
+A run that was interrupted goes on where it was when the same command is given again.
 HELP
 }
 
@@ -44,7 +47,7 @@ done
 [[ $RANKS =~ ^[1-9][0-9]*$ ]] || { printf 'error: --ranks: expected a number from 1, found "%s"\n' "$RANKS" >&2 && exit 64; }
 case $ONLY in
   "" | setup | build | data | prepare | train | study) ;;
-  *) printf 'error: --only: expected setup, build, data, prepare, train or study, found "%s"\n' "$ONLY" >&2 && exit 64 ;;
+  *) printf 'error: --only: expected setup, build, data, study, prepare or train, found "%s"\n' "$ONLY" >&2 && exit 64 ;;
 esac
 
 . launch/lib.sh
@@ -102,10 +105,26 @@ step_train() {
 }
 
 step_study() {
-  # A finished study is read back in a second, an interrupted one goes on, and one of another config is refused by the program.
+  RUN=runs/study_quickstart
+  local stamp
+  stamp=$(fingerprint configs/study_quickstart.yaml configs/tasks/debian_section.yaml \
+    configs/prompts/debian_section_{short,training}.yaml data/catalogue/{train,dev,test}.jsonl)
+  if [ -f "$RUN/study.json" ] && is_done study "$stamp" && [ -z "$AGAIN" ]; then return 0; fi
+  # What other inputs began cannot go on with these.
+  if [ -d "$RUN" ] && { [ -n "$AGAIN" ] || { [ -f "$STAMPS/study" ] && ! is_done study "$stamp"; }; }; then move_away; fi
+  rm -f "$STAMPS/study"
   prepare_mpirun "$RANKS"
-  SHOW_OUTPUT=study run_step study "the question in small, on $RANKS ranks (about four minutes on two cores)" \
+  SHOW_OUTPUT=study run_step study "prompts against fine-tuning on $RANKS ranks (about four minutes on two cores)" \
     "${MPIRUN[@]}" "$BREAKEVEN" study configs/study_quickstart.yaml
+  mark_done study "$stamp"
+}
+
+show_study() {
+  say ""
+  say "report       runs/study_quickstart/report.html (also .md and .json)"
+  say "evidence     runs/study_quickstart/eval/records.jsonl, every answer of every arm"
+  say "in full      $BREAKEVEN study configs/study_catalogue.yaml --dry-run"
+  say "try it       $BREAKEVEN generate configs/quickstart_generate.yaml"
 }
 
 show_results() {
@@ -116,12 +135,15 @@ show_results() {
   say "table        $RUN/eval/table.md (numbers: summary.json, every answer: records.jsonl)"
   say "checkpoint   $RUN/checkpoints/$(cat "$RUN/checkpoints/latest") (a Hugging Face folder)"
   say "log          $RUN/log.txt, $RUN/metrics.jsonl"
-  say "try it       $BREAKEVEN generate configs/quickstart_generate.yaml"
 }
 
 begin=$SECONDS
-for step in setup build data prepare train study; do
+for step in setup build data study; do
   if wants "$step"; then "step_$step"; fi
 done
-if wants train; then show_results; fi
+case $ONLY in
+  "" | study) show_study ;;
+  prepare) step_prepare ;;
+  train) step_train && show_results ;;
+esac
 say "finished in $(((SECONDS - begin) / 60)) min $(((SECONDS - begin) % 60)) s"
