@@ -23,7 +23,7 @@ ScoreFormat ScoreFormatOf(const StudyReport& report);
 // "1,234", "12.3", "2.1e+07"; "never" or "not within the data" for an infinite one, as `infinite` says.
 std::string CountText(double value, const std::string& infinite);
 std::string EstimateText(double value, const std::string& infinite);  // the same, to 2 or 3 digits
-std::string SecondsText(double seconds);  // "3.2 s", "4.1 min", "2.5 h"
+std::string SecondsText(double seconds);                              // "3.2 s", "4.1 min", "2.5 h"
 
 // Who wins, by how much, with its interval; then from how many examples, after how many queries, or what would settle it.
 std::string HeadlineSentence(const StudyReport& report);
