@@ -69,6 +69,11 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     assert sorted(row["colour"] for row in large) == sorted(["red", "green", "blue"] * 8), "balanced"
     looks = (study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()
     assert len(looks) == 1 and (study / "test.jsonl.ledger.jsonl").read_text().splitlines() == looks
+    report = study / "study" / "report.json"
+    written = report.read_text()
+    report.unlink()
+    again = run("report", study / "study", "--json")
+    assert again.code == 0 and again.out == written == report.read_text(), again.err
 
     # The same checkpoints, scored again by two ranks: nothing is trained, every record is the same.
     before = records(study)
