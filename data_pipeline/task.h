@@ -36,9 +36,8 @@ struct TaskConfig {
   std::string doc_to_target;  // template, or the name of a field; for choices: index or text
   std::vector<std::string>
       doc_to_choice;  // the choices, each a template; a single element may render to a list
-  std::vector<std::string>
-      metrics;  // by output_type; see trainer/prompt_eval/metrics.h
-  std::vector<std::string> until;  // generate_until: stop strings; empty = [fewshot_delimiter]
+  std::vector<std::string> metrics;  // by output_type; see trainer/prompt_eval/metrics.h
+  std::vector<std::string> until;    // generate_until: stop strings; empty = [fewshot_delimiter]
   int64_t max_gen_toks = 256;
   void VisitFields(FieldVisitor& v);
   void Validate() const;
