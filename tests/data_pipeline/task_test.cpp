@@ -58,7 +58,7 @@ TEST(TaskConfig, NamesTheWrongKey) {
   task.metrics = {"exact_match"};
   EXPECT_EQ(ErrorOf(task),
             "task.metrics: 'exact_match' does not go with output_type 'multiple_choice'; allowed: "
-            "acc, acc_norm");
+            "acc, acc_norm, acc_bytes, brier_score, target_loglikelihood, calibration_error");
   task = GoodTask();
   task.doc_to_choice.clear();
   EXPECT_EQ(ErrorOf(task),

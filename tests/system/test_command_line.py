@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT, run
 
-COMMANDS = ("prepare", "train", "eval", "study", "generate", "inspect", "bench")
+COMMANDS = ("prepare", "train", "eval", "generate", "inspect", "bench")
 
 
 def expect_error(result, code, *parts):
@@ -37,7 +37,7 @@ def test_help_lists_exactly_the_commands_there_are():
     assert result.code == 0
     for command in COMMANDS:
         assert f"\n  {command} " in result.out
-    for later in ("scale",):
+    for later in ("scale", "launch"):
         assert f"\n  {later} " not in result.out
     assert "75" in result.out and "run the\nsame command again" in result.out
 
