@@ -41,8 +41,7 @@ inline Buffer PartOf(const Buffer& whole, int part, int num_parts) {
   BE_CHECK(whole.count % num_parts == 0,
            std::to_string(whole.count) + " elements in " + std::to_string(num_parts) + " parts");
   const int64_t count = whole.count / num_parts;
-  return {static_cast<char*>(whole.data) + part * count * SizeOf(whole.dtype), count, whole.dtype,
-          whole.device};
+  return {At(whole, part * count), count, whole.dtype, whole.device};
 }
 
 }  // namespace breakeven

@@ -24,12 +24,11 @@ int64_t NowNanoseconds() {
       .count();
 }
 
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
+[[noreturn]] void FailWaiting(const WaitPolicy& policy, int rank, int other, const std::string& how,
+                              const Post& post) {
+  throw Error(ErrorKind::kCommunication, policy.name_of(rank) + " waits for " +
+                                             policy.name_of(other) + ", which " + how + ", in " +
+                                             post.Text());
 }
 
 uint32_t* Word(std::atomic<uint32_t>& value) {
@@ -64,6 +63,27 @@ std::string Post::Text() const {
   text.op = op;
   text.root = root;
   return text.Text();
+}
+
+void FailLeft(const WaitPolicy& policy, int rank, int other, const Post& post) {
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  FailWaiting(policy, rank, other, "has left", post);
+}
+
+void FailLate(const WaitPolicy& policy, int rank, int other, const Post& post) {
+  FailWaiting(policy, rank, other,
+              "has not come within " +
+                  std::to_string(static_cast<int64_t>(policy.timeout_seconds)) +
+                  " s (comm.timeout_seconds): it is stopped, or busy elsewhere",
+              post);
+}
+
+void PauseBetweenLooks() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
 }
 
 int64_t MeetingPage::NumBytes(int num_ranks) {
@@ -101,14 +121,14 @@ void MeetingPage::WaitFor(int rank) {
   const auto here = [&] { return word.load(std::memory_order_acquire) == epoch_; };
   for (int i = 0; i < kFirstLooks; ++i) {
     if (here()) return;
-    Pause();
+    PauseBetweenLooks();
   }
   const int64_t begin = NowNanoseconds();
   const int64_t spin_end = begin + policy_.spin_nanoseconds;
   while (NowNanoseconds() < spin_end) {
     for (int i = 0; i < 32; ++i) {
       if (here()) return;
-      Pause();
+      PauseBetweenLooks();
     }
   }
   const int64_t yield_end = spin_end + policy_.yield_nanoseconds;
@@ -136,14 +156,9 @@ void MeetingPage::Sleep(int rank, std::atomic<uint32_t>& word, int64_t begin_nan
     const int64_t waited = NowNanoseconds() - begin_nanoseconds;
     if (lines_[rank].has_left.load(std::memory_order_seq_cst) != 0 &&
         word.load(std::memory_order_seq_cst) != epoch_) {
-      std::this_thread::sleep_for(kGraceOfTheLauncher);
-      FailWaiting(rank, "has left");
+      FailLeft(policy_, rank_, rank, SlotOf(rank_, epoch_).post);
     }
-    if (waited >= patience) {
-      FailWaiting(rank, "has not come within " +
-                            std::to_string(static_cast<int64_t>(policy_.timeout_seconds)) +
-                            " s (comm.timeout_seconds): it is stopped, or busy elsewhere");
-    }
+    if (waited >= patience) FailLate(policy_, rank_, rank, SlotOf(rank_, epoch_).post);
     if (waited >= next_look) {
       next_look = waited + kLongestSleep;
       if (policy_.on_wait) {
@@ -152,12 +167,6 @@ void MeetingPage::Sleep(int rank, std::atomic<uint32_t>& word, int64_t begin_nan
     }
     SleepWhile(word, seen, std::min(patience - waited, kLongestSleep));
   }
-}
-
-void MeetingPage::FailWaiting(int rank, const std::string& how) const {
-  throw Error(ErrorKind::kCommunication, policy_.name_of(rank_) + " waits for " +
-                                             policy_.name_of(rank) + ", which " + how + ", in " +
-                                             SlotOf(rank_, epoch_).post.Text());
 }
 
 void MeetingPage::Leave() noexcept {

@@ -3,7 +3,6 @@
 #define BREAKEVEN_COMM_SHARED_MEMORY_MEETING_H_
 
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -42,9 +41,14 @@ struct WaitPolicy {
   std::function<void(int rank, double waited_seconds, const Post& post)> on_wait = {};
 };
 
-// A rank that leaves in the middle has said why, and its launcher ends the job with its exit code. The ranks that wait for it
-// give the launcher this long before they speak too: else who is quicker decides the job's exit code.
-inline constexpr std::chrono::milliseconds kGraceOfTheLauncher{1000};
+// How a wait of `rank` for `other` ends that does not come; Error(kCommunication) naming both and the call. A rank that leaves in
+// the middle has said why, and its launcher ends the job with its exit code: FailLeft gives the launcher a second before this
+// rank speaks too, else who is quicker would decide the job's exit code.
+[[noreturn]] void FailLeft(const WaitPolicy& policy, int rank, int other, const Post& post);
+[[noreturn]] void FailLate(const WaitPolicy& policy, int rank, int other, const Post& post);
+
+// Of a loop that looks at a word again and again.
+void PauseBetweenLooks();
 
 // One rank's end of the page. The ranks' lines are written by their owners alone. Two lines a rank, used in turn: a rank
 // comes to the meeting after the next only when all have come to the next, so that a post stays until all have read it
@@ -83,7 +87,6 @@ class MeetingPage {
   Slot& SlotOf(int rank, uint32_t epoch) const { return lines_[rank].slots[epoch % 2]; }
   void WaitFor(int rank);
   void Sleep(int rank, std::atomic<uint32_t>& word, int64_t begin_nanoseconds);
-  [[noreturn]] void FailWaiting(int rank, const std::string& how) const;
 
   Line* lines_;
   int rank_;

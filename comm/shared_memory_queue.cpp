@@ -3,10 +3,8 @@
 
 #include <sched.h>
 
-#include <chrono>
 #include <ctime>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -14,14 +12,6 @@
 
 namespace breakeven {
 namespace {
-
-void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 // A wait at the end of a step, for milliseconds: to be seen this much too late is nothing.
 void Doze() {
@@ -102,26 +92,17 @@ void SharedMemoryQueue::WaitFor(std::atomic<uint64_t> Line::*counter, uint64_t n
     const int other = FirstBehind(counter, number);
     if (other == rank_) return;
     const double waited = watch.Seconds();
-    const auto fail = [&](const std::string& how) {
-      throw Error(ErrorKind::kCommunication, policy_.name_of(rank_) + " waits for " +
-                                                 policy_.name_of(other) + ", which " + how +
-                                                 ", in " + post.Text());
-    };
     if (lines_[other].has_left.load(std::memory_order_acquire) != 0 &&
         (lines_[other].*counter).load(std::memory_order_acquire) <= number) {
-      std::this_thread::sleep_for(kGraceOfTheLauncher);
-      fail("has left");
+      FailLeft(policy_, rank_, other, post);
     }
-    if (waited >= policy_.timeout_seconds) {
-      fail("has not come within " + std::to_string(static_cast<int64_t>(policy_.timeout_seconds)) +
-           " s (comm.timeout_seconds): it is stopped, or busy elsewhere");
-    }
+    if (waited >= policy_.timeout_seconds) FailLate(policy_, rank_, other, post);
     if (waited >= next_look) {
       next_look = waited + 1;
       if (policy_.on_wait) policy_.on_wait(other, waited, post);
     }
     if (waited * 1e9 < static_cast<double>(policy_.spin_nanoseconds)) {
-      Pause();
+      PauseBetweenLooks();
     } else if (waited * 1e9 <
                static_cast<double>(policy_.spin_nanoseconds + policy_.yield_nanoseconds)) {
       ::sched_yield();
