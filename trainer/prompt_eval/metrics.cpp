@@ -2,7 +2,6 @@
 #include "trainer/prompt_eval/metrics.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cmath>
 #include <limits>
@@ -11,6 +10,7 @@
 #include "comm/base/error.h"
 #include "data_pipeline/template/unicode.h"
 #include "trainer/prompt_eval/text_metrics.h"
+#include "trainer/statistics/calibration.h"
 #include "trainer/statistics/mean.h"
 
 namespace breakeven {
@@ -58,50 +58,29 @@ bool IsRolling(std::string_view metric) {
   return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte";
 }
 
-double BrierScore(std::span<const double> probabilities, int64_t gold) {
-  double sum = 0;
-  for (size_t i = 0; i < probabilities.size(); ++i) {
-    const double miss = probabilities[i] - (static_cast<int64_t>(i) == gold ? 1 : 0);
-    sum += miss * miss;
-  }
-  return sum;
+// Choices' likelihoods normalised to sum 1.
+std::vector<double> ChoiceProbabilities(std::span<const RequestScore> scores) {
+  std::vector<double> loglikelihoods;
+  for (const RequestScore& score : scores) loglikelihoods.push_back(score.loglikelihood);
+  return NormalisedProbabilities(loglikelihoods);
 }
 
-// Σ over bins of confidence |hits − confidence| / n; the confidence of a document is the probability of
-// its likeliest choice.
-double CalibrationError(std::span<const DocumentRequests> documents,
-                        std::span<const DocumentOutcome> outcomes) {
-  constexpr size_t kBins = 10;
-  std::array<double, kBins> gap{};
+// The confidence of a document is the probability of its likeliest choice.
+double ExpectedCalibrationError(std::span<const DocumentRequests> documents,
+                                std::span<const DocumentOutcome> outcomes) {
+  constexpr int64_t kBins = 10;
+  std::vector<double> confidences;
+  std::vector<double> correct;
   for (size_t i = 0; i < outcomes.size(); ++i) {
     const std::vector<double> probabilities = ChoiceProbabilities(outcomes[i].texts);
     const size_t picked = ArgMax(probabilities);
-    const double confidence = probabilities[picked];
-    // Bins are open below: (0, 0.1], (0.1, 0.2], …
-    const double place = std::ceil(confidence * static_cast<double>(kBins)) - 1;
-    const size_t bin = static_cast<size_t>(std::clamp(place, 0.0, static_cast<double>(kBins - 1)));
-    const double hit = static_cast<int64_t>(picked) == documents[i].gold ? 1 : 0;
-    gap[bin] += hit - confidence;
+    confidences.push_back(probabilities[picked]);
+    correct.push_back(static_cast<int64_t>(picked) == documents[i].gold ? 1 : 0);
   }
-  double sum = 0;
-  for (const double of_bin : gap) sum += std::abs(of_bin);
-  return sum / static_cast<double>(outcomes.size());
+  return CalibrationError(confidences, correct, kBins).expected_error;
 }
 
 }  // namespace
-
-std::vector<double> ChoiceProbabilities(std::span<const RequestScore> scores) {
-  double largest = -std::numeric_limits<double>::infinity();
-  for (const RequestScore& score : scores) largest = std::max(largest, score.loglikelihood);
-  std::vector<double> probabilities;
-  double sum = 0;
-  for (const RequestScore& score : scores) {
-    probabilities.push_back(std::exp(score.loglikelihood - largest));
-    sum += probabilities.back();
-  }
-  for (double& probability : probabilities) probability /= sum;
-  return probabilities;
-}
 
 DocumentOutcome ScoreChoices(const DocumentRequests& document, std::span<const RequestScore> scores,
                              std::span<const std::string> metrics) {
@@ -123,7 +102,8 @@ DocumentOutcome ScoreChoices(const DocumentRequests& document, std::span<const R
     if (metric.starts_with("acc")) {
       outcome.metrics[metric] = static_cast<int64_t>(picked) == document.gold ? 1 : 0;
     } else if (metric == "brier_score") {
-      outcome.metrics[metric] = BrierScore(ChoiceProbabilities(scores), document.gold);
+      outcome.metrics[metric] =
+          BrierScore(ChoiceProbabilities(scores), static_cast<size_t>(document.gold));
     } else if (metric == "target_loglikelihood") {
       outcome.metrics[metric] = sums[document.gold];
     }
@@ -189,7 +169,7 @@ std::map<std::string, MetricValue> AggregateMetrics(std::span<const std::string>
   std::map<std::string, MetricValue> result;
   for (const std::string& metric : metrics) {
     if (metric == "calibration_error") {
-      result[metric] = {CalibrationError(documents, outcomes),
+      result[metric] = {ExpectedCalibrationError(documents, outcomes),
                         std::numeric_limits<double>::quiet_NaN()};
       continue;
     }

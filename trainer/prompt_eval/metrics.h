@@ -44,9 +44,6 @@ DocumentOutcome ScoreGeneration(const DocumentRequests& document, const std::str
                                 std::span<const std::string> metrics,
                                 const ExactMatchConfig& options);
 
-// Choices' likelihoods normalised to sum 1.
-std::vector<double> ChoiceProbabilities(std::span<const RequestScore> scores);
-
 // `text` as exact_match compares it.
 std::string NormaliseForMatch(std::string_view text, const ExactMatchConfig& options);
 

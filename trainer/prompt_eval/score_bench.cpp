@@ -1,9 +1,9 @@
 #include "trainer/prompt_eval/score_bench.h"
 
-#include <chrono>
 #include <span>
 #include <utility>
 
+#include "comm/base/timing.h"
 #include "trainer/prompt_eval/arm.h"
 #include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/loaded_model.h"
@@ -12,20 +12,14 @@
 namespace breakeven {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 // COLLECTIVE. One pass over the documents; the figure's counts and finds are those of the last.
 void RunPass(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
              LoadedModel& model, World& world, ScoreFigure& figure, double& request_seconds) {
-  const auto begin = Clock::now();
+  const Stopwatch watch;
   ArmRequests requests;
   RunTogether(*world.control, /*root_only=*/false,
               [&] { requests = BuildArmRequests(config, variant, data, config.split, model); });
-  request_seconds = SecondsSince(begin);
+  request_seconds = watch.Seconds();
   figure.request_tokens = figure.new_tokens = 0;
   figure.num_documents = std::ssize(requests.documents);
   for (const DocumentRequests& document : requests.documents) {
@@ -64,10 +58,10 @@ ScoreFigure Measure(const ScoreBenchConfig& config, const PromptConfig& variant,
   std::vector<double> request_seconds;
   for (int64_t i = 0; i < config.warmup_repeats + config.repeats; ++i) {
     world.control->Barrier();
-    const auto begin = Clock::now();
+    const Stopwatch watch;
     double building = 0;
     RunPass(config.eval, variant, data, model, world, figure, building);
-    double pass = SecondsSince(begin);
+    double pass = watch.Seconds();
     world.control->AllReduce(std::span<double>(&pass, 1), ReduceOp::kMax);
     if (i < config.warmup_repeats) continue;
     seconds.push_back(pass);
