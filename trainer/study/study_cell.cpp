@@ -1,10 +1,10 @@
 #include "trainer/study/study_cell.h"
 
-#include <chrono>
 #include <filesystem>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/timing.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/checkpoint/training_state.h"
@@ -32,10 +32,10 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
                     World& world) {
   CellState state;
   RunTogether(*world.control, /*root_only=*/true, [&] { state.seconds = SecondsBefore(folder); });
-  const auto begin = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const TrainSummary summary = RunTraining(
       CellTraining(config, cell, SubsetDataset(config.output, cell.size), folder), world);
-  state.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  state.seconds += watch.Seconds();
   // One clock speaks for all, so that every rank holds the same state.
   double shared[] = {state.seconds};
   world.control->AllReduce(std::span<double>(shared), ReduceOp::kMax);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/base/error.h"
+#include "comm/base/fields.h"
 
 namespace breakeven {
 namespace {
@@ -156,21 +157,45 @@ void VisitFact(Fields& f, StudyFileFact& fact) {
   f("value", fact.value);
 }
 
-void VisitVerdict(Fields& f, VerdictConfig& verdict) {
-  f("confidence", verdict.confidence);
-  f("power", verdict.power);
-  f("equivalence_margin", verdict.equivalence_margin);
-  f("resamples", verdict.resamples);
-  f("coverage_studies", verdict.coverage_studies);
-  f("seed", verdict.seed);
-}
+// The fields that a config names itself, so that none is forgotten here.
+class ConfigFields final : public FieldVisitor {
+ public:
+  explicit ConfigFields(Fields& fields) : fields_(fields) {}
 
-void VisitPrices(Fields& f, CostConfig& prices) {
-  f("price_per_device_hour", prices.price_per_device_hour);
-  f("currency", prices.currency);
-  f("device_watts", prices.device_watts);
-  f("price_per_kilowatt_hour", prices.price_per_kilowatt_hour);
-  f("queries_per_month", prices.queries_per_month);
+ protected:
+  void Scalar(const FieldInfo& info, bool& value) override { One(info, value); }
+  void Scalar(const FieldInfo& info, int64_t& value) override { One(info, value); }
+  void Scalar(const FieldInfo& info, double& value) override { One(info, value); }
+  void Scalar(const FieldInfo& info, std::string& value) override { One(info, value); }
+  bool BeginStruct(const FieldInfo& info) override { OnlyScalars(info); }
+  void EndStruct(const FieldInfo& info) override { OnlyScalars(info); }
+  bool HasValue(const FieldInfo& info, bool) override { OnlyScalars(info); }
+  std::optional<size_t> BeginList(const FieldInfo& info, size_t, bool) override {
+    OnlyScalars(info);
+  }
+  void EndList(const FieldInfo& info) override { OnlyScalars(info); }
+  std::optional<std::vector<std::string>> BeginMap(const FieldInfo& info,
+                                                   const std::vector<std::string>&) override {
+    OnlyScalars(info);
+  }
+  void EndMap(const FieldInfo& info) override { OnlyScalars(info); }
+
+ private:
+  template <typename T>
+  void One(const FieldInfo& info, T& value) {
+    fields_(std::string(info.name).c_str(), value);
+  }
+  [[noreturn]] static void OnlyScalars(const FieldInfo& info) {
+    throw Error(ErrorKind::kInternal,
+                std::string(info.name) + ": study.json keeps plain keys only");
+  }
+
+  Fields& fields_;
+};
+
+void VisitConfig(Fields& f, auto& config) {
+  ConfigFields visitor(f);
+  config.VisitFields(visitor);
 }
 
 void VisitStudy(Fields& f, StudyFile& study) {
@@ -195,8 +220,8 @@ void VisitStudy(Fields& f, StudyFile& study) {
   f("dev_examples", study.dev_examples);
   f.List("facts", study.facts, VisitFact);
   f("cautions", study.cautions);
-  f.Object("verdict", study.verdict, VisitVerdict);
-  f.Object("prices", study.prices, VisitPrices);
+  f.Object("verdict", study.verdict, VisitConfig<VerdictConfig>);
+  f.Object("prices", study.prices, VisitConfig<CostConfig>);
 }
 
 void CheckIndices(const StudyFile& study) {

@@ -1,8 +1,7 @@
 // The story of a study, top to bottom: prompts on dev, trainings, the choice, one look at test, costs, files.
 #include "trainer/study/study_run.h"
 
-#include <chrono>
-#include <cmath>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -260,7 +259,8 @@ void Study::LookAtTest() {
 
 // Before anything of test is scored. Arms that dev did not see get their hash here.
 void Study::OpenTheLedger() {
-  const LoadedModel base = LoadEvalModel(kBase, config_.model, /*with_weights=*/true, world_);
+  LoadedModel base = LoadEvalModel(kBase, config_.model, /*with_weights=*/false, world_);
+  base.hash = model_hash_;
   Look look{config_.task.name, "test", data_.test.content_hash, {}};
   RunTogether(*world_.control, /*root_only=*/false, [&] {
     for (const PromptConfig& prompt : BasePrompts()) {
@@ -350,11 +350,8 @@ std::string DryRunStudy(const StudyConfig& config, World& world) {
     work = MeasureWork(config, set, base);
   });
   // The probe: a few documents, asked once to warm up and once by the clock.
-  EvalDocuments& dev = set.data.at("dev");
-  const size_t probe = std::min<size_t>(dev.documents.size(), 16);
-  dev.documents.resize(probe);
-  dev.ids.resize(probe);
-  dev.hashes.resize(probe);
+  const int64_t probe = std::min<int64_t>(std::ssize(set.data.at("dev").documents), 16);
+  set.data = DevPart(set.data, 0, probe);
   ScoreArm(set.config, config.OwnPrompt(), set.data, "dev", base, world);
   const ArmSummary timed =
       ScoreArm(set.config, config.OwnPrompt(), set.data, "dev", base, world).summary;

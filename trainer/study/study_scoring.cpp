@@ -17,16 +17,6 @@ namespace {
 
 constexpr int64_t kTimedBatches = 6;  // and one before them that is not counted
 
-// Documents begin … end of dev.
-EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
-  EvalData part = data;
-  EvalDocuments& dev = part.at("dev");
-  dev.documents = {dev.documents.begin() + begin, dev.documents.begin() + end};
-  dev.ids = {dev.ids.begin() + begin, dev.ids.begin() + end};
-  dev.hashes = {dev.hashes.begin() + begin, dev.hashes.begin() + end};
-  return part;
-}
-
 // Tokens that all prompts begin with.
 int64_t SharedPrefix(const ArmRequests& requests) {
   const std::vector<int32_t>& first = requests.documents.front().requests.front().tokens;
@@ -48,14 +38,11 @@ int64_t SharedPrefix(const ArmRequests& requests) {
 StudyStore::StudyStore(const std::string& run_folder, const std::string& fingerprint, World& world)
     : folder_(run_folder), world_(world) {
   const std::string path = folder_ + "/study_state.json";
+  // Rank 0 looks at the files, for all: ranks must not differ in what is still to be done.
   std::string text;
   RunTogether(*world_.control, /*root_only=*/true, [&] {
-    if (std::filesystem::exists(path)) text = ReadFile(path);
-  });
-  world_.control->Broadcast(text, /*root=*/0);
-  RunTogether(*world_.control, /*root_only=*/false, [&] {
-    if (!text.empty()) state = ParseStudyState(text, path);
-    if (!text.empty() && state.fingerprint != fingerprint) {
+    if (std::filesystem::exists(path)) state = ParseStudyState(ReadFile(path), path);
+    if (!state.fingerprint.empty() && state.fingerprint != fingerprint) {
       throw Error(
           ErrorKind::kUsage,
           path + ": this run folder was begun with another config, model or data (" +
@@ -69,12 +56,24 @@ StudyStore::StudyStore(const std::string& run_folder, const std::string& fingerp
       const std::string part = PartPath(entry.first);
       return !std::filesystem::exists(part) || HashHex(HashFile(part)) != entry.second.records_hash;
     });
+    text = FormatStudyState(state);
   });
+  world_.control->Broadcast(text, /*root=*/0);
+  state = ParseStudyState(text, path);
 }
 
 void StudyStore::Save() {
   RunTogether(*world_.control, /*root_only=*/true,
               [&] { WriteFileDurably(folder_ + "/study_state.json", FormatStudyState(state)); });
+}
+
+EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
+  EvalData part = data;
+  EvalDocuments& dev = part.at("dev");
+  dev.documents = {dev.documents.begin() + begin, dev.documents.begin() + end};
+  dev.ids = {dev.ids.begin() + begin, dev.ids.begin() + end};
+  dev.hashes = {dev.hashes.begin() + begin, dev.hashes.begin() + end};
+  return part;
 }
 
 double RequestTokens(const ArmRequests& requests) {

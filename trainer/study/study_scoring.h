@@ -40,6 +40,9 @@ struct ScoringSet {
   }
 };
 
+// `data` with documents begin … end of dev alone; other splits whole.
+EvalData DevPart(const EvalData& data, int64_t begin, int64_t end);
+
 // What scoring an arm costs, in tokens of a forward pass: what a document's requests begin with runs once.
 double RequestTokens(const ArmRequests& requests);
 
