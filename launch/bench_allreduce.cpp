@@ -1,11 +1,11 @@
 // breakeven bench allreduce: all-reduce times by size, back ends side by side.
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "comm/all_reduce_bench.h"
 #include "comm/data_plane.h"
 #include "comm/device_cuda.h"
 #include "launch/bench.h"
+#include "launch/bench_text.h"
 
 namespace breakeven {
 namespace {
@@ -77,33 +77,27 @@ std::string ReportJson(const AllReduceReport& report, const World& world) {
   return json.dump(2) + "\n";
 }
 
-std::string Row(const char* format, auto... values) {
-  char line[256];
-  std::snprintf(line, sizeof(line), format, values...);
-  return line;
-}
-
 std::string ReportText(const AllReduceReport& report, const World& world) {
   std::string text = std::to_string(world.world_size()) + " ranks on " +
                      std::to_string(world.control->num_nodes()) +
                      " node(s), in place unless it says otherwise, " + DescribeProcess().cpu_model +
                      (GpuName(report).empty() ? "" : ", " + GpuName(report)) +
                      "\nbandwidths of the median in 1e9 bytes/s; busbw = algbw x 2 (n - 1) / n\n\n";
-  text += Row("%10s  %-8s  %-26s  %9s  %9s  %9s  %8s  %8s  %7s  %s\n", "bytes", "dtype", "back end",
-              "median", "min", "max", "algbw", "busbw", "repeats", "values");
+  text += Line("%10s  %-8s  %-26s  %9s  %9s  %9s  %8s  %8s  %7s  %s\n", "bytes", "dtype",
+               "back end", "median", "min", "max", "algbw", "busbw", "repeats", "values");
   for (const AllReduceFigure& f : report.figures) {
-    text += Row("%10lld  %-8s  %-26s  %9s  %9s  %9s  %8.3f  %8.3f  %7lld  %s\n",
-                static_cast<long long>(f.bytes), f.dtype.c_str(), f.backend.c_str(),
-                FormatShortTime(f.seconds.median).c_str(), FormatShortTime(f.seconds.min).c_str(),
-                FormatShortTime(f.seconds.max).c_str(), f.algbw, f.busbw,
-                static_cast<long long>(f.seconds.repeats), f.correct ? "correct" : "WRONG");
+    text += Line("%10lld  %-8s  %-26s  %9s  %9s  %9s  %8.3f  %8.3f  %7lld  %s\n",
+                 static_cast<long long>(f.bytes), f.dtype.c_str(), f.backend.c_str(),
+                 FormatShortTime(f.seconds.median).c_str(), FormatShortTime(f.seconds.min).c_str(),
+                 FormatShortTime(f.seconds.max).c_str(), f.algbw, f.busbw,
+                 static_cast<long long>(f.seconds.repeats), f.correct ? "correct" : "WRONG");
   }
   if (!report.fits.empty()) text += "\nfit: time = alpha + bytes x beta, by relative error\n";
   for (const AllReduceFit& fit : report.fits) {
     text +=
-        Row("%-8s  %-26s  alpha %9s  1/beta %8.3f GB/s  R2 %.4f  (%lld sizes)\n", fit.dtype.c_str(),
-            fit.backend.c_str(), FormatShortTime(fit.latency_seconds).c_str(),
-            fit.bytes_per_second / 1e9, fit.r_squared, static_cast<long long>(fit.num_sizes));
+        Line("%-8s  %-26s  alpha %9s  1/beta %8.3f GB/s  R2 %.4f  (%lld sizes)\n",
+             fit.dtype.c_str(), fit.backend.c_str(), FormatShortTime(fit.latency_seconds).c_str(),
+             fit.bytes_per_second / 1e9, fit.r_squared, static_cast<long long>(fit.num_sizes));
   }
   return text;
 }

@@ -1,9 +1,9 @@
 // breakeven bench loader: examples a second out of a token dataset.
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "data_pipeline/loader_bench.h"
 #include "launch/bench.h"
+#include "launch/bench_text.h"
 
 namespace breakeven {
 namespace {
@@ -28,12 +28,6 @@ std::string ReportJson(const LoaderReport& report) {
                                {"tokens_per_second", figure.tokens_per_second}});
   }
   return json.dump(2) + "\n";
-}
-
-std::string Line(const char* format, auto... values) {
-  char line[200];
-  std::snprintf(line, sizeof(line), format, values...);
-  return line;
 }
 
 std::string ReportText(const LoaderReport& report) {

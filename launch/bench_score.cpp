@@ -1,8 +1,8 @@
 // breakeven bench score: documents a second of prompt evaluation.
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "launch/bench.h"
+#include "launch/bench_text.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/score_bench.h"
 
@@ -36,12 +36,6 @@ std::string ReportJson(const ScoreBenchReport& report, const World& world) {
   for (const ScoreFigure& figure : report.figures) json["results"].push_back(FigureJson(figure));
   // A text may end within a character.
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-}
-
-std::string Line(const char* format, auto... values) {
-  char line[256];
-  std::snprintf(line, sizeof(line), format, values...);
-  return line;
 }
 
 std::string ReportText(const ScoreBenchReport& report, const World& world) {

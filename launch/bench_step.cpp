@@ -1,9 +1,9 @@
 // breakeven bench step: tokens a second of training steps, split by phase.
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "comm/data_plane.h"
 #include "launch/bench.h"
+#include "launch/bench_text.h"
 #include "trainer/step_bench.h"
 #include "trainer/training_run.h"
 
@@ -69,12 +69,6 @@ std::string ReportJson(const StepBenchReport& report, const World& world) {
                        {"skew_seconds", control.skew_seconds}};
   }
   return json.dump(2) + "\n";
-}
-
-std::string Line(const char* format, auto... values) {
-  char line[256];
-  std::snprintf(line, sizeof(line), format, values...);
-  return line;
 }
 
 std::string ControlText(const StepControl& control) {

@@ -35,12 +35,15 @@ using RunFunction = void (*)(const CommandOptions&, World&);
 
 enum class UsesMpi { kAlways, kWhenLaunched, kNever };
 
+enum class Takes { kConfig, kPath, kStudyFolder };
+
 struct CommandInfo {
   const char* name;
   const char* summary;
   const char* examples;
   UsesMpi uses_mpi;
   RunFunction run;
+  Takes takes = Takes::kConfig;
 };
 
 constexpr CommandInfo kCommands[] = {
@@ -76,8 +79,7 @@ constexpr CommandInfo kCommands[] = {
      "  mpirun -n 2 --bind-to none breakeven study configs/study_quickstart.yaml\n"
      "  breakeven study my_study.yaml --dry-run      # plan, cells, disk, time; nothing is kept\n"
      "A study that was stopped (exit code 75, a kill, a crash) goes on when the same command is "
-     "given "
-     "again.",
+     "given again.",
      UsesMpi::kAlways, RunStudyCommand},
     {"generate", "write text with a model",
      "Examples:\n"
@@ -89,23 +91,21 @@ constexpr CommandInfo kCommands[] = {
     {"report", "rebuild a study's report from the records of its run",
      "Examples:\n"
      "  breakeven report runs/my_study                # report.html, report.md, report.json anew; "
-     "the "
-     "verdict here\n"
+     "the verdict here\n"
      "  breakeven report runs/my_study --json | jq .sentence",
-     UsesMpi::kNever, RunReportCommand},
+     UsesMpi::kNever, RunReportCommand, Takes::kStudyFolder},
     {"inspect", "show a dataset, model, checkpoint, tokenizer, run or config, explained",
      "Examples:\n"
      "  breakeven inspect data/catalogue/tokens/train.h5 --example 7 --tokenizer "
      "models/SmolLM2-135M-Instruct\n"
      "  breakeven inspect data/catalogue/tokens/train.h5 --verify   # read everything, compare "
-     "every "
-     "hash\n"
+     "every hash\n"
      "  breakeven inspect runs/mine/checkpoints/latest            # model, parameters, training "
      "state\n"
      "  breakeven inspect models/SmolLM2-135M-Instruct --text 'Hello world'    # its tokens\n"
      "  breakeven inspect configs/quickstart_train.yaml           # resolved, each key with its "
      "meaning",
-     UsesMpi::kNever, RunInspectCommand},
+     UsesMpi::kNever, RunInspectCommand, Takes::kPath},
 };
 
 // Below `breakeven bench`.
@@ -136,10 +136,10 @@ constexpr CommandInfo kBenches[] = {
 };
 constexpr char kBenchSummary[] = "measure a part of the program on this machine";
 
-void AddOptions(CLI::App& command, CommandOptions& options, RunFunction run) {
-  if (run == RunReportCommand) {
+void AddOptions(CLI::App& command, CommandOptions& options, Takes takes) {
+  if (takes == Takes::kStudyFolder) {
     command.add_option("path", options.path, "output folder of a study")->required();
-  } else if (run == RunInspectCommand) {
+  } else if (takes == Takes::kPath) {
     command
         .add_option("path", options.path,
                     "dataset (.h5, .index.json), model or run folder, or config (.yaml)")
@@ -160,13 +160,14 @@ void AddOptions(CLI::App& command, CommandOptions& options, RunFunction run) {
     command.add_flag("--dry-run", options.dry_run,
                      "check config, data and model, print what would happen, and stop");
   }
-  if (run != RunReportCommand)
+  if (takes != Takes::kStudyFolder) {
     command
         .add_option("--set", options.set,
                     "path.to.key=value over what the file says; repeatable; value is YAML, list "
                     "indices from 0")
         ->take_all()
         ->allow_extra_args(false);
+  }
   command.add_flag("--json", options.json, "results as JSON on stdout, no progress lines");
 }
 
@@ -231,7 +232,7 @@ int Main(int argc, char** argv) {
   CommandOptions options;
   const auto add = [&](CLI::App& parent, const CommandInfo& command) {
     CLI::App* sub = parent.add_subcommand(command.name, command.summary);
-    AddOptions(*sub, options, command.run);
+    AddOptions(*sub, options, command.takes);
     sub->footer(std::string(command.examples) + "\n\n" + kFooter);
   };
   for (const CommandInfo& command : kCommands) add(app, command);

@@ -84,39 +84,39 @@ step_prepare() {
 }
 
 move_away() {
-  local number=1
-  while [ -e "$RUN.before-$number" ]; do number=$((number + 1)); done
-  mv "$RUN" "$RUN.before-$number"
-  say "   the former run is now $RUN.before-$number"
+  local run=$1 number=1
+  while [ -e "$run.before-$number" ]; do number=$((number + 1)); done
+  mv "$run" "$run.before-$number"
+  say "   the former run is now $run.before-$number"
+}
+
+# run_job COMMAND RUN EVIDENCE TITLE INPUT… : breakeven COMMAND of the quickstart on all ranks, its config the first input. EVIDENCE
+# is the last file that it leaves in RUN. A finished run of other inputs, or one that is to be done again, is kept; an unfinished
+# one goes on.
+run_job() {
+  local name=$1 run=$2 evidence=$3 title=$4 stamp
+  shift 4
+  stamp=$(fingerprint "$@")
+  if [ -f "$run/$evidence" ] && is_done "$name" "$stamp" && [ -z "$AGAIN" ]; then return 0; fi
+  if [ -d "$run" ] && { [ -n "$AGAIN" ] || { [ -f "$STAMPS/$name" ] && ! is_done "$name" "$stamp"; }; }; then
+    move_away "$run"
+  fi
+  rm -f "$STAMPS/$name"
+  prepare_mpirun "$RANKS"
+  SHOW_OUTPUT=$name run_step "$name" "$title" "${MPIRUN[@]}" "$BREAKEVEN" "$name" "$1"
+  mark_done "$name" "$stamp"
 }
 
 step_train() {
-  local stamp
-  stamp=$(fingerprint configs/quickstart_train.yaml configs/tasks/debian_section.yaml configs/prompts/debian_section.yaml \
-    data/catalogue/tokens/{train,dev}.h5 data/catalogue/{dev,test}.jsonl)
-  if [ -f "$RUN/eval/table.md" ] && is_done train "$stamp" && [ -z "$AGAIN" ]; then return 0; fi
-  # A finished run of other inputs, or one that is to be done again, is kept; an unfinished one goes on.
-  if [ -d "$RUN" ] && { [ -n "$AGAIN" ] || { [ -f "$STAMPS/train" ] && ! is_done train "$stamp"; }; }; then move_away; fi
-  rm -f "$STAMPS/train"
-  prepare_mpirun "$RANKS"
-  SHOW_OUTPUT=train run_step train "fine-tuning and scoring on $RANKS ranks (about ten minutes on two cores)" \
-    "${MPIRUN[@]}" "$BREAKEVEN" train configs/quickstart_train.yaml
-  mark_done train "$stamp"
+  run_job train "$RUN" eval/table.md "fine-tuning and scoring on $RANKS ranks (about ten minutes on two cores)" \
+    configs/quickstart_train.yaml configs/tasks/debian_section.yaml configs/prompts/debian_section.yaml \
+    data/catalogue/tokens/{train,dev}.h5 data/catalogue/{dev,test}.jsonl
 }
 
 step_study() {
-  RUN=runs/study_quickstart
-  local stamp
-  stamp=$(fingerprint configs/study_quickstart.yaml configs/tasks/debian_section.yaml \
-    configs/prompts/debian_section_{short,training}.yaml data/catalogue/{train,dev,test}.jsonl)
-  if [ -f "$RUN/study.json" ] && is_done study "$stamp" && [ -z "$AGAIN" ]; then return 0; fi
-  # What other inputs began cannot go on with these.
-  if [ -d "$RUN" ] && { [ -n "$AGAIN" ] || { [ -f "$STAMPS/study" ] && ! is_done study "$stamp"; }; }; then move_away; fi
-  rm -f "$STAMPS/study"
-  prepare_mpirun "$RANKS"
-  SHOW_OUTPUT=study run_step study "prompts against fine-tuning on $RANKS ranks (about four minutes on two cores)" \
-    "${MPIRUN[@]}" "$BREAKEVEN" study configs/study_quickstart.yaml
-  mark_done study "$stamp"
+  run_job study runs/study_quickstart study.json "prompts against fine-tuning on $RANKS ranks (about four minutes on two cores)" \
+    configs/study_quickstart.yaml configs/tasks/debian_section.yaml configs/prompts/debian_section_{short,training}.yaml \
+    data/catalogue/{train,dev,test}.jsonl
 }
 
 show_study() {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "comm/base/progress.h"
+
 namespace breakeven {
 namespace {
 
@@ -159,10 +161,7 @@ std::string CountText(double value, const std::string& infinite) {
   if (std::isinf(value)) return infinite;
   if (std::abs(value) >= 1e12) return Print("%.2e", value);
   if (std::abs(value) < 100 && value != std::floor(value)) return Print("%.3g", value);
-  std::string text = Print("%.0f", value);
-  const size_t first = text[0] == '-' ? 1 : 0;
-  for (size_t i = text.size(); i > first + 3; i -= 3) text.insert(i - 3, ",");
-  return text;
+  return FormatCount(std::llrint(value));
 }
 
 std::string EstimateText(double value, const std::string& infinite) {

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT, run
 
-COMMANDS = ("prepare", "train", "eval", "generate", "inspect", "bench")
+COMMANDS = ("prepare", "train", "eval", "study", "generate", "inspect", "bench")
 
 
 def expect_error(result, code, *parts):
