@@ -116,7 +116,6 @@ class GradientBuckets {
   std::vector<std::pair<Event, Event>> stretches_;  // of the compute stream, waiting
   std::mutex mutex_;                                // hooks may come from two threads at once
   std::unique_ptr<GradientHooks> hooks_;
-  StepReport report_;
   bool armed_ = false;
   int64_t step_ = 0;
   int64_t most_tokens_ = 0;
