@@ -1,0 +1,243 @@
+# One Slurm job of breakeven from its first line to its requeue: the part that the templates beside this file and the scripts of
+# `breakeven launch --slurm` share. bash; source it in a batch script, then: run_job COMMAND CONFIG [--set key=value…]
+# shellcheck shell=bash
+#
+# Variables, all optional. What is in the environment wins over what a script gives by `set_default`; each is said in the job's output.
+#   BREAKEVEN_PROGRAM         the program
+#   BREAKEVEN_PREFIX          words before it, such as: apptainer exec --nv breakeven.sif
+#   BREAKEVEN_LAUNCHER        srun (PMIx) | mpirun
+#   BREAKEVEN_MPIRUN_OPTIONS  how mpirun maps and binds; the default gives each rank its --cpus-per-task
+#   BREAKEVEN_ATTEMPTS        starts without a new checkpoint or record after which the job gives up
+#   BREAKEVEN_STAGE           node-local folder that token datasets are copied to; empty: they are read where they are
+#   BREAKEVEN_LOGS            folder for the output of each attempt, JOBNAME-JOBID.rRESTART.aATTEMPT.log
+#   BREAKEVEN_LEAD_SECONDS    how long before the time limit to save at the latest; measured save times make it longer, never shorter
+#
+# Ends with the program's code: 0 done; 75 saved, and Slurm would not requeue; others as in README.md's table. SIGUSR1 (from --signal=B:USR1@T,
+# `scancel --batch --signal=USR1`, or this script's own clock) saves and requeues; SIGTERM (scancel) saves and ends.
+
+say() { printf '[%s] %s\n' "$(date +%T)" "$*"; }
+
+# set_default NAME VALUE SOURCE: exports NAME unless it is there already, and says whose value holds.
+set_default() {
+  if [ -n "${!1+set}" ]; then
+    if [ "${!1}" != "$2" ]; then say "$1=${!1} (environment; $3 has '$2')"; fi
+  else
+    export "$1=$2"
+    say "$1=$2 ($3)"
+  fi
+}
+
+# What Open MPI needs to know. A lost node is noticed after 11 s instead of 8 minutes.
+set_mpi_defaults() {
+  set_default OMPI_MCA_oob_tcp_keepalive_time 5 default
+  set_default OMPI_MCA_oob_tcp_keepalive_intvl 2 default
+  set_default OMPI_MCA_oob_tcp_keepalive_probes 3 default
+}
+
+# The job, as a name for files and for scontrol.
+job_id() {
+  if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then
+    printf '%s_%s' "$SLURM_ARRAY_JOB_ID" "$SLURM_ARRAY_TASK_ID"
+  else
+    printf '%s' "$SLURM_JOB_ID"
+  fi
+}
+
+# paths_of KIND: lines "key<TAB>path" of the config's output, datasets, …
+paths_of() { awk -F '\t' -v kind="$1" '$1 == kind { print $2 "\t" $3 }' <<<"$config_paths"; }
+
+# What changes when work is kept: the newest checkpoints' names, the number of whole records.
+progress() {
+  [ -d "$output" ] || return 0
+  {
+    find "$output" -path '*/checkpoints/latest' -exec cat {} +
+    find "$output" -name 'records*.jsonl' -exec wc -l {} +
+  } 2>/dev/null | sort | cksum | tr ' ' -
+}
+
+# lead_seconds LEAST FILE…: twice the longest save in these metrics.jsonl, a step, and half a minute; at least LEAST.
+lead_seconds() {
+  local least=$1
+  shift
+  tail -q -n 5000 -- "$@" 2>/dev/null | awk -v least="$least" '
+    match($0, /"event":"checkpoint"/) && match($0, /"seconds":[0-9.e+-]+/) {
+      value = substr($0, RSTART + 10, RLENGTH - 10) + 0; if (value > save) save = value }
+    match($0, /"step_seconds":[0-9.e+-]+/) { value = substr($0, RSTART + 15, RLENGTH - 15) + 0; if (value > step) step = value }
+    END { lead = int(2 * save + step + 30.999); print (save > 0 && lead > least) ? lead : least }'
+}
+
+# Sends this script SIGUSR1 when the time limit is near. Slurm's own --signal knows no save times, and comes up to a minute off.
+keep_time() {
+  local end_time script=$$ metrics left
+  end_time=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o ' EndTime=[^ ]*' | cut -d= -f2)
+  end_time=$(date -d "$end_time" +%s 2>/dev/null) || return 0 # no limit
+  while :; do
+    mapfile -t metrics < <(find "$output" -name metrics.jsonl 2>/dev/null)
+    lead=$(lead_seconds "$BREAKEVEN_LEAD_SECONDS" "${metrics[@]}")
+    left=$((end_time - $(date +%s) - lead))
+    if [ "$left" -le 0 ]; then
+      say "the time limit is $lead s away: saving"
+      kill -USR1 "$script"
+      return 0
+    fi
+    sleep "$((left < 30 ? left : 30))"
+  done
+}
+
+# Copies every token dataset of the config to the nodes' own disks and adds the settings that name the copies. Where it does not work the shared
+# file is read instead.
+stage_datasets() {
+  local key path file files folder=$BREAKEVEN_STAGE/breakeven-$id
+  [ -n "$BREAKEVEN_STAGE" ] || return 0
+  srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" mkdir -p "$folder" || return 0
+  staged=$folder
+  while IFS=$'\t' read -r key path; do
+    files=("$path")
+    if [[ $path == *.index.json ]]; then files+=("${path%.index.json}"-*-of-*.h5); fi
+    for file in "${files[@]}"; do
+      if ! sbcast --force "$file" "$folder/${file##*/}"; then
+        say "staging of $file failed: $key stays on the shared file system"
+        continue 2
+      fi
+    done
+    say "staged $key: $folder/${path##*/} on every node"
+    settings+=(--set "$key=$folder/${path##*/}")
+  done < <(paths_of dataset)
+}
+
+clean_up() {
+  if [ -n "${timer:-}" ]; then kill "$timer" 2>/dev/null; fi
+  timer=
+  if [ -n "${staged:-}" ]; then srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" rm -rf -- "$staged"; fi
+  staged=
+}
+
+# The words that start the ranks, into the array `launch`.
+choose_launcher() {
+  local cpus=${SLURM_CPUS_PER_TASK:-1}
+  case $BREAKEVEN_LAUNCHER in
+    srun)
+      # A rank that ends alone ends the others after a minute; at once (--kill-on-bad-exit) would be before they have said 75.
+      launch=(srun --mpi=pmix --cpus-per-task="$cpus" --kill-on-bad-exit=0 --wait=60)
+      # Each rank sees its node's GPUs and takes one by its place: NCCL reaches the others directly only if it sees them.
+      if [ -n "${SLURM_GPUS_ON_NODE:-}" ]; then launch+=(--gpu-bind=none); fi
+      ;;
+    mpirun)
+      set_default BREAKEVEN_MPIRUN_OPTIONS "--map-by ppr:${SLURM_NTASKS_PER_NODE:-1}:node:pe=$cpus --bind-to core" default
+      # shellcheck disable=SC2206  # words
+      launch=(mpirun -n "$SLURM_NTASKS" $BREAKEVEN_MPIRUN_OPTIONS)
+      ;;
+    *)
+      say "BREAKEVEN_LAUNCHER=$BREAKEVEN_LAUNCHER: expected srun or mpirun"
+      exit 64
+      ;;
+  esac
+  # shellcheck disable=SC2206  # words
+  launch+=(${BREAKEVEN_PREFIX:-} "$BREAKEVEN_PROGRAM")
+}
+
+# Counts starts from the same state, over requeues too; ends the job at the limit.
+count_attempt() {
+  local tried=0 before='' now
+  now=$(progress)
+  if [ -f "$attempts_file" ]; then read -r tried before <"$attempts_file"; fi
+  if [ "$tried" -gt 0 ] && [ "$before" = "$now" ]; then tried=$((tried + 1)); else tried=1; fi
+  if [ "$tried" -gt "$BREAKEVEN_ATTEMPTS" ]; then
+    say "$BREAKEVEN_ATTEMPTS starts without a new checkpoint or record: giving up. The last output: $BREAKEVEN_LOGS/$name.r*.log"
+    exit "${status:-70}"
+  fi
+  printf '%s %s\n' "$tried" "$now" >"$attempts_file"
+}
+
+# pass_on SIGNAL: srun and mpirun both hand SIGUSR1 to all ranks at once, and SIGTERM to some or late.
+pass_on() {
+  interrupted=yes
+  if [ "$1" = USR1 ]; then save_wanted=yes; else end_wanted=yes; fi
+  say "SIG$1: asking the ranks to save"
+  if [ -n "$child" ]; then kill -USR1 "$child" 2>/dev/null; fi
+}
+
+# Runs the ranks with their output in a log; their code into `status`.
+run_attempt() {
+  local log=$BREAKEVEN_LOGS/$name.r${SLURM_RESTART_COUNT:-0}.a$attempt.log again
+  say "attempt $attempt: ${launch[*]} $* > $log"
+  interrupted=
+  "${launch[@]}" "$@" >"$log" 2>&1 </dev/null &
+  child=$!
+  # A trap ends `wait` early, with a code that looks like a rank's: ask again, until bash has no other answer.
+  wait "$child"
+  status=$?
+  while [ -n "$interrupted" ] && [ "$status" -gt 128 ]; do
+    interrupted=
+    wait "$child" 2>/dev/null
+    again=$?
+    if [ "$again" -eq 127 ]; then break; fi
+    status=$again
+  done
+  child=
+  say "ended with $status"
+  if [ "$status" -ne 0 ]; then tail -n 5 "$log" | sed 's/^/    /'; fi
+}
+
+# Hands the job back to Slurm, to be started again. Not after scancel or at the time limit: then the job is over.
+requeue() {
+  local state
+  clean_up
+  state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
+  if [ -n "$end_wanted" ] || [ "$state" != RUNNING ]; then
+    say "not requeued: the job was told to end (${state:-gone}). Submit it again to go on"
+    exit 75
+  fi
+  trap '' USR1
+  trap - TERM
+  if scontrol requeue "$id"; then
+    say "requeued"
+    # Slurm ends this script. Ending first would make this the job's end, and those that wait for it by afterok would never run.
+    sleep 120 &
+    wait $!
+  fi
+  say "Slurm did not requeue the job: submit it again to go on"
+  exit 75
+}
+
+run_job() {
+  local command=$1 config=$2 config_paths output id name attempts_file attempt=0
+  local settings=("${@:3}") launch=() status='' child='' interrupted='' save_wanted='' end_wanted='' timer='' staged=''
+  set_default BREAKEVEN_LAUNCHER srun default
+  set_default BREAKEVEN_ATTEMPTS 3 default
+  set_default BREAKEVEN_STAGE '' default
+  set_default BREAKEVEN_LOGS "${SLURM_SUBMIT_DIR:-.}" default
+  set_default BREAKEVEN_LEAD_SECONDS 120 default
+  set_mpi_defaults
+  mkdir -p "$BREAKEVEN_LOGS" || exit 73
+  id=$(job_id)
+  name=$SLURM_JOB_NAME-$id
+  attempts_file=$BREAKEVEN_LOGS/$name.attempts
+  config_paths=$("$BREAKEVEN_PROGRAM" launch "$config" --paths --set "cluster.command=$command" "${settings[@]}") || exit
+  output=$(paths_of output | cut -f 2)
+  trap 'pass_on USR1' USR1
+  trap 'pass_on TERM' TERM
+  trap clean_up EXIT
+  say "job $id on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0}: $command $config, output $output"
+  choose_launcher
+  stage_datasets
+  keep_time &
+  timer=$!
+  while :; do
+    attempt=$((attempt + 1))
+    count_attempt
+    run_attempt "$command" "$config" "${settings[@]}"
+    case $status in
+      0)
+        rm -f "$attempts_file"
+        exit 0
+        ;;
+      75) requeue ;;
+      2 | 64 | 65 | 73 | 74 | 78 | 126 | 127) exit "$status" ;; # the same again would end the same
+    esac
+    if [ -n "$save_wanted" ]; then requeue; fi  # told to save before there was anything to save
+    if [ -n "$end_wanted" ]; then exit "$status"; fi
+    if [ "$status" -eq 205 ]; then requeue; fi # mpirun: a node is lost
+    sleep 1
+  done
+}
