@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/world.h"
+#include "launch/config_cluster.h"
 #include "launch/yaml_reader.h"
 
 namespace breakeven {
@@ -27,6 +28,9 @@ struct CommandOptions {
   int64_t example = 0;           // inspect: which example of a dataset
   std::string text;              // inspect: text to tokenise
   std::string tokenizer;         // inspect: model folder that decodes a dataset's example
+  bool slurm = false;            // launch: by sbatch
+  bool mpirun = false;           // launch: by mpirun
+  bool paths = false;            // launch: print what the config reads and writes, and stop
 };
 
 // COLLECTIVE over `world`. Results go to stdout from rank 0, everything else to the log.
@@ -37,6 +41,7 @@ void RunStudyCommand(const CommandOptions& options, World& world);
 void RunGenerateCommand(const CommandOptions& options, World& world);
 void RunReportCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
+void RunLaunchCommand(const CommandOptions& options, World& world);
 
 // Writes to stdout, from rank 0 only. Error(kIo) when stdout is full or closed.
 void PrintResult(const World& world, std::string_view text);
@@ -49,13 +54,23 @@ std::string ResolveModelPath(const std::string& path);
 void CheckSameConfig(World& world, const std::string& resolved);
 
 // COLLECTIVE. Reads the config on every rank: a rank that cannot, or that reads another one, ends
-// the job for all.
+// the job for all. A `cluster:` section may stand in it and is checked; here nothing follows from it.
 template <FieldStruct T>
-T ReadConfigTogether(const CommandOptions& options, World& world) {
-  T config;
-  RunTogether(*world.control, false, [&] { config = ReadConfig<T>(options.config, options.set); });
+WithCluster<T> ReadWholeConfigTogether(const CommandOptions& options, World& world) {
+  WithCluster<T> config;
+  RunTogether(*world.control, false,
+              [&] { config = ReadConfig<WithCluster<T>>(options.config, options.set); });
   CheckSameConfig(world, PrintConfig(config));
   return config;
+}
+template <FieldStruct T>
+T ReadConfigTogether(const CommandOptions& options, World& world) {
+  return ReadWholeConfigTogether<T>(options, world).job;
+}
+
+template <FieldStruct T>
+std::string FormatConfig(const T& config, bool json) {
+  return json ? FormatJson(TreeOf(config)) : PrintConfig(config);
 }
 
 // --help-config and --print-config: true when one was asked for and answered.
@@ -64,8 +79,11 @@ bool AnswerAboutConfig(const CommandOptions& options, World& world) {
   if (options.help_config) {
     PrintResult(world, FormatOptionTable(SchemaOf<T>(), TreeOf(T{})));
   } else if (options.print_config) {
-    const T config = ReadConfigTogether<T>(options, world);
-    PrintResult(world, options.json ? FormatJson(TreeOf(config)) : PrintConfig(config));
+    // With the `cluster:` section where there is one, so that what is printed reads back the same.
+    const WithCluster<T> config = ReadWholeConfigTogether<T>(options, world);
+    const bool plain = PrintConfig(config.cluster) == PrintConfig(ClusterConfig{});
+    PrintResult(
+        world, plain ? FormatConfig(config.job, options.json) : FormatConfig(config, options.json));
   }
   return options.help_config || options.print_config;
 }

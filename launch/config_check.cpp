@@ -155,6 +155,11 @@ class Checker {
 
 }  // namespace
 
+int64_t NumKnownKeys(const ConfigNode& tree, const FieldSchema& schema) {
+  return std::count_if(tree.entries.begin(), tree.entries.end(),
+                       [&](const ConfigEntry& entry) { return schema.Find(entry.key) != nullptr; });
+}
+
 void CheckTree(const FieldSchema& schema, ConfigNode& tree) {
   Checker checker;
   checker.Check(schema, tree, "", 0);

@@ -14,6 +14,9 @@ namespace breakeven {
 // line: place, key path, found, allowed, nearest name.
 void CheckTree(const FieldSchema& schema, ConfigNode& tree);
 
+// How many keys of a map a struct knows: tells which struct a file is for.
+int64_t NumKnownKeys(const ConfigNode& tree, const FieldSchema& schema);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_LAUNCH_CONFIG_CHECK_H_

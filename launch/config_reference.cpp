@@ -3,6 +3,7 @@
 #include "comm/all_reduce_bench.h"
 #include "data_pipeline/loader_bench.h"
 #include "data_pipeline/prepare.h"
+#include "launch/config_cluster.h"
 #include "launch/config_print.h"
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/generation.h"
@@ -24,6 +25,13 @@ Values come from the struct's defaults, then the file, then each `--set path.to.
 relative to the working directory. One value where a list is wanted is a list of one.
 )";
 
+constexpr char kLaunchIntroduction[] = R"(
+## launch
+
+A section that any config may have beside its own keys. `cluster.site` is usually the path of a site file.
+
+)";
+
 template <FieldStruct T>
 std::string Section(const std::string& command) {
   return "\n## " + command + "\n\n" + FormatOptionTable(SchemaOf<T>(), TreeOf(T{}));
@@ -34,7 +42,9 @@ std::string Section(const std::string& command) {
 std::string ConfigReference() {
   return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
          Section<EvalConfig>("eval") + Section<StudyConfig>("study") +
-         Section<GenerateConfig>("generate") + Section<AllReduceBenchConfig>("bench allreduce") +
+         Section<GenerateConfig>("generate") + kLaunchIntroduction +
+         FormatOptionTable(SchemaOf<ClusterSection>(), TreeOf(ClusterSection{})) +
+         Section<AllReduceBenchConfig>("bench allreduce") +
          Section<LoaderBenchConfig>("bench loader") + Section<ScoreBenchConfig>("bench score") +
          Section<StepBenchConfig>("bench step");
 }

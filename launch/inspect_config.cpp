@@ -2,9 +2,11 @@
 #include <functional>
 
 #include "data_pipeline/prepare.h"
+#include "launch/config_check.h"
 #include "launch/inspect.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/generation.h"
+#include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
@@ -20,17 +22,13 @@ struct Kind {
 template <FieldStruct T>
 Kind KindOf(const char* what) {
   return {what, SchemaOf<T>(), [what](const CommandOptions& options, const std::string& path) {
-            const T config = ReadConfig<T>(path, options.set);
+            // Any command's config may have a `cluster:` section, which changes no result.
+            const T config = ReadConfig<WithCluster<T>>(path, options.set).job;
             if (options.json) return FormatJson(TreeOf(config));
             return "# " + path + ": " + what +
                    ". Fingerprint of what changes results: " + ConfigHash(config) + "\n" +
                    PrintConfig(config, /*with_help=*/true);
           }};
-}
-
-int64_t NumKnownKeys(const ConfigNode& tree, const FieldSchema& schema) {
-  return std::count_if(tree.entries.begin(), tree.entries.end(),
-                       [&](const ConfigEntry& entry) { return schema.Find(entry.key) != nullptr; });
 }
 
 }  // namespace
@@ -40,6 +38,7 @@ std::string InspectConfig(const std::string& path, const CommandOptions& options
       KindOf<TrainConfig>("a config of breakeven train"),
       KindOf<PrepareConfig>("a config of breakeven prepare"),
       KindOf<EvalConfig>("a config of breakeven eval"),
+      KindOf<StudyConfig>("a config of breakeven study"),
       KindOf<GenerateConfig>("a config of breakeven generate"),
       KindOf<TaskConfig>("a task"),
       KindOf<VariantsConfig>("prompt variants"),

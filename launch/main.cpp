@@ -35,7 +35,7 @@ using RunFunction = void (*)(const CommandOptions&, World&);
 
 enum class UsesMpi { kAlways, kWhenLaunched, kNever };
 
-enum class Takes { kConfig, kPath, kStudyFolder };
+enum class Takes { kConfig, kPath, kStudyFolder, kClusterConfig };
 
 struct CommandInfo {
   const char* name;
@@ -106,6 +106,18 @@ constexpr CommandInfo kCommands[] = {
      "  breakeven inspect configs/quickstart_train.yaml           # resolved, each key with its "
      "meaning",
      UsesMpi::kNever, RunInspectCommand, Takes::kPath},
+    {"launch",
+     "start a config's job on a cluster: write the Slurm script or mpirun command, submit",
+     "Examples:\n"
+     "  breakeven launch my_train.yaml --slurm --set cluster.site=cluster/sites/mine.yaml "
+     "--dry-run\n"
+     "  breakeven launch my_train.yaml --slurm --set cluster.nodes=4 --set "
+     "cluster.ranks_per_node=8\n"
+     "  breakeven launch my_train.yaml --mpirun --set cluster.hostfile=hosts --set "
+     "cluster.nodes=2\n"
+     "Files, shared folders, GPUs and the time limit are checked first. cluster/README.md says "
+     "more.",
+     UsesMpi::kNever, RunLaunchCommand, Takes::kClusterConfig},
 };
 
 // Below `breakeven bench`.
@@ -159,6 +171,12 @@ void AddOptions(CLI::App& command, CommandOptions& options, Takes takes) {
                      "print a table of all config keys and stop");
     command.add_flag("--dry-run", options.dry_run,
                      "check config, data and model, print what would happen, and stop");
+  }
+  if (takes == Takes::kClusterConfig) {
+    CLI::Option* slurm = command.add_flag("--slurm", options.slurm, "submit a batch job");
+    command.add_flag("--mpirun", options.mpirun, "start the ranks now")->excludes(slurm);
+    command.add_flag("--paths", options.paths,
+                     "print what the config reads and writes, a line each, and stop");
   }
   if (takes != Takes::kStudyFolder) {
     command
