@@ -264,7 +264,11 @@ class SlurmLab:
         words = self._on_controller(*words) if host == CONTROLLER else self._on_node(host, *words)
         return [str(word) for word in words]
 
-    def client(self, *words, env=None, cwd=None, timeout=60):
-        """A command on the login host, to its end: CompletedProcess with text."""
-        return subprocess.run(self.command(CONTROLLER, *words), env={**self.environment(), **(env or {})}, cwd=cwd,
+    def run(self, host, *words, env=None, cwd=None, timeout=60):
+        """A command on a host, to its end: CompletedProcess with text."""
+        return subprocess.run(self.command(host, *words), env={**self.environment(), **(env or {})}, cwd=cwd,
                               timeout=timeout, stdin=subprocess.DEVNULL, capture_output=True, text=True)  # fmt: skip
+
+    def client(self, *words, **options):
+        """A command of Slurm's on the login host."""
+        return self.run(CONTROLLER, *words, **options)

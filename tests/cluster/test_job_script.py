@@ -1,0 +1,185 @@
+"""cluster/slurm/job.sh without Slurm: stand-ins for srun, scontrol and squeue say what happens and note what they are asked."""
+
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+from jobs import TEMPLATES, has_program, until
+from system_support import ROOT
+
+JOB = TEMPLATES / "job.sh"
+
+# Each start of the ranks takes the next line of `plan`: a code, or "wait" for SIGUSR1 and code 75; + makes a checkpoint.
+SRUN = r"""#!/bin/bash
+case $1 in --mpi=none) exit;; esac
+line=$(head -n 1 "$STUBS/plan"); sed -i 1d "$STUBS/plan"
+echo "start ${*: -1}" >>"$STUBS/calls"
+case $line in *+) mkdir -p "$STUBS/out/checkpoints"; wc -l <"$STUBS/calls" >"$STUBS/out/checkpoints/latest";; esac
+case $line in
+  wait*) trap 'exit 75' USR1; touch "$STUBS/waiting"; for _ in {1..300}; do sleep 0.1; done;;
+  *) exit "${line%+}";;
+esac
+"""
+SCONTROL = r"""#!/bin/bash
+if [ "$1" = requeue ]; then echo "requeue $2" >>"$STUBS/calls"; kill -TERM $PPID; exit; fi
+echo "JobId=7 EndTime=$(cat "$STUBS/end") TimeLimit=1"
+"""
+SQUEUE = '#!/bin/bash\ncat "$STUBS/state"\n'
+PROGRAM = r"""#!/bin/bash
+[ "$1" = launch ] && printf 'dataset\tdata\t/shared/train.h5\noutput\toutput\t%s/out\n' "$STUBS"
+"""
+
+
+@dataclasses.dataclass
+class Stubs:
+    folder: pathlib.Path
+
+    def __post_init__(self):
+        for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("squeue", SQUEUE), ("program", PROGRAM)):
+            (self.folder / name).write_text(text)
+            (self.folder / name).chmod(0o755)
+        (self.folder / "state").write_text("RUNNING\n")
+        (self.folder / "end").write_text("Unknown\n")
+
+    def start(self, *plan, **variables):
+        (self.folder / "plan").write_text("".join(f"{line}\n" for line in plan))
+        for name in ("calls", "waiting"):
+            (self.folder / name).unlink(missing_ok=True)
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "BREAKEVEN_"))}
+        env.update(STUBS=str(self.folder), PATH=f"{self.folder}:{env['PATH']}", SLURM_JOB_ID="7", SLURM_JOB_NAME="j",
+                   SLURM_JOB_NODELIST="n1", SLURM_NNODES="1", SLURM_NTASKS="2", SLURM_SUBMIT_DIR=str(self.folder),
+                   BREAKEVEN_PROGRAM=str(self.folder / "program"), **variables)  # fmt: skip
+        return subprocess.Popen(["bash", "-c", f". {JOB}; run_job train config.yaml --set seed=4"], env=env, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+    def finish(self, process):
+        """Code, what it said, what it asked of Slurm."""
+        text = process.communicate(timeout=60)[0]
+        calls = (self.folder / "calls").read_text().splitlines() if (self.folder / "calls").exists() else []
+        return process.returncode, text, calls
+
+    def run(self, *plan, **variables):
+        return self.finish(self.start(*plan, **variables))
+
+    def signal(self, process, number):
+        until("the ranks to run", (self.folder / "waiting").exists)
+        process.send_signal(number)
+
+
+@pytest.fixture
+def stubs(tmp_path):
+    return Stubs(tmp_path)
+
+
+def test_success_ends_the_job_and_hands_the_settings_on(stubs):
+    code, text, calls = stubs.run("0")
+    assert (code, calls) == (0, ["start seed=4"]), text
+    assert not (stubs.folder / "j-7.attempts").exists()
+
+
+@pytest.mark.parametrize("fatal", [64, 65, 73, 74, 78, 127])
+def test_what_would_end_the_same_is_not_started_again(stubs, fatal):
+    code, text, calls = stubs.run(fatal, 0)
+    assert (code, len(calls)) == (fatal, 1), text
+
+
+@pytest.mark.parametrize("retried", [1, 70, 76, 134, 137, 139])
+def test_crashes_are_started_again_in_the_allocation(stubs, retried):
+    code, text, calls = stubs.run(retried, 0)
+    assert (code, len(calls)) == (0, 2), text
+    assert sorted(path.name for path in stubs.folder.glob("*.log")) == ["j-7.r0.a1.log", "j-7.r0.a2.log"]
+
+
+def test_three_starts_without_a_checkpoint_are_enough(stubs):
+    code, text, calls = stubs.run(137, 137, 137, 0)
+    assert (code, len(calls)) == (137, 3), text
+    assert "3 starts without a new checkpoint" in text
+
+
+def test_a_new_checkpoint_sets_the_count_back(stubs):
+    code, text, calls = stubs.run(137, 137, "137+", 137, 137, 0)
+    assert (code, len(calls)) == (0, 6), text
+
+
+def test_the_count_goes_on_over_requeues(stubs):
+    """As when a node fails at once, again and again: each time Slurm starts the script anew."""
+    for restart in range(3):
+        code, text, calls = stubs.run("75", SLURM_RESTART_COUNT=str(restart))
+        assert calls == ["start seed=4", "requeue 7"], text
+    code, text, calls = stubs.run("0", SLURM_RESTART_COUNT="3")
+    assert (code, calls) == (70, []), text
+
+
+def test_saved_is_requeued_and_the_script_waits_to_be_ended(stubs):
+    code, text, calls = stubs.run("75+")
+    assert calls == ["start seed=4", "requeue 7"], text
+    assert code == -signal.SIGTERM, "ended by Slurm's signal: an end of its own would be the job's end"
+
+
+def test_usr1_reaches_the_ranks_and_requeues(stubs):
+    process = stubs.start("wait")
+    stubs.signal(process, signal.SIGUSR1)
+    code, text, calls = stubs.finish(process)
+    assert calls == ["start seed=4", "requeue 7"], text
+    assert "ended with 75" in text, "the code of the ranks, not that of the wait that the signal broke"
+
+
+def test_term_saves_and_does_not_requeue(stubs):
+    process = stubs.start("wait")
+    stubs.signal(process, signal.SIGTERM)
+    code, text, calls = stubs.finish(process)
+    assert (code, calls) == (75, ["start seed=4"]), text
+
+
+def test_a_job_that_slurm_is_ending_is_not_requeued(stubs):
+    (stubs.folder / "state").write_text("COMPLETING\n")
+    code, text, calls = stubs.run("75")
+    assert (code, calls) == (75, ["start seed=4"]), text
+
+
+def test_an_element_of_an_array_requeues_itself(stubs):
+    _, text, calls = stubs.run("75", SLURM_ARRAY_JOB_ID="5", SLURM_ARRAY_TASK_ID="2")
+    assert calls == ["start seed=4", "requeue 5_2"], text
+
+
+def test_a_lost_node_is_a_matter_of_slurm(stubs):
+    (stubs.folder / "mpirun").symlink_to("srun")
+    _, text, calls = stubs.run("205", "0", BREAKEVEN_LAUNCHER="mpirun")
+    assert calls == ["start seed=4", "requeue 7"], text
+    assert "mpirun -n 2 --map-by ppr:1:node:pe=1 --bind-to core" in text
+
+
+def test_the_jobs_own_clock_saves_before_the_time_limit(stubs):
+    """The end is 100 s away, and the last run's saves took 41 s: twice that, a step of 4 s and half a minute are 116."""
+    (stubs.folder / "out").mkdir()
+    (stubs.folder / "out" / "metrics.jsonl").write_text(
+        '{"event":"step","step":1,"step_seconds":4.0}\n{"event":"checkpoint","step":1,"path":"x","seconds":41}\n')
+    now = subprocess.run(["date", "-d", "+100 seconds", "+%Y-%m-%dT%H:%M:%S"], capture_output=True, text=True).stdout
+    (stubs.folder / "end").write_text(now)
+    code, text, calls = stubs.run("wait", BREAKEVEN_LEAD_SECONDS="20")
+    assert "the time limit is 116 s away: saving" in text
+    assert calls == ["start seed=4", "requeue 7"], text
+
+
+def test_the_environment_wins_over_what_a_script_gives(stubs):
+    command = f'. {JOB}; set_default A 1 "site x"; set_default B 2 "site x"; echo "$A $B"; bash -c \'echo "$A$B"\''
+    done = subprocess.run(["bash", "-c", command], env={"PATH": os.environ["PATH"], "A": "9"}, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("A=9 (environment; site x has '1')") and lines[1].endswith("B=2 (site x)")
+    assert lines[2:] == ["9 2", "92"]
+
+
+def shell_files():
+    files = [*TEMPLATES.glob("*.sh"), *TEMPLATES.glob("*.sbatch"), *(ROOT / "cluster").glob("*/*.sh")]
+    return sorted(set(files))
+
+
+def test_shellcheck_has_nothing_to_say():
+    if not has_program("shellcheck"):
+        pytest.skip("shellcheck is not installed")
+    assert len(shell_files()) >= 6
+    done = subprocess.run(["shellcheck", "--external-sources", *shell_files()], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout

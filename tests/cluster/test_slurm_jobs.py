@@ -1,0 +1,151 @@
+"""The batch templates on a Slurm of two nodes: jobs that are told to save, lose a node, are cancelled, wait for each other. Whatever
+happens, a training ends where an undisturbed one ends, bit for bit."""
+
+import json
+import os
+import signal
+
+import pytest
+from jobs import SIZE, STEPS, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank, trained_bytes, until
+
+
+@pytest.fixture
+def slurm(lab, tmp_path):
+    yield Slurm(lab, tmp_path)
+    lab.client("scancel", "--user=root")
+    for node in lab.nodes:
+        lab.boot(node)
+
+
+@pytest.fixture(scope="module")
+def whole(lab, prepared, tmp_path_factory):
+    """The undisturbed training of the template: two nodes, two ranks each."""
+    slurm = Slurm(lab, tmp_path_factory.mktemp("whole"))
+    job = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(slurm.folder / "run"))
+    slurm.wait(job)
+    log = slurm.logs(job)
+    assert [line.split()[:3] for line in log.splitlines() if line[:2] in ("0 ", "1 ", "2 ", "3 ")] == [
+        ["0", "n1", "0"], ["1", "n1", "1"], ["2", "n2", "0"], ["3", "n2", "1"]], log  # fmt: skip
+    return trained_bytes(slurm.folder / "run")
+
+
+def submit_pair(slurm, prepared, output):
+    """A training whose rank 0 stops itself before step 5, and the eval that waits for its end."""
+    config = slurm.folder / "eval.yaml"
+    config.write_text(prepared.eval.read_text().replace(str(prepared / "model"), f"{output}/checkpoints/step_{STEPS:06d}")
+                      .replace("task.yaml", str(prepared / "task.yaml")).replace("variants.yaml", str(prepared / "variants.yaml"))
+                      .replace(str(prepared / "eval"), str(slurm.folder / "eval")))  # fmt: skip
+    env = slurm.environment(faulty_once(slurm.folder))
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
+    evaluation = slurm.sbatch(f"--dependency=afterok:{train}", "--kill-on-invalid-dep=yes", TEMPLATES / "cpu.sbatch", "eval",
+                              config, env=env)  # fmt: skip
+    return train, evaluation, until("a rank to stop itself", lambda: stopped_rank(output))
+
+
+def expect_one_eval(slurm, evaluation, train):
+    """It ran once, and behind the last end of the training."""
+    slurm.wait(evaluation)
+    assert [path.name.split(".", 1)[1] for path in slurm.attempts(evaluation)] == ["r0.a1.log"]
+    summary = json.loads((slurm.folder / "eval" / "summary.json").read_text())
+    assert summary, slurm.logs(evaluation)
+    assert slurm.attempts(evaluation)[0].stat().st_mtime > slurm.attempts(train)[-1].stat().st_mtime
+
+
+def test_usr1_saves_and_requeues_and_the_dependent_eval_runs_once(slurm, prepared, whole):
+    output = slurm.folder / "run"
+    train, evaluation, rank = submit_pair(slurm, prepared, output)
+    slurm.client("scancel", "--batch", "--signal=USR1", train)
+    until("SIGUSR1 to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
+    slurm.client("scancel", "--signal=CONT", train)
+    until("the requeue", lambda: "requeued" in slurm.text(train))
+    assert slurm.state(evaluation)["Reason"] == "Dependency"
+    slurm.wait(train)
+    assert slurm.state(train)["Restarts"] == "1", slurm.text(train)
+    assert "ended with 75" in slurm.text(train) and "stopped by SIGUSR1" in slurm.logs(train)
+    assert [path.name.split(".", 1)[1] for path in slurm.attempts(train)] == ["r0.a1.log", "r1.a1.log"]
+    assert trained_bytes(output) == whole
+    expect_one_eval(slurm, evaluation, train)
+
+
+def test_a_node_that_crashes_is_waited_for_and_the_training_goes_on(slurm, prepared, whole):
+    output = slurm.folder / "run"
+    train, evaluation, _ = submit_pair(slurm, prepared, output)
+    slurm.lab.crash("n2")
+    until("Slurm to requeue the job", lambda: slurm.state(train)["Restarts"] == "1")
+    assert slurm.state(evaluation)["Reason"] == "Dependency"
+    slurm.lab.boot("n2")
+    slurm.wait(train)
+    assert "checkpoints/step_000003 at step" in slurm.logs(train), "went on from the newest checkpoint"
+    assert trained_bytes(output) == whole
+    expect_one_eval(slurm, evaluation, train)
+
+
+def test_mpirun_inside_the_allocation_gives_the_same_bits_and_passes_usr1_on(slurm, prepared, whole):
+    output = slurm.folder / "run"
+    env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_LAUNCHER="mpirun", BREAKEVEN_MPIRUN_OPTIONS="--bind-to none")
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
+    rank = until("a rank to stop itself", lambda: stopped_rank(output))
+    slurm.client("scancel", "--batch", "--signal=USR1", train)
+    until("SIGUSR1 to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
+    os.kill(rank, signal.SIGCONT)
+    slurm.wait(train)
+    assert slurm.state(train)["Restarts"] == "1" and "ended with 75" in slurm.text(train), slurm.text(train)
+    assert trained_bytes(output) == whole
+
+
+def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
+    output = slurm.folder / "run"
+    train, evaluation, _ = submit_pair(slurm, prepared, output)
+    slurm.client("scancel", train)  # also wakes the stopped rank
+    slurm.wait(train, "CANCELLED")
+    assert "requeued" not in slurm.text(train)
+    assert slurm.state(train)["Restarts"] == "0"
+    newest = (output / "checkpoints" / "latest").read_text().strip()
+    assert newest > "step_000003", f"{newest}: saved when it was told to end\n{slurm.text(train)}{slurm.logs(train)}"
+    until("the eval to be dropped", lambda: slurm.state(evaluation)["JobState"] == "CANCELLED")
+    again = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output))
+    slurm.wait(again)
+    assert trained_bytes(output) == whole, "submitted again, it goes on"
+
+
+def test_a_killed_rank_is_started_again_in_the_allocation(slurm, prepared, whole):
+    output = slurm.folder / "run"
+    program = faulty_once(slurm.folder, "train.step@5:3=kill")
+    # The fault is of the first attempt only, in the same allocation.
+    program.write_text(program.read_text().replace("[ ${SLURM_RESTART_COUNT:-0} != 0 ]", f"[ -e {output}/checkpoints/latest ]"))
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=slurm.environment(program))
+    slurm.wait(train)
+    assert slurm.state(train)["Restarts"] == "0"
+    assert [path.name.split(".", 1)[1] for path in slurm.attempts(train)] == ["r0.a1.log", "r0.a2.log"], slurm.text(train)
+    assert trained_bytes(output) == whole
+
+
+def test_a_sweep_stages_the_data_on_every_node_and_trains_each_case(slurm, prepared):
+    """Two elements of an array, one node each, the dataset on the node's own disk."""
+    cases = slurm.folder / "cases"
+    cases.write_text("".join(f"seed={seed} output={slurm.folder}/seed{seed}\n" for seed in (1, 2)))
+    size = ["--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1", "--time=30"]
+    job = slurm.sbatch("--array=1-2", TEMPLATES / "sweep.sbatch", cases, "train", prepared.train, size=size,
+                       env=slurm.environment(BREAKEVEN_STAGE="/tmp/staged"))  # fmt: skip
+    until("both elements to end", lambda: slurm.client("squeue", "--noheader") == "")
+    logs = slurm.logs(f"{job}_1") + slurm.logs(f"{job}_2")
+    weights = [trained_bytes(slurm.folder / f"seed{seed}", 6)[0] for seed in (1, 2)]
+    assert weights[0] != weights[1], "two seeds"
+    assert logs.count("trained 6 steps") == 2, logs
+    for seed in (1, 2):
+        assert "/tmp/staged/breakeven-" in (slurm.folder / f"seed{seed}" / "config.yaml").read_text()
+    for node in slurm.lab.nodes:
+        assert slurm.lab.run(node, "find", "/tmp/staged", "-type", "f").stdout == "", "staged files are removed"
+
+
+def test_each_rank_sees_all_gpus_of_its_node(slurm, prepared, tmp_path):
+    program = tmp_path / "show"
+    program.write_text(
+        '#!/bin/bash\nif [ "$1" = launch ]; then printf "output\\toutput\\t%s/run\\n" "$0"; exit; fi\n'
+        'echo "rank $SLURM_PROCID on $(hostname): $CUDA_VISIBLE_DEVICES"\n')
+    program.chmod(0o755)
+    size = [*SIZE[:-1], "--gpus-per-node=2", "--time=5"]
+    job = slurm.sbatch(TEMPLATES / "gpu.sbatch", "train", prepared.train, size=size, env=slurm.environment(program))
+    slurm.wait(job)
+    assert sorted(slurm.logs(job).splitlines()[1:]) == [
+        "rank 0 on n1: 0,1", "rank 1 on n1: 0,1", "rank 2 on n2: 0,1", "rank 3 on n2: 0,1"]  # fmt: skip
