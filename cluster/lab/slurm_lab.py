@@ -141,6 +141,7 @@ class SlurmLab:
                     if self.pid(node) is None:
                         self._boot(node)
                 return
+            self._check_parents()
             self._down()
             try:
                 self._up(nodes, shape)
@@ -165,6 +166,11 @@ class SlurmLab:
         for node in nodes:
             self._start_node(node)
         self.wait_until_idle()
+
+    def _check_parents(self):
+        for parent in self.folder.parents:
+            if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
+                raise LabError(f"{parent} is closed to others, and munged runs as user munge: take another folder for the lab")
 
     def _start_munge(self):
         folder, user = self.folder / "munge", pwd.getpwnam("munge")

@@ -57,7 +57,7 @@ def test_usr1_saves_and_requeues_and_the_dependent_eval_runs_once(slurm, prepare
     slurm.client("scancel", "--batch", "--signal=USR1", train)
     until("SIGUSR1 to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
     slurm.client("scancel", "--signal=CONT", train)
-    until("the requeue", lambda: "requeued" in slurm.text(train))
+    until("the requeue", lambda: "] requeued" in slurm.text(train))
     assert slurm.state(evaluation)["Reason"] == "Dependency"
     slurm.wait(train)
     assert slurm.state(train)["Restarts"] == "1", slurm.text(train)
@@ -98,7 +98,7 @@ def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
     train, evaluation, _ = submit_pair(slurm, prepared, output)
     slurm.client("scancel", train)  # also wakes the stopped rank
     slurm.wait(train, "CANCELLED")
-    assert "requeued" not in slurm.text(train)
+    assert "] requeued" not in slurm.text(train)
     assert slurm.state(train)["Restarts"] == "0"
     newest = (output / "checkpoints" / "latest").read_text().strip()
     assert newest > "step_000003", f"{newest}: saved when it was told to end\n{slurm.text(train)}{slurm.logs(train)}"
