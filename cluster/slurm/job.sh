@@ -119,8 +119,8 @@ choose_launcher() {
     srun)
       # A rank that ends alone ends the others after a minute; at once (--kill-on-bad-exit) would be before they have said 75.
       launch=(srun --mpi=pmix --cpus-per-task="$cpus" --kill-on-bad-exit=0 --wait=60)
-      # Each rank sees its node's GPUs and takes one by its place: NCCL reaches the others directly only if it sees them.
-      if [ -n "${SLURM_GPUS_ON_NODE:-}" ]; then launch+=(--gpu-bind=none); fi
+      # By --gpus-per-node each rank sees all GPUs of the job on its node and takes one by its place: NCCL reaches the others directly only if it
+      # sees them. --gpu-bind=none would unset CUDA_VISIBLE_DEVICES, and a rank see other jobs' GPUs as well.
       ;;
     mpirun)
       set_default BREAKEVEN_MPIRUN_OPTIONS "--map-by ppr:${SLURM_NTASKS_PER_NODE:-1}:node:pe=$cpus --bind-to core" default
