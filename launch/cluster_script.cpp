@@ -23,6 +23,13 @@ std::string Join(const std::vector<std::string>& words) {
   return text;
 }
 
+JobVariable Resolve(const std::string& name, const std::string& value, const std::string& from,
+                    const GetVariable& get) {
+  const char* set = get(name.c_str());
+  if (set == nullptr) return {name, value, from, "", value, from};
+  return {name, set, "environment", value == set ? "" : value, value, from};
+}
+
 std::string TimeText(int64_t minutes) {
   const auto two = [](int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
   return std::to_string(minutes / 60) + ":" + two(minutes % 60) + ":00";
@@ -112,11 +119,8 @@ std::vector<JobVariable> JobVariables(const ClusterJob& job, const std::string& 
                            const std::string& from) {
     const bool known = std::any_of(variables.begin(), variables.end(),
                                    [&](const JobVariable& other) { return other.name == name; });
-    if (known) return;  // the site's own word for one of ours
-    const char* set = get(name.c_str());
-    const bool user = set != nullptr;
-    variables.push_back({name, user ? set : value, user ? "environment" : from,
-                         user && value != set ? value : "", value, from});
+    // Known: the site's own word for one of ours.
+    if (!known) variables.push_back(Resolve(name, value, from, get));
   };
   for (const auto& [name, value] : cluster.site.environment) {
     propose(name, value, SiteName(cluster.site));
@@ -134,6 +138,18 @@ std::vector<JobVariable> JobVariables(const ClusterJob& job, const std::string& 
     propose("BREAKEVEN_ATTEMPTS", std::to_string(cluster.attempts), "cluster");
     propose("BREAKEVEN_LOGS", job.Logs(), "cluster");
     propose("BREAKEVEN_LEAD_SECONDS", std::to_string(lead_seconds), "cluster");
+  }
+  return variables;
+}
+
+std::vector<JobVariable> SbatchVariables(const SiteConfig& site, const GetVariable& get) {
+  std::vector<JobVariable> variables;
+  for (const auto& [name, value] :
+       {std::pair("SBATCH_PARTITION", site.partition), std::pair("SBATCH_ACCOUNT", site.account),
+        std::pair("SBATCH_QOS", site.qos), std::pair("SBATCH_CONSTRAINT", site.constraint)}) {
+    if (!value.empty() || get(name) != nullptr) {
+      variables.push_back(Resolve(name, value, SiteName(site), get));
+    }
   }
   return variables;
 }

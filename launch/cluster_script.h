@@ -28,6 +28,9 @@ struct JobVariable {
 // By name. `lead_seconds` is what the job's own clock is told; mpirun jobs have none (0).
 std::vector<JobVariable> JobVariables(const ClusterJob& job, const std::string& program,
                                       int64_t lead_seconds, const GetVariable& get);
+// The site's partition, account, … as the variables by which sbatch lets the user's environment win over a script's options. For
+// people only: Slurm itself decides.
+std::vector<JobVariable> SbatchVariables(const SiteConfig& site, const GetVariable& get);
 // As a table.
 std::string FormatVariables(const std::vector<JobVariable>& variables);
 

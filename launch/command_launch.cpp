@@ -31,6 +31,8 @@ struct Plan {
   std::string script_path;
 };
 
+const char* Variable(const char* name) { return std::getenv(name); }
+
 std::string OwnPath() { return fs::read_symlink("/proc/self/exe").string(); }
 
 Plan MakePlan(ClusterJob job, bool slurm, const std::vector<std::string>& made_before) {
@@ -46,8 +48,7 @@ Plan MakePlan(ClusterJob job, bool slurm, const std::vector<std::string>& made_b
   plan.notes = CheckClusterJob(job, checks, lead);
   const std::string time = DescribeTime(job, history, TotalSteps(job), lead);
   if (!time.empty()) plan.notes.push_back(time);
-  plan.variables =
-      JobVariables(job, plan.program, lead, [](const char* name) { return std::getenv(name); });
+  plan.variables = JobVariables(job, plan.program, lead, Variable);
   if (slurm) {
     plan.script = SlurmScript(job, plan.variables, fs::current_path().string(), lead);
     plan.script_path = job.Logs() + "/" + job.Name() + ".sbatch";
@@ -62,7 +63,12 @@ void Say(const Plan& plan) {
           " rank(s), " + std::to_string(cluster.nodes) + " node(s) x " +
           std::to_string(cluster.ranks_per_node) + ", " + std::to_string(cluster.CpusPerRank()) +
           " core(s) and " + std::to_string(cluster.gpus_per_rank) + " GPU(s) each");
-  LogInfo("variables of the job, and whose value holds:\n" + FormatVariables(plan.variables));
+  std::vector<JobVariable> variables = plan.variables;
+  if (!plan.script.empty()) {
+    const std::vector<JobVariable> options = SbatchVariables(cluster.site, Variable);
+    variables.insert(variables.begin(), options.begin(), options.end());
+  }
+  LogInfo("variables of the job, and whose value holds:\n" + FormatVariables(variables));
   for (const std::string& note : plan.notes) LogInfo(note);
 }
 

@@ -213,7 +213,8 @@ run_job() {
   id=$(job_id)
   name=$SLURM_JOB_NAME-$id
   attempts_file=$BREAKEVEN_LOGS/$name.attempts
-  config_paths=$("$BREAKEVEN_PROGRAM" launch "$config" --paths --set "cluster.command=$command" "${settings[@]}") || exit
+  # shellcheck disable=SC2086  # words
+  config_paths=$(${BREAKEVEN_PREFIX:-} "$BREAKEVEN_PROGRAM" launch "$config" --paths --set "cluster.command=$command" "${settings[@]}") || exit
   output=$(paths_of output | cut -f 2)
   trap 'pass_on USR1' USR1
   trap 'pass_on TERM' TERM

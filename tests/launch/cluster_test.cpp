@@ -195,6 +195,17 @@ TEST_F(ClusterTest, TheUsersEnvironmentWinsOverTheSiteAndTheSiteOverDefaults) {
               HasSubstr("environment, over site big's WARN"));
 }
 
+TEST_F(ClusterTest, SbatchLetsTheEnvironmentWinOverThePartition) {
+  SiteConfig site;
+  site.partition = "gpu";
+  EXPECT_EQ(FormatVariables(SbatchVariables(site, NoVariable)), "SBATCH_PARTITION=gpu  site\n");
+  const auto get = [](const char* name) -> const char* {
+    return std::string_view(name) == "SBATCH_PARTITION" ? "urgent" : nullptr;
+  };
+  EXPECT_EQ(FormatVariables(SbatchVariables(site, get)),
+            "SBATCH_PARTITION=urgent  environment, over site's gpu\n");
+}
+
 TEST_F(ClusterTest, TheScriptHoldsHeadCommonPartAndJob) {
   const ClusterJob job = Train({"cluster.gpus_per_rank=1", "cluster.site.gpus_per_node=2",
                                 "cluster.site.modules=[openmpi/4.1]", "cluster.time_minutes=95",
