@@ -108,6 +108,21 @@ def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
     assert trained_bytes(output) == whole, "submitted again, it goes on"
 
 
+@pytest.mark.skipif(not os.environ.get("BREAKEVEN_FULL"), reason="long form: BREAKEVEN_FULL=1")
+def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(slurm, prepared, whole):
+    output = slurm.folder / "run"
+    env = slurm.environment(faulty_once(slurm.folder))
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
+    rank = until("a rank to stop itself", lambda: stopped_rank(output))
+    urgent = slurm.sbatch("--partition=urgent", "--wrap=true", size=["--nodes=2", "--ntasks-per-node=2"])
+    until("Slurm's notice to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
+    os.kill(rank, signal.SIGCONT)
+    slurm.wait(urgent)
+    slurm.wait(train)
+    assert slurm.state(train)["Restarts"] == "1" and "ended with 75" in slurm.text(train), slurm.text(train)
+    assert trained_bytes(output) == whole
+
+
 def test_a_killed_rank_is_started_again_in_the_allocation(slurm, prepared, whole):
     output = slurm.folder / "run"
     program = faulty_once(slurm.folder, "train.step@5:3=kill")
