@@ -27,6 +27,8 @@ struct CommandOptions {
   int64_t example = 0;           // inspect: which example of a dataset
   std::string text;              // inspect: text to tokenise
   std::string tokenizer;         // inspect: model folder that decodes a dataset's example
+  int64_t cell = -1;             // scale: which run of the plan alone; -1 = all
+  bool simulate = false;         // scale: the forecasts by event simulation, nothing is run
 };
 
 // COLLECTIVE over `world`. Results go to stdout from rank 0, everything else to the log.
@@ -36,6 +38,7 @@ void RunEvalCommand(const CommandOptions& options, World& world);
 void RunStudyCommand(const CommandOptions& options, World& world);
 void RunGenerateCommand(const CommandOptions& options, World& world);
 void RunReportCommand(const CommandOptions& options, World& world);
+void RunScaleCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
 
 // Writes to stdout, from rank 0 only. Error(kIo) when stdout is full or closed.

@@ -7,6 +7,7 @@
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/generation.h"
 #include "trainer/prompt_eval/score_bench.h"
+#include "trainer/scaling/scale_config.h"
 #include "trainer/step_bench.h"
 #include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
@@ -34,7 +35,8 @@ std::string Section(const std::string& command) {
 std::string ConfigReference() {
   return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
          Section<EvalConfig>("eval") + Section<StudyConfig>("study") +
-         Section<GenerateConfig>("generate") + Section<AllReduceBenchConfig>("bench allreduce") +
+         Section<ScaleConfig>("scale") + Section<GenerateConfig>("generate") +
+         Section<AllReduceBenchConfig>("bench allreduce") +
          Section<LoaderBenchConfig>("bench loader") + Section<ScoreBenchConfig>("bench score") +
          Section<StepBenchConfig>("bench step");
 }

@@ -35,7 +35,7 @@ using RunFunction = void (*)(const CommandOptions&, World&);
 
 enum class UsesMpi { kAlways, kWhenLaunched, kNever };
 
-enum class Takes { kConfig, kPath, kStudyFolder };
+enum class Takes { kConfig, kScaleConfig, kPath, kStudyFolder };
 
 struct CommandInfo {
   const char* name;
@@ -94,6 +94,17 @@ constexpr CommandInfo kCommands[] = {
      "the verdict here\n"
      "  breakeven report runs/my_study --json | jq .sentence",
      UsesMpi::kNever, RunReportCommand, Takes::kStudyFolder},
+    {"scale", "how training scales: measured here, fitted, forecast for other clusters",
+     "Examples:\n"
+     "  breakeven scale configs/scale_this_machine.yaml         # runs mpirun itself; start it "
+     "without one\n"
+     "  breakeven scale my_sweep.yaml --dry-run                 # the runs and their commands\n"
+     "  breakeven scale my_sweep.yaml --set launcher=slurm      # writes array jobs instead\n"
+     "  breakeven scale configs/scale_forecast.yaml --simulate  # thousands of ranks, message by "
+     "message\n"
+     "A sweep that was stopped goes on when the same command is given again: runs that are done "
+     "stay done.",
+     UsesMpi::kNever, RunScaleCommand, Takes::kScaleConfig},
     {"inspect", "show a dataset, model, checkpoint, tokenizer, run or config, explained",
      "Examples:\n"
      "  breakeven inspect data/catalogue/tokens/train.h5 --example 7 --tokenizer "
@@ -159,6 +170,12 @@ void AddOptions(CLI::App& command, CommandOptions& options, Takes takes) {
                      "print a table of all config keys and stop");
     command.add_flag("--dry-run", options.dry_run,
                      "check config, data and model, print what would happen, and stop");
+  }
+  if (takes == Takes::kScaleConfig) {
+    command.add_option("--cell", options.cell, "only this run of the plan (from 0): array jobs")
+        ->check(CLI::NonNegativeNumber);
+    command.add_flag("--simulate", options.simulate,
+                     "the forecasts by event simulation beside the closed form; nothing is run");
   }
   if (takes != Takes::kStudyFolder) {
     command

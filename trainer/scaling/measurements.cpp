@@ -113,7 +113,8 @@ TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::stri
       const std::string kind = event.at("event");
       if (kind == "step") {
         m.steps = event.at("step");
-        m.tokens += event.at("tokens").get<double>();
+      } else if (kind == "end") {
+        m.tokens = event.at("tokens").get<double>();
       } else if (kind == "validation") {
         m.validation_loss = event.at("loss").is_number() ? event.at("loss").get<double>() : NAN;
       } else if (kind == "checkpoint") {
