@@ -114,26 +114,25 @@ void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& repor
 
 void AddProvenance(const ScaleConfig& config, const ScalingResults& results,
                    ScalingReport& report) {
-  const auto add = [&](const char* group, const char* name, const std::string& value) {
+  const auto add = [&](const char* group, const std::string& name, const std::string& value) {
     report.provenance.push_back({group, name, value});
   };
   add("config", "hash", ConfigHash(config));
-  add("config", "steps",
-      std::to_string(config.steps) + " after " + std::to_string(config.warmup_steps) +
-          " to warm up");
+  for (const auto& [name, cluster] : config.forecast.clusters)
+    add("assumed", name, cluster.title + ": " + cluster.source);
+  if (report.num_runs == 0) return;
+  add("config", "steps", std::to_string(config.steps) + " after " +
+                             std::to_string(config.warmup_steps) + " to warm up");
   add("config", "repeats", std::to_string(config.repeats) + ", cells in turns");
   add("data", "dataset", config.train.data);
   std::string command;
   for (const std::string& word : config.mpirun) command += (command.empty() ? "" : " ") + word;
   add("machine", "launcher", command);
   add("machine", "CPUs of a node", std::to_string(report.cores));
-  if (!results.steps.empty()) {
-    const StepMeasurement& first = results.steps.begin()->second;
-    add("machine", "CPU", first.cpu);
-    add("machine", "threads of a rank", std::to_string(first.threads));
-  }
-  for (const auto& [name, cluster] : config.forecast.clusters)
-    add("assumed", name.c_str(), cluster.title + ": " + cluster.source);
+  if (results.steps.empty()) return;
+  const StepMeasurement& first = results.steps.begin()->second;
+  add("machine", "CPU", first.cpu);
+  add("machine", "threads of a rank", std::to_string(first.threads));
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ std::string ScalingSentence(const ScalingReport& report) {
   }
   if (most == nullptr) {
     return report.forecasts.empty() ? "Nothing is measured yet."
-                                    : "Nothing is measured here; all that follows is predicted.";
+                                    : "All of this is predicted; nothing was measured here.";
   }
   std::string text = Line(
       "%lld ranks train %s %.2f times as fast as one (%s scaling, %s): each at %s",
@@ -195,9 +195,13 @@ std::string ScalingSentence(const ScalingReport& report) {
 }
 
 std::vector<std::string> ScalingDetails(const ScalingReport& report) {
-  std::vector<std::string> details = {Line(
-      "%lld of %lld runs are done, %lld failed.", static_cast<long long>(report.num_done),
-      static_cast<long long>(report.num_runs), static_cast<long long>(report.failures.size()))};
+  std::vector<std::string> details;
+  if (report.num_runs > 0) {
+    details.push_back(Line("%lld of %lld runs are done, %lld failed.",
+                           static_cast<long long>(report.num_done),
+                           static_cast<long long>(report.num_runs),
+                           static_cast<long long>(report.failures.size())));
+  }
   if (std::isfinite(report.without_cell.median_size) && !report.cells.empty()) {
     details.push_back(
         Line("The model predicts the step time of a cell that it has not seen within %s (median; "

@@ -98,7 +98,8 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
 }
 
 void ScaleConfig::Validate() const {
-  if (models.empty()) Refuse("models: none given");
+  if (models.empty() && forecast.clusters.empty())
+    Refuse("models: none given to measure, and forecast.clusters has none to forecast for");
   for (const auto& [name, model] : models) {
     CheckName("models", name);
     try {
@@ -112,7 +113,7 @@ void ScaleConfig::Validate() const {
   CheckList("world_sizes", world_sizes);
   CheckList("precisions", precisions);
   CheckList("backends", backends);
-  for (const std::string& kind : scaling)
+  for (const std::string& kind : models.empty() ? std::vector<std::string>{} : scaling)
     CheckBatch(kind + "_batch", kind == "strong" ? strong_batch : weak_batch);
   if (mpirun.empty()) Refuse("mpirun: empty; its first entry is the program");
   forecast.Validate();

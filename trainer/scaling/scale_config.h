@@ -31,7 +31,7 @@ struct ScaleConfig {
   std::string title;
   std::string output;
   TrainConfig train;  // what every cell trains; model, batches, back end, precision, output are the cell's
-  std::map<std::string, ModelSourceConfig> models;
+  std::map<std::string, ModelSourceConfig> models;  // none: nothing is measured, only forecast
   std::vector<std::string> scaling = {"strong", "weak"};
   GlobalBatchConfig strong_batch;  // of a step, over all ranks
   GlobalBatchConfig weak_batch;    // of a step, for each rank

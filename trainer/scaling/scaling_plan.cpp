@@ -72,7 +72,7 @@ std::vector<ScalingRun> PlanRuns(const ScaleConfig& config) {
   std::vector<ScalingRun> runs;
   for (const auto& [network, how] : config.Networks()) {
     for (const int64_t n : Ascending(config.world_sizes)) {
-      if (n == 1 || !config.all_reduce) continue;
+      if (n == 1 || !config.all_reduce || config.models.empty()) continue;
       ScalingCell cell;
       cell.world_size = n;
       cell.network = network;
