@@ -123,6 +123,12 @@ std::vector<std::string> ScaleRuns::Command(size_t index) const {
   return command;
 }
 
+void ScaleRuns::ThrowStopped(const std::string& signal) const {
+  throw Error(ErrorKind::kSavedRequeue, "stopped by " + signal + "; " + std::to_string(NumDone()) +
+                                            " of " + std::to_string(runs_.size()) +
+                                            " runs are done");
+}
+
 bool ScaleRuns::Do(size_t index) {
   const ScalingRun& run = runs_.at(index);
   CreateFolders(config_.output + "/cells");
@@ -131,11 +137,7 @@ bool ScaleRuns::Do(size_t index) {
   const ChildEnd end =
       RunChild({Command(index), Path(run, ".out"), Path(run, ".log"), config_.cell_timeout_seconds},
                [&] { return signals.requested(); });
-  if (end.stopped) {
-    throw Error(ErrorKind::kSavedRequeue, std::string("stopped by ") + signals.name() + "; " +
-                                              std::to_string(NumDone()) + " of " +
-                                              std::to_string(runs_.size()) + " runs are done");
-  }
+  if (end.stopped) ThrowStopped(signals.name());
   std::error_code ignored;
   const auto note_failure = [&](const std::string& why) {
     WriteFileDurably(Path(run, ".failed"), why + "\n");
@@ -160,8 +162,10 @@ bool ScaleRuns::Do(size_t index) {
 }
 
 void ScaleRuns::DoAll() {
+  const StopSignals signals;  // also between runs
   Progress progress("scale", std::ssize(runs_), {.start = NumDone()});
   for (size_t i = 0; i < runs_.size(); ++i) {
+    if (signals.requested()) ThrowStopped(signals.name());
     if (IsDone(i)) continue;
     progress.Line(runs_[i].name);
     Do(i);

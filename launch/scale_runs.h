@@ -38,6 +38,7 @@ class ScaleRuns {
  private:
   std::string Path(const ScalingRun& run, const std::string& ending) const;
   std::string ConfigText(const ScalingRun& run) const;
+  [[noreturn]] void ThrowStopped(const std::string& signal) const;
 
   const ScaleConfig& config_;
   const std::string program_;

@@ -91,7 +91,7 @@
   const drawForecast = (forecast) => {
     const points = forecast.points.map((point) => ({...point, x: point.world_size}));
     const edge = (end) => finite(points.map((point) => ({x: point.x, y: 100 * number(point.efficiency_interval?.[end] ?? null)})));
-    const best = forecast.best.map((b) => [count(b.world_size), bytes(b.bucket_bytes), count(b.accumulation), b.shard ? 'yes' : 'no', percent(b.efficiency),
+    const best = forecast.best.map((b) => [count(b.world_size), bytes(b.bucket_bytes), bytes(b.last_bucket_bytes), count(b.accumulation), b.shard ? 'yes' : 'no', percent(b.efficiency),
       `${(b.memory_bytes / 1e9).toPrecision(3)} GB${b.fits ? '' : ', too much'}`]);
     section(`Predicted: ${forecast.workload} on ${forecast.cluster_title || forecast.cluster}`, `Nothing of this is measured. Computing: ${forecast.compute}; ` +
       `${count(forecast.tokens_per_rank)} tokens a rank and step. Ranks pay up to ${count(forecast.weak_limit)} (each at least ${percent(data.paying_efficiency)} % of one alone); ` +
@@ -102,7 +102,7 @@
       table([['Ranks', 'number'], ['Efficiency, %', 'number'], ['Interval', 'number'], ['Tokens/s a rank', 'number'], ['Exposed', 'number'], ['Fixed batch, speed-up', 'number']],
         points.map((point) => [count(point.world_size), percent(point.efficiency), range(point.efficiency_interval, percent), rate(point.tokens_per_second_per_rank),
           seconds(point.exposed_communication_seconds), point.strong_speed_up === null ? '–' : point.strong_speed_up.toFixed(1)])),
-      best.length ? folded('Best settings', table([['Ranks', 'number'], ['Buckets', 'number'], ['Micro-batches', 'number'], ['Sharded'], ['Efficiency, %', 'number'], ['Memory of a rank', 'number']], best)) : null);
+      best.length ? folded('Best settings', table([['Ranks', 'number'], ['Buckets', 'number'], ['Last one', 'number'], ['Micro-batches', 'number'], ['Sharded'], ['Efficiency, %', 'number'], ['Memory of a rank', 'number']], best)) : null);
   };
 
   const drawPublished = () => {

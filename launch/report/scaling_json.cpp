@@ -128,6 +128,7 @@ Json ForecastJson(const ScalingReport& report, const Forecast& forecast) {
     json["best"].push_back({{"world_size", b.world_size},
                             {"shard", b.shard},
                             {"bucket_bytes", b.bucket_bytes},
+                            {"last_bucket_bytes", b.last_bucket_bytes},
                             {"accumulation", b.accumulation},
                             {"efficiency", Number(b.efficiency)},
                             {"memory_bytes", Number(b.memory_bytes)},

@@ -135,11 +135,13 @@ std::string ForecastText(const ScalingReport& report) {
         static_cast<long long>(forecast.strong_limit));
     if (forecast.best.empty()) continue;
     const BestSettings& best = forecast.best.back();
-    text +=
-        Line("best at %lld ranks: buckets of %s, %lld micro-batches a step, %s; efficiency %s%s\n",
-             static_cast<long long>(best.world_size), FormatBytes(best.bucket_bytes).c_str(),
-             static_cast<long long>(best.accumulation), best.shard ? "sharded" : "not sharded",
-             PerCent(best.efficiency).c_str(), best.fits ? "" : "; memory does not suffice");
+    text += Line(
+        "best at %lld ranks: buckets of %s, the last %s, %lld micro-batches a step, %s; efficiency "
+        "%s%s\n",
+        static_cast<long long>(best.world_size), FormatBytes(best.bucket_bytes).c_str(),
+        FormatBytes(best.last_bucket_bytes).c_str(), static_cast<long long>(best.accumulation),
+        best.shard ? "sharded" : "not sharded", PerCent(best.efficiency).c_str(),
+        best.fits ? "" : "; memory does not suffice");
   }
   return text;
 }
@@ -197,10 +199,9 @@ std::string ScalingSentence(const ScalingReport& report) {
 std::vector<std::string> ScalingDetails(const ScalingReport& report) {
   std::vector<std::string> details;
   if (report.num_runs > 0) {
-    details.push_back(Line("%lld of %lld runs are done, %lld failed.",
-                           static_cast<long long>(report.num_done),
-                           static_cast<long long>(report.num_runs),
-                           static_cast<long long>(report.failures.size())));
+    details.push_back(Line(
+        "%lld of %lld runs are done, %lld failed.", static_cast<long long>(report.num_done),
+        static_cast<long long>(report.num_runs), static_cast<long long>(report.failures.size())));
   }
   if (std::isfinite(report.without_cell.median_size) && !report.cells.empty()) {
     details.push_back(

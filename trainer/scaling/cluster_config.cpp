@@ -15,7 +15,8 @@ void LinkConfig::VisitFields(FieldVisitor& v) {
 
 void ClusterConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"title", "how it is called", {}, false}, title);
-  v.Visit({"source", "where its constants come from; shown with every forecast", {}, false}, source);
+  v.Visit({"source", "where its constants come from; shown with every forecast", {}, false},
+          source);
   v.Visit({"ranks_per_node", "devices of a node", AtLeast(1)}, ranks_per_node);
   v.Visit({"peak_flops_per_second",
            "dense matrix products of one device, in the precision that is used; 0 = only workloads "
@@ -71,8 +72,9 @@ void WorkloadConfig::VisitFields(FieldVisitor& v) {
           measured_model);
   v.Visit({"sequence_tokens", "of an example", AtLeast(1)}, sequence_tokens);
   v.Visit({"tokens_per_rank", "of a micro-batch on each rank", AtLeast(1)}, tokens_per_rank);
-  v.Visit({"strong_tokens", "of a step over all ranks, where the global batch is fixed", AtLeast(1)},
-          strong_tokens);
+  v.Visit(
+      {"strong_tokens", "of a step over all ranks, where the global batch is fixed", AtLeast(1)},
+      strong_tokens);
   v.Visit({"max_step_tokens", "most that accumulation may make a step, over all ranks", AtLeast(1)},
           max_step_tokens);
   v.Visit({"gradient_bytes", "sent for a parameter and step", Above(0)}, gradient_bytes);

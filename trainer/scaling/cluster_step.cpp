@@ -103,7 +103,7 @@ StepSchedule ClusterStep::ScheduleOf(double tokens, const StepSettings& settings
   }
   BucketScheduleOptions buckets;
   buckets.bucket_bytes = settings.bucket_bytes;
-  buckets.last_bucket_bytes = std::min<int64_t>(settings.bucket_bytes, 1 << 20);
+  buckets.last_bucket_bytes = std::min(settings.bucket_bytes, settings.last_bucket_bytes);
   buckets.gradient_bytes = workload_.gradient_bytes;
   buckets.table_first = workload_.table_first;
   if (world_size > 1) schedule.buckets = ScheduleBuckets(model_, buckets);

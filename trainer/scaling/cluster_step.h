@@ -23,6 +23,7 @@ struct Constants {
 struct StepSettings {
   bool shard = false;
   int64_t bucket_bytes = 16 << 20;
+  int64_t last_bucket_bytes = 1 << 20;
   int64_t accumulation = 1;
 };
 

@@ -43,23 +43,32 @@ BestSettings BestOf(const ForecastConfig& config, const ClusterStep& cluster, in
   best.world_size = world_size;
   best.fits = false;
   const double one = cluster.Tokens({}) / cluster.Step({}, cluster.Middle(), 1).step;
+  const auto consider = [&](const StepSettings& settings) {
+    if (!cluster.MayAccumulate(settings, world_size)) return;
+    const double memory = cluster.MemoryBytes(settings, world_size);
+    const double limit = cluster.cluster().memory_bytes;
+    const bool fits = limit == 0 || memory <= limit;
+    const double rate =
+        cluster.Tokens(settings) / cluster.Step(settings, cluster.Middle(), world_size).step / one;
+    // What differs by less than a thousandth is not worth a larger batch or another setting.
+    const bool better = fits == best.fits
+                            ? (fits ? rate > best.efficiency * 1.001 : memory < best.memory_bytes)
+                            : fits;
+    if (best.bucket_bytes != 0 && !better) return;
+    best = {world_size,
+            settings.shard,
+            settings.bucket_bytes,
+            settings.last_bucket_bytes,
+            settings.accumulation,
+            rate,
+            memory,
+            fits};
+  };
   for (const int64_t accumulation : config.accumulation) {
     for (const bool shard : {false, true}) {
-      for (const int64_t bucket_bytes : config.bucket_bytes) {
-        const StepSettings settings = {shard, bucket_bytes, accumulation};
-        if (!cluster.MayAccumulate(settings, world_size)) continue;
-        const double memory = cluster.MemoryBytes(settings, world_size);
-        const bool fits =
-            cluster.cluster().memory_bytes == 0 || memory <= cluster.cluster().memory_bytes;
-        const double rate = cluster.Tokens(settings) /
-                            cluster.Step(settings, cluster.Middle(), world_size).step / one;
-        const bool first = best.bucket_bytes == 0;
-        // What differs by less than a thousandth is not worth a larger batch or another setting.
-        const bool better =
-            fits == best.fits ? (fits ? rate > best.efficiency * 1.001 : memory < best.memory_bytes)
-                              : fits;
-        if (!first && !better) continue;
-        best = {world_size, shard, bucket_bytes, accumulation, rate, memory, fits};
+      for (const int64_t bytes : config.bucket_bytes) {
+        consider({shard, bytes, std::min<int64_t>(bytes, 1 << 20), accumulation});
+        consider({shard, bytes, bytes, accumulation});
       }
     }
   }

@@ -44,6 +44,7 @@ struct BestSettings {
   int64_t world_size = 1;
   bool shard = false;
   int64_t bucket_bytes = 0;
+  int64_t last_bucket_bytes = 0;
   int64_t accumulation = 1;
   double efficiency = 0;
   double memory_bytes = 0;  // of a rank, estimated

@@ -18,7 +18,8 @@ void CheckName(const std::string& key, const std::string& name) {
     plain = plain && (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.');
   }
   if (plain) return;
-  Refuse(key + ": the name \"" + name + "\" becomes part of file names; use letters, digits, - and .");
+  Refuse(key + ": the name \"" + name +
+         "\" becomes part of file names; use letters, digits, - and .");
 }
 
 void CheckBatch(const std::string& key, const GlobalBatchConfig& batch) {
@@ -49,9 +50,9 @@ void SlurmConfig::VisitFields(FieldVisitor& v) {
 
 void ScaleConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"title", "of the report", {}, false}, title);
-  v.Visit({"output", "folder for results and report; cells that are done stay done",
-           Required(), false},
-          output);
+  v.Visit(
+      {"output", "folder for results and report; cells that are done stay done", Required(), false},
+      output);
   v.Visit({"train",
            "what every cell trains, as in `train`; model, global batch, back end, precision and "
            "output are the cell's"},
@@ -62,9 +63,9 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
           scaling);
   v.Visit({"strong_batch", "of a step over all ranks"}, strong_batch);
   v.Visit({"weak_batch", "of a step for each rank"}, weak_batch);
-  v.Visit({"world_sizes", "numbers of ranks; the smallest is what efficiency is against",
-           AtLeast(1)},
-          world_sizes);
+  v.Visit(
+      {"world_sizes", "numbers of ranks; the smallest is what efficiency is against", AtLeast(1)},
+      world_sizes);
   v.Visit({"backends", "of several CPU ranks; GPU ranks: auto",
            OneOf({"auto", "shared_memory", "mpi"})},
           backends);
@@ -73,8 +74,7 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"repeats", "runs of each cell, in turns with all others", AtLeast(1)}, repeats);
   v.Visit({"steps", "of a run that count", AtLeast(1)}, steps);
   v.Visit({"warmup_steps", "of a run before them", AtLeast(0)}, warmup_steps);
-  v.Visit({"control_batches",
-           "also batches with and without communication in turns, 4 steps each",
+  v.Visit({"control_batches", "also batches with and without communication in turns, 4 steps each",
            AtLeast(0)},
           control_batches);
   v.Visit({"all_reduce", "measure collectives by themselves (bench allreduce)"}, all_reduce);

@@ -76,8 +76,8 @@ std::vector<ScalingRun> PlanRuns(const ScaleConfig& config) {
       ScalingCell cell;
       cell.world_size = n;
       cell.network = network;
-      runs.push_back({RunKind::kAllReduce, cell, 0,
-                      "allreduce_n" + std::to_string(n) + "_" + network});
+      runs.push_back(
+          {RunKind::kAllReduce, cell, 0, "allreduce_n" + std::to_string(n) + "_" + network});
     }
   }
   const std::vector<ScalingCell> cells = PlanCells(config);

@@ -18,17 +18,20 @@ std::vector<ScheduledBucket> ScheduleBuckets(const ModelConfig& model,
   };
   const BucketSizes sizes = {elements(options.bucket_bytes), elements(options.last_bucket_bytes),
                              1};
-  std::vector<ScheduledBucket> blocks, of_table;
-  for (const FlatRange& range : PlanBuckets(rest, sizes)) {
-    const double done = static_cast<double>(rest - range.begin) / static_cast<double>(rest);
-    blocks.push_back({bytes * static_cast<double>(range.size()), done});
-  }
   const bool table_first = options.table_first && model.tied_head;
-  for (const FlatRange& range : PlanBuckets(table, sizes)) {
-    of_table.push_back({bytes * static_cast<double>(range.size()), table_first ? 0.0 : 1.0});
+  std::vector<ScheduledBucket> others, of_table;
+  for (const FlatRange& range : PlanBuckets(rest + table, sizes)) {
+    const double size = bytes * static_cast<double>(range.size());
+    const double done =
+        static_cast<double>(std::max<int64_t>(0, rest - range.begin)) / static_cast<double>(rest);
+    if (range.end <= rest) {
+      others.push_back({size, done});
+    } else {
+      of_table.push_back({size, table_first ? done : 1.0});
+    }
   }
-  std::vector<ScheduledBucket>& first = table_first ? of_table : blocks;
-  std::vector<ScheduledBucket>& last = table_first ? blocks : of_table;
+  std::vector<ScheduledBucket>& first = table_first ? of_table : others;
+  const std::vector<ScheduledBucket>& last = table_first ? others : of_table;
   first.insert(first.end(), last.begin(), last.end());
   return first;
 }

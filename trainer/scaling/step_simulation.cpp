@@ -14,7 +14,9 @@ namespace {
 class Nodes {
  public:
   Nodes(const Fabric& fabric, const Topology& topology)
-      : fabric_(fabric), topology_(topology), clock_(static_cast<size_t>(topology.num_nodes()), 0) {}
+      : fabric_(fabric),
+        topology_(topology),
+        clock_(static_cast<size_t>(topology.num_nodes()), 0) {}
 
   // All nodes, each from max(its clock, ready[node]). `part` of an all-reduce: 1, or ½ for a reduce-scatter or gather.
   void AllReduce(const std::vector<double>& ready, double bytes, double part) {
