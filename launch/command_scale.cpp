@@ -1,6 +1,7 @@
 // breakeven scale: strong and weak scaling measured, a model fitted to it, other clusters forecast.
 #include <filesystem>
 
+#include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "launch/command.h"
 #include "launch/report/scaling_report.h"
@@ -63,7 +64,7 @@ void RunScaleCommand(const CommandOptions& options, World& world) {
     return PrintResult(
         world, options.json ? FormatScalingJson(report) : FormatSimulationText(report.simulated));
   }
-  std::filesystem::create_directories(config.output);
+  CreateFolders(config.output);
   const FolderLock lock(config.output);
   std::string to_do;
   if (config.launcher == "mpirun") {

@@ -121,8 +121,9 @@ void AddProvenance(const ScaleConfig& config, const ScalingResults& results,
   for (const auto& [name, cluster] : config.forecast.clusters)
     add("assumed", name, cluster.title + ": " + cluster.source);
   if (report.num_runs == 0) return;
-  add("config", "steps", std::to_string(config.steps) + " after " +
-                             std::to_string(config.warmup_steps) + " to warm up");
+  add("config", "steps",
+      std::to_string(config.steps) + " after " + std::to_string(config.warmup_steps) +
+          " to warm up");
   add("config", "repeats", std::to_string(config.repeats) + ", cells in turns");
   add("data", "dataset", config.train.data);
   std::string command;

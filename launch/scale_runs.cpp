@@ -151,6 +151,7 @@ bool ScaleRuns::Do(size_t index) {
   try {
     if (run.kind == RunKind::kStep) ParseStepMeasurement(text, Path(run, ".out"));
     if (run.kind == RunKind::kAllReduce) ParseCollectives(text, Path(run, ".out"));
+    if (training) ParseTraining(text, Path(run, "/metrics.jsonl"));
   } catch (const Error& error) {
     return note_failure(error.what());
   }

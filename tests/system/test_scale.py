@@ -136,6 +136,22 @@ def test_a_failed_run_is_reported_and_the_others_are_done(prepared, tmp_path):
     assert {row["model"]: (row["num_repeats"], row["num_failed"]) for row in report["rows"]} == {"gone": (0, 1), "tiny": (1, 0)}
 
 
+def test_what_is_learned_from_the_same_tokens_and_the_collectives_are_measured(prepared, tmp_path):
+    config = write_sweep(prepared, tmp_path)
+    result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "quality_epochs=0.5",
+                 "--set", f"train.validation.data={prepared.folder}/tokens/dev.h5", "--json")
+    assert result.code == 0 and result.json()["failures"] == {}, result.err
+    report = result.json()
+    one, two = report["rows"]
+    assert abs(one["learned"]["tokens"] / two["learned"]["tokens"] - 1) < 0.1, "equal tokens"
+    assert one["learned"]["steps"] == 2 * two["learned"]["steps"], "twice the batch, half the steps"
+    assert 0 < one["learned"]["validation_loss"] != two["learned"]["validation_loss"] > 0
+    assert one["checkpoint_seconds"] > 0 and one["bus_bytes_per_second"] is None and two["bus_bytes_per_second"] > 0
+    assert len(report["collectives"]) == 7 and all(c["correct"] for c in report["collectives"])
+    law = report["fit"]["exchange"]["mpi on node"]
+    assert law["num_collectives"] == 7 and law["beta_seconds_per_byte"] > 0, law
+
+
 def test_array_jobs_hold_what_is_not_done(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
     more = ["--set", "launcher=slurm", "--set", "slurm.options=[--partition=p]", "--set", "scaling=[strong]"]
