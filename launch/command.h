@@ -31,6 +31,8 @@ struct CommandOptions {
   bool slurm = false;            // launch: by sbatch
   bool mpirun = false;           // launch: by mpirun
   bool paths = false;            // launch: print what the config reads and writes, and stop
+  int64_t cell = -1;             // scale: which run of the plan alone; -1 = all
+  bool simulate = false;         // scale: the forecasts by event simulation, nothing is run
 };
 
 // COLLECTIVE over `world`. Results go to stdout from rank 0, everything else to the log.
@@ -40,6 +42,7 @@ void RunEvalCommand(const CommandOptions& options, World& world);
 void RunStudyCommand(const CommandOptions& options, World& world);
 void RunGenerateCommand(const CommandOptions& options, World& world);
 void RunReportCommand(const CommandOptions& options, World& world);
+void RunScaleCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
 void RunLaunchCommand(const CommandOptions& options, World& world);
 

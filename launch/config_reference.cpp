@@ -8,6 +8,7 @@
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/generation.h"
 #include "trainer/prompt_eval/score_bench.h"
+#include "trainer/scaling/scale_config.h"
 #include "trainer/step_bench.h"
 #include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
@@ -42,7 +43,7 @@ std::string Section(const std::string& command) {
 std::string ConfigReference() {
   return kIntroduction + Section<PrepareConfig>("prepare") + Section<TrainConfig>("train") +
          Section<EvalConfig>("eval") + Section<StudyConfig>("study") +
-         Section<GenerateConfig>("generate") + kLaunchIntroduction +
+         Section<ScaleConfig>("scale") + Section<GenerateConfig>("generate") + kLaunchIntroduction +
          FormatOptionTable(SchemaOf<ClusterSection>(), TreeOf(ClusterSection{})) +
          Section<AllReduceBenchConfig>("bench allreduce") +
          Section<LoaderBenchConfig>("bench loader") + Section<ScoreBenchConfig>("bench score") +

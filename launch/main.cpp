@@ -35,7 +35,7 @@ using RunFunction = void (*)(const CommandOptions&, World&);
 
 enum class UsesMpi { kAlways, kWhenLaunched, kNever };
 
-enum class Takes { kConfig, kPath, kStudyFolder, kClusterConfig };
+enum class Takes { kConfig, kScaleConfig, kPath, kStudyFolder, kClusterConfig };
 
 struct CommandInfo {
   const char* name;
@@ -94,6 +94,17 @@ constexpr CommandInfo kCommands[] = {
      "the verdict here\n"
      "  breakeven report runs/my_study --json | jq .sentence",
      UsesMpi::kNever, RunReportCommand, Takes::kStudyFolder},
+    {"scale", "how training scales: measured here, fitted, forecast for other clusters",
+     "Examples:\n"
+     "  breakeven scale configs/scale_this_machine.yaml         # runs mpirun itself; start it "
+     "without one\n"
+     "  breakeven scale my_sweep.yaml --dry-run                 # the runs and their commands\n"
+     "  breakeven scale my_sweep.yaml --set launcher=slurm      # writes array jobs instead\n"
+     "  breakeven scale configs/scale_forecast.yaml --simulate  # thousands of ranks, message by "
+     "message\n"
+     "A sweep that was stopped goes on when the same command is given again: runs that are done "
+     "stay done.",
+     UsesMpi::kNever, RunScaleCommand, Takes::kScaleConfig},
     {"inspect", "show a dataset, model, checkpoint, tokenizer, run or config, explained",
      "Examples:\n"
      "  breakeven inspect data/catalogue/tokens/train.h5 --example 7 --tokenizer "
@@ -177,6 +188,12 @@ void AddOptions(CLI::App& command, CommandOptions& options, Takes takes) {
     command.add_flag("--mpirun", options.mpirun, "start the ranks now")->excludes(slurm);
     command.add_flag("--paths", options.paths,
                      "print what the config reads and writes, a line each, and stop");
+  }
+  if (takes == Takes::kScaleConfig) {
+    command.add_option("--cell", options.cell, "only this run of the plan (from 0): array jobs")
+        ->check(CLI::NonNegativeNumber);
+    command.add_flag("--simulate", options.simulate,
+                     "the forecasts by event simulation beside the closed form; nothing is run");
   }
   if (takes != Takes::kStudyFolder) {
     command

@@ -1,4 +1,4 @@
-// Pure. Files that are embedded in the binary: the page's template, style and script, and the chart library.
+// Pure. Files that are embedded in the binary: the pages' template, style and scripts, and the chart library.
 #ifndef BREAKEVEN_LAUNCH_REPORT_REPORT_ASSETS_H_
 #define BREAKEVEN_LAUNCH_REPORT_REPORT_ASSETS_H_
 
@@ -8,7 +8,9 @@ namespace breakeven {
 
 std::string_view ReportTemplate();
 std::string_view ReportStyle();
+std::string_view PageKit();  // what the scripts share
 std::string_view ReportScript();
+std::string_view ScalingScript();
 std::string_view ChartLibrary();
 
 }  // namespace breakeven

@@ -12,6 +12,7 @@
 #include "trainer/model/model_config.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/generation.h"
+#include "trainer/scaling/scale_config.h"
 #include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
 
@@ -46,6 +47,16 @@ void ReadByName(const std::string& path, const std::string& folder) {
     EXPECT_GT(ParseModelConfig(ReadFile(path), path).num_parameters(), 0) << path;
   } else if (folder == "tasks") {
     ReadTwice<TaskConfig>(path);
+  } else if (folder == "clusters" && path.find("/forecast_") != std::string::npos) {
+    ReadTwice<ForecastConfig>(path);
+  } else if (folder == "clusters") {
+    ReadTwice<ClusterConfig>(path);
+  } else if (path.find("/scale_") != std::string::npos) {
+    const auto config = ReadTwice<ScaleConfig>(path);
+    for (const auto& [name, workload] : config.forecast.workloads) {
+      const std::string model = std::filesystem::path(BREAKEVEN_SOURCE_DIR) / workload.model;
+      EXPECT_GT(ParseModelConfig(ReadFile(model), model).num_parameters(), 0) << name;
+    }
   } else if (folder == "prompts" && EndsIn(path, "_training.yaml")) {
     ReadTwice<PromptConfig>(path);
   } else if (folder == "prompts") {

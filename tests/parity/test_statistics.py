@@ -268,6 +268,22 @@ def test_power_law_fit():
         np.testing.assert_allclose(got["residual"], best, rtol=1e-6, err_msg=str(seed))
 
 
+def test_nonnegative_least_squares():
+    rng = np.random.default_rng(11)
+    for rows, columns in ((3, 1), (6, 2), (12, 4), (40, 7)):
+        for kind in range(6):
+            a = rng.normal(size=(rows, columns)) * 10.0 ** rng.integers(-9, 3, size=columns)
+            if kind % 2:
+                a = abs(a)
+            b = a @ np.maximum(0, rng.normal(size=columns)) + 1e-3 * rng.normal(size=rows)
+            got, = ask({"op": "nonnegative", "rows": a.tolist(), "b": b.tolist()})
+            # scipy stops at an absolute slope, so it is asked in units in which columns have length 1.
+            lengths = np.linalg.norm(a, axis=0)
+            want, rest = scipy.optimize.nnls(a / lengths, b)
+            np.testing.assert_allclose(np.linalg.norm(a @ got - b), rest, rtol=1e-7, atol=1e-12)
+            np.testing.assert_allclose(np.array(got) * lengths, want, rtol=1e-6, atol=1e-9 * abs(b).max())
+
+
 def test_two_sizes_make_no_power_law():
     assert ask({"op": "power_law", "sizes": [10, 20, 20], "errors": [0.5, 0.4, 0.4]}) == [None]
 

@@ -13,6 +13,7 @@
 #include "trainer/statistics/curve_fit.h"
 #include "trainer/statistics/distributions.h"
 #include "trainer/statistics/multiple.h"
+#include "trainer/statistics/nonnegative.h"
 #include "trainer/statistics/power.h"
 #include "trainer/statistics/proportions.h"
 #include "trainer/statistics/ratio.h"
@@ -159,6 +160,11 @@ Json Answer(const Json& r) {
       {"isotonic",
        [](const Json& q) -> Json { return IsotonicFit(List(q, "values"), List(q, "weights")); }},
       {"power_law", Law},
+      {"nonnegative",
+       [](const Json& q) -> Json {
+         const auto rows = q["rows"].get<std::vector<Numbers>>();
+         return NonNegativeLeastSquares(rows, List(q, "b"));
+       }},
       {"calibration", Calibrated},
       {"probabilities",
        [](const Json& q) -> Json {

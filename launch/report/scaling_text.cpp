@@ -1,0 +1,243 @@
+// Pure. The report as text: sentences, and the tables of a terminal.
+#include <algorithm>
+#include <cmath>
+
+#include "comm/base/progress.h"
+#include "comm/base/timing.h"
+#include "launch/bench_text.h"
+#include "launch/report/scaling_report.h"
+
+namespace breakeven {
+namespace {
+
+std::string PerCent(double share) {
+  return std::isfinite(share) ? Line("%.1f %%", 100 * share) : "-";
+}
+std::string PerCentRange(const Interval& interval) {
+  return std::isfinite(interval.low) ? Line("%.1f-%.1f", 100 * interval.low, 100 * interval.high)
+                                     : "-";
+}
+std::string Short(double seconds) {
+  return std::isfinite(seconds) ? FormatShortTime(seconds) : "-";
+}
+std::string Rate(double tokens_per_second) {
+  return FormatCount(static_cast<int64_t>(std::llround(tokens_per_second)));
+}
+
+std::string Measured(const ScalingReport& report) {
+  size_t width = 4;
+  for (const ScalingRow& row : report.rows) width = std::max(width, row.cell.Name().size());
+  const int w = static_cast<int>(width);
+  std::string text = Line(
+      "\nMEASURED (medians of repeats; efficiency = a rank's speed against the fewest ranks)\n%-*s"
+      "  %4s  %9s  %19s  %7s  %13s  %8s  %8s  %8s  %8s  %7s  %6s\n",
+      w, "cell", "runs", "tokens/s", "slowest-fastest", "effic.", "interval", "step", "compute",
+      "exposed", "update", "input", "MFU");
+  for (const ScalingRow& row : report.rows) {
+    if (row.num_repeats == 0) {
+      text += Line("%-*s  %4d  not measured%s\n", w, row.cell.Name().c_str(), 0,
+                   row.num_failed > 0 ? ": failed" : "");
+      continue;
+    }
+    text += Line("%-*s  %4lld  %9.1f  %19s  %7s  %13s  %8s  %8s  %8s  %8s  %7s  %6s\n", w,
+                 row.cell.Name().c_str(), static_cast<long long>(row.num_repeats),
+                 row.tokens_per_second, Line("%.1f-%.1f", row.slowest, row.fastest).c_str(),
+                 PerCent(row.efficiency).c_str(), PerCentRange(row.efficiency_interval).c_str(),
+                 Short(row.step).c_str(), Short(row.compute).c_str(), Short(row.exposed).c_str(),
+                 Short(row.update).c_str(), Short(row.input).c_str(), PerCent(row.mfu).c_str());
+  }
+  return text;
+}
+
+std::string Costs(const ScalingReport& report) {
+  std::string text = "\nEqual tokens, and what a million of them costs\n";
+  for (const ScalingRow& row : report.rows) {
+    if (row.num_repeats == 0) continue;
+    text += Line("%-44s  %6.2f rank-hours%s", row.cell.Name().c_str(), row.rank_hours_per_million,
+                 std::isfinite(row.price_per_million)
+                     ? Line(", %.3g %s", row.price_per_million, report.currency.c_str()).c_str()
+                     : "");
+    if (std::isfinite(row.bus_bytes_per_second))
+      text += Line(", bus %.2f GB/s", row.bus_bytes_per_second / 1e9);
+    if (row.learned.has_value()) {
+      const TrainMeasurement& learned = *row.learned;
+      text += Line("; after %s tokens in %lld steps", Rate(learned.tokens).c_str(),
+                   static_cast<long long>(learned.steps));
+      if (std::isfinite(learned.validation_loss))
+        text += Line(", validation loss %.4f", learned.validation_loss);
+      for (const auto& [name, score] : learned.scores)
+        text += Line(", %s %.3f", name.c_str(), score);
+      if (std::isfinite(learned.checkpoint_seconds))
+        text += ", a checkpoint " + Short(learned.checkpoint_seconds);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string LeftOutLine(const char* what, const LeftOut& left_out) {
+  return Line("%s: median error %s, largest %s; cells with more ranks than CPUs %s, largest %s\n",
+              what, PerCent(left_out.median_size).c_str(), PerCent(left_out.largest_size).c_str(),
+              PerCent(left_out.oversubscribed_median).c_str(),
+              PerCent(left_out.oversubscribed_largest).c_str());
+}
+
+std::string FitText(const ScalingReport& report) {
+  if (report.cells.empty()) return "";
+  std::string text = Line(
+      "\nMODEL (relative least squares, non-negative): step = crowd x (a FLOPs + c) + g sum T(S)\n"
+      "a full node's neighbours cost %s; ranks beyond its CPUs %s more than taking turns\n",
+      PerCent(report.fit.contention).c_str(), PerCent(report.fit.oversubscription).c_str());
+  for (const auto& [name, law] : report.fit.compute) {
+    text += Line("%-36s  %.1f GFLOP/s a rank alone, %s a step\n", name.c_str(),
+                 law.seconds_per_flop > 0 ? 1e-9 / law.seconds_per_flop : 0.0,
+                 Short(law.seconds_per_step).c_str());
+  }
+  for (const auto& [name, law] : report.fit.exchange) {
+    const LinkCost& link = law.fabric.in_node;
+    text += Line("%-36s  alpha %s, 1/beta %.2f GB/s, in a step %.2f times that\n", name.c_str(),
+                 Short(link.latency_seconds).c_str(),
+                 link.seconds_per_byte > 0 ? 1e-9 / link.seconds_per_byte : 0.0, law.stretch);
+  }
+  text += LeftOutLine("unseen cell", report.without_cell);
+  text += LeftOutLine("unseen number of ranks", report.without_world_size);
+  for (size_t i = 0; i < report.fitted.size(); ++i) {
+    const double one = report.without_cell.errors[i];
+    const double size = report.without_world_size.errors[i];
+    text += Line(
+        "  %-44s  measured %8s  fitted %8s  unseen cell %+6.1f %%  unseen ranks %+6.1f %%%s\n",
+        report.rows[report.fitted[i]].cell.Name().c_str(), Short(report.cells[i].step()).c_str(),
+        Short(report.fit.Step(report.cells[i])).c_str(), 100 * one, 100 * size,
+        report.cells[i].oversubscribed() ? "  more ranks than CPUs" : "");
+  }
+  return text;
+}
+
+std::string ForecastText(const ScalingReport& report) {
+  std::string text;
+  for (const Forecast& forecast : report.forecasts) {
+    text += Line(
+        "\nPREDICTED, nothing of it measured: %s on %s, %lld tokens a rank and step, computing "
+        "%s\n",
+        forecast.workload.c_str(), report.clusters.at(forecast.cluster).title.c_str(),
+        static_cast<long long>(report.workloads.at(forecast.workload).tokens_per_rank),
+        forecast.measured_compute ? "as measured here" : "by peak and MFU");
+    for (const ForecastPoint& p : forecast.points) {
+      text += Line("%6lld ranks  efficiency %6s [%s]  %11s tokens/s a rank  fixed batch x %.1f\n",
+                   static_cast<long long>(p.world_size), PerCent(p.efficiency).c_str(),
+                   PerCentRange(p.efficiency_interval).c_str(),
+                   Rate(p.tokens_per_second_per_rank).c_str(), p.strong_speed_up);
+    }
+    text += Line(
+        "ranks pay up to %lld (each at least %s of one alone); with the global batch fixed up to "
+        "%lld\n",
+        static_cast<long long>(forecast.weak_limit), PerCent(report.paying_efficiency).c_str(),
+        static_cast<long long>(forecast.strong_limit));
+    if (forecast.best.empty()) continue;
+    const BestSettings& best = forecast.best.back();
+    text += Line(
+        "best at %lld ranks: buckets of %s, the last %s, %lld micro-batches a step, %s; efficiency "
+        "%s%s\n",
+        static_cast<long long>(best.world_size), FormatBytes(best.bucket_bytes).c_str(),
+        FormatBytes(best.last_bucket_bytes).c_str(), static_cast<long long>(best.accumulation),
+        best.shard ? "sharded" : "not sharded", PerCent(best.efficiency).c_str(),
+        best.fits ? "" : "; memory does not suffice");
+  }
+  return text;
+}
+
+std::string PublishedText(const ScalingReport& report) {
+  if (report.published.empty()) return "";
+  std::string text = "\nPredicted beside what others published\n";
+  for (const PublishedComparison& c : report.published) {
+    text += Line("%-14s %5lld ranks of %-12s", c.published.workload.c_str(),
+                 static_cast<long long>(c.published.world_size), c.published.cluster.c_str());
+    if (c.published.tokens_per_second_per_rank > 0) {
+      text += Line("  %s tokens/s a rank [%s-%s], published %s",
+                   Rate(c.tokens_per_second_per_rank).c_str(), Rate(c.tokens_interval.low).c_str(),
+                   Rate(c.tokens_interval.high).c_str(),
+                   Rate(c.published.tokens_per_second_per_rank).c_str());
+    }
+    if (c.published.relative_to > 0) {
+      text += Line("  against %lld ranks %s [%s], published %s",
+                   static_cast<long long>(c.published.relative_to), PerCent(c.efficiency).c_str(),
+                   PerCentRange(c.efficiency_interval).c_str(),
+                   PerCent(c.published.efficiency).c_str());
+    }
+    text += "  (" + c.published.source + ")\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string ScalingSentence(const ScalingReport& report) {
+  const ScalingRow* most = nullptr;
+  for (const ScalingRow& row : report.rows) {
+    if (row.num_repeats == 0 || row.cell.world_size == 1) continue;
+    const bool crowded =
+        static_cast<double>(row.ranks_per_node * row.threads) > static_cast<double>(report.cores);
+    if (crowded) continue;
+    const bool better =
+        most == nullptr || row.cell.world_size > most->cell.world_size ||
+        (row.cell.world_size == most->cell.world_size && row.efficiency > most->efficiency);
+    if (better) most = &row;
+  }
+  if (most == nullptr) {
+    return report.forecasts.empty() ? "Nothing is measured yet."
+                                    : "All of this is predicted; nothing was measured here.";
+  }
+  std::string text = Line(
+      "%lld ranks train %s %.2f times as fast as one (%s scaling, %s): each at %s",
+      static_cast<long long>(most->cell.world_size), most->cell.model.c_str(), most->speed_up,
+      most->cell.scaling.c_str(), most->cell.backend.c_str(), PerCent(most->efficiency).c_str());
+  if (std::isfinite(most->efficiency_interval.low))
+    text += " [" + PerCentRange(most->efficiency_interval) + "]";
+  return text + " of its speed alone.";
+}
+
+std::vector<std::string> ScalingDetails(const ScalingReport& report) {
+  std::vector<std::string> details;
+  if (report.num_runs > 0) {
+    details.push_back(Line(
+        "%lld of %lld runs are done, %lld failed.", static_cast<long long>(report.num_done),
+        static_cast<long long>(report.num_runs), static_cast<long long>(report.failures.size())));
+  }
+  if (std::isfinite(report.without_cell.median_size) && !report.cells.empty()) {
+    details.push_back(
+        Line("The model predicts the step time of a cell that it has not seen within %s (median; "
+             "largest %s), of a number of ranks that it has not seen within %s; cells with more "
+             "ranks than CPUs apart.",
+             PerCent(report.without_cell.median_size).c_str(),
+             PerCent(report.without_cell.largest_size).c_str(),
+             PerCent(report.without_world_size.median_size).c_str()));
+  }
+  if (!report.forecasts.empty())
+    details.emplace_back(
+        "Figures for other clusters are predicted from stated constants; none of them is "
+        "measured.");
+  return details;
+}
+
+std::string FormatScalingText(const ScalingReport& report) {
+  std::string text = report.title + "\n" + ScalingSentence(report) + "\n";
+  for (const std::string& detail : ScalingDetails(report)) text += detail + "\n";
+  if (report.num_done > 0) text += Measured(report) + Costs(report);
+  for (const auto& [name, why] : report.failures) text += "failed: " + name + ": " + why + "\n";
+  return text + FitText(report) + ForecastText(report) + PublishedText(report);
+}
+
+std::string FormatSimulationText(const std::vector<SimulatedPoint>& points) {
+  std::string text = Line("%-16s %-16s %6s  %11s %11s  %11s %11s  %10s\n", "cluster", "workload",
+                          "ranks", "closed form", "simulated", "uneven", "simulated", "messages");
+  for (const SimulatedPoint& p : points) {
+    text +=
+        Line("%-16s %-16s %6lld  %11s %11s  %11s %11s  %10s\n", p.cluster.c_str(),
+             p.workload.c_str(), static_cast<long long>(p.world_size), Short(p.closed_form).c_str(),
+             Short(p.simulated).c_str(), Short(p.closed_form_spread).c_str(),
+             Short(p.simulated_spread).c_str(), FormatCount(p.num_messages).c_str());
+  }
+  return text;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,163 @@
+#include "launch/scale_report.h"
+
+#include <cmath>
+
+#include "comm/base/durable_file.h"
+#include "comm/base/error.h"
+#include "launch/config_print.h"
+
+namespace breakeven {
+namespace {
+
+ModelConfig ModelOf(const ModelSourceConfig& source) {
+  return source.path.empty() ? ParseModelConfig(ReadFile(source.config), source.config)
+                             : ReadModelConfig(source.path);
+}
+
+double CoresOf(const ScaleConfig& config) {
+  return static_cast<double>(config.cores > 0 ? config.cores : CpusOfThisProcess());
+}
+
+FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelConfig& model) {
+  FitCell cell;
+  const ScalingCell& what = row.cell;
+  cell.compute = what.model + " " + what.precision;
+  cell.exchange = what.backend + " on " + what.network;
+  cell.topology = {what.world_size, row.ranks_per_node};
+  cell.shared_memory =
+      what.backend == "shared_memory" || (what.backend == "auto" && cell.topology.num_nodes() == 1);
+  cell.cores = CoresOf(config) / static_cast<double>(row.threads);
+  cell.flops = row.flops;
+  cell.exposed = row.exposed;
+  cell.busy = row.step - row.exposed;
+  if (what.world_size > 1) {
+    const BucketScheduleOptions options = {config.train.bucket_bytes,
+                                           config.train.last_bucket_bytes, 4, true};
+    for (const ScheduledBucket& bucket : ScheduleBuckets(model, options))
+      cell.buckets.push_back(bucket.bytes);
+  }
+  return cell;
+}
+
+std::vector<FitCollective> FitCollectives(const ScaleConfig& config,
+                                          const std::vector<CollectiveMeasurement>& all,
+                                          double threads) {
+  std::vector<FitCollective> points;
+  for (const CollectiveMeasurement& m : all) {
+    points.push_back({m.backend + " on " + m.network,
+                      m.backend == "shared_memory",
+                      {m.world_size, m.ranks_per_node},
+                      CoresOf(config) / threads,
+                      m.bytes,
+                      m.seconds});
+  }
+  return points;
+}
+
+void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& collectives,
+         ScalingReport& report) {
+  double threads = 1;
+  for (size_t i = 0; i < report.rows.size(); ++i) {
+    const ScalingRow& row = report.rows[i];
+    if (row.num_repeats == 0) continue;
+    threads = static_cast<double>(row.threads);
+    report.fitted.push_back(i);
+    report.cells.push_back(FitCellOf(config, row, ModelOf(config.models.at(row.cell.model))));
+  }
+  if (report.cells.empty()) return;
+  const std::vector<FitCollective> points = FitCollectives(config, collectives, threads);
+  report.fit = FitScaling(report.cells, points);
+  report.without_cell = LeaveOneCellOut(report.cells, points);
+  report.without_world_size = LeaveOneWorldSizeOut(report.cells, points);
+}
+
+ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
+  ForecastBasis basis;
+  basis.confidence = config.confidence;
+  basis.contention = report.fit.contention;
+  basis.cores = CoresOf(config);
+  if (std::isfinite(report.without_cell.median_size))
+    basis.model_error = report.without_cell.median_size;
+  for (const auto& [name, workload] : config.forecast.workloads) {
+    basis.models[name] = ParseModelConfig(ReadFile(workload.model), workload.model);
+    if (workload.measured_model.empty()) continue;
+    const auto law =
+        report.fit.compute.find(workload.measured_model + " " + config.precisions.front());
+    if (law != report.fit.compute.end()) basis.measured[name] = law->second;
+  }
+  return basis;
+}
+
+// A workload that computes as was measured here has to wait until it was.
+bool CanForecast(const ScaleConfig& config, const ForecastBasis& basis, const std::string& name) {
+  return config.forecast.workloads.at(name).measured_model.empty() ||
+         basis.measured.count(name) > 0;
+}
+
+void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& report) {
+  const ForecastBasis basis = BasisOf(config, report);
+  ForecastConfig possible = config.forecast;
+  for (const auto& [name, workload] : config.forecast.workloads)
+    if (!CanForecast(config, basis, name)) possible.workloads.erase(name);
+  std::erase_if(possible.published, [&](const PublishedConfig& published) {
+    return possible.workloads.count(published.workload) == 0;
+  });
+  for (const auto& [workload, unused_workload] : possible.workloads) {
+    for (const auto& [cluster, how] : possible.clusters) {
+      if (how.peak_flops_per_second > 0 || basis.measured.count(workload) > 0)
+        report.forecasts.push_back(MakeForecast(possible, cluster, workload, basis));
+    }
+  }
+  report.published = ComparePublished(possible, basis);
+  if (simulate) report.simulated = SimulateForecasts(possible, basis);
+}
+
+void AddProvenance(const ScaleConfig& config, const ScalingResults& results,
+                   ScalingReport& report) {
+  const auto add = [&](const char* group, const std::string& name, const std::string& value) {
+    report.provenance.push_back({group, name, value});
+  };
+  add("config", "hash", ConfigHash(config));
+  for (const auto& [name, cluster] : config.forecast.clusters)
+    add("assumed", name, cluster.title + ": " + cluster.source);
+  if (report.num_runs == 0) return;
+  add("config", "steps",
+      std::to_string(config.steps) + " after " + std::to_string(config.warmup_steps) +
+          " to warm up");
+  add("config", "repeats", std::to_string(config.repeats) + ", cells in turns");
+  add("data", "dataset", config.train.data);
+  std::string command;
+  for (const std::string& word : config.mpirun) command += (command.empty() ? "" : " ") + word;
+  add("machine", "launcher", command);
+  add("machine", "CPUs of a node", std::to_string(report.cores));
+  if (results.steps.empty()) return;
+  const StepMeasurement& first = results.steps.begin()->second;
+  add("machine", "CPU", first.cpu);
+  add("machine", "threads of a rank", std::to_string(first.threads));
+}
+
+}  // namespace
+
+ScalingReport MakeScalingReport(const ScaleConfig& config, const ScaleRuns& runs, bool simulate) {
+  const ScalingResults results = runs.Read();
+  ScalingReport report;
+  report.title = config.title.empty() ? "How training scales" : config.title;
+  report.currency = config.currency;
+  report.confidence = config.confidence;
+  report.cores = static_cast<int64_t>(CoresOf(config));
+  report.num_runs = std::ssize(runs.runs());
+  report.num_done = runs.NumDone();
+  report.rows = MakeScalingTable(config, results);
+  report.collectives = results.collectives;
+  report.failures = results.failures;
+  report.clusters = config.forecast.clusters;
+  report.workloads = config.forecast.workloads;
+  report.paying_efficiency = config.forecast.paying_efficiency;
+  report.paying_speed_up = config.forecast.paying_speed_up;
+  Fit(config, results.collectives, report);
+  AddForecasts(config, simulate, report);
+  AddProvenance(config, results, report);
+  return report;
+}
+
+}  // namespace breakeven

@@ -1,0 +1,193 @@
+"""`breakeven scale` from outside: a tiny sweep killed and gone on with, failed runs, array jobs, its page in a browser."""
+
+import csv
+import json
+import signal
+import subprocess
+
+import pytest
+
+from browser import DESK, PHONE, browser, open_page, opens_whole  # noqa: F401: a fixture among them
+from conftest import BREAKEVEN, ROOT, environment, run
+
+HOSTILE = "</script><script>window.broken = 1</script>"
+
+SWEEP = """
+title: "{title}"
+output: {output}
+train: {{data: {tiny}/tokens/train.h5, output: unused, seed: 3, threads: 1, batching: {{micro_batch_tokens: 128}}}}
+models: {{tiny: {{path: {tiny}/model}}}}
+scaling: [strong, weak]
+strong_batch: {{examples: 4}}
+weak_batch: {{examples: 2}}
+world_sizes: [1, 2]
+backends: [mpi]
+repeats: 2
+steps: 2
+warmup_steps: 1
+all_reduce: false
+price_per_rank_hour: 2
+mpirun: [mpirun, --bind-to, none, --oversubscribe, --mca, mpi_yield_when_idle, "1"]
+forecast:
+  clusters: {{gpus: {root}/configs/clusters/h100_400g.yaml, here: {root}/configs/clusters/cpu_10gbe.yaml}}
+  workloads:
+    tiny: {{model: {tiny}/model/config.json, measured_model: tiny, sequence_tokens: 20, tokens_per_rank: 200}}
+  world_sizes: [1, 8, 64]
+  draws: 20
+"""
+
+
+def write_sweep(prepared, folder, **changes):
+    values = {"title": "Tiny", "output": folder / "out", "tiny": prepared.folder, "root": ROOT, **changes}
+    path = folder / "sweep.yaml"
+    path.write_text(SWEEP.format(**values))
+    return path
+
+
+def done(folder):
+    """What is done, and when it was."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "out" / "cells").glob("*.json")}
+
+
+@pytest.fixture(scope="module")
+def sweep(prepared, tmp_path_factory):
+    """A whole sweep, killed once and stopped once on its way."""
+    folder = tmp_path_factory.mktemp("sweep")
+    config = write_sweep(prepared, folder, title=HOSTILE)
+    first = stop_in_second_run(config, signal.SIGKILL)
+    kept = done(folder)
+    assert first == -signal.SIGKILL and len(kept) == 1, kept
+    assert stop_in_second_run(config, signal.SIGTERM) == 75
+    assert kept.items() <= done(folder).items() and len(done(folder)) >= 2, "a run that was done was done again"
+    kept = done(folder)
+    result = run("scale", config)
+    assert result.code == 0, result.err
+    assert kept.items() <= done(folder).items() and len(done(folder)) == 8, sorted(done(folder))
+    return folder, config, result
+
+
+def stop_in_second_run(config, how):
+    """Sends `how` when a run is done and the next has begun, as the log says. Returns the exit code."""
+    process = subprocess.Popen([BREAKEVEN, "scale", config], stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT)
+    begun = 0
+    for line in process.stderr:
+        begun += line.startswith("step_")
+        if begun == 2:
+            process.send_signal(how)
+            break
+    process.stderr.read()
+    return process.wait(timeout=60)
+
+
+def test_a_killed_sweep_goes_on_and_reports(sweep):
+    folder, _, result = sweep
+    assert "MEASURED" in result.out and "PREDICTED, nothing of it measured" in result.out
+    report = json.loads((folder / "out" / "scaling.json").read_text())
+    rows = {row["name"]: row for row in report["rows"]}
+    assert len(rows) == 4 and all(row["num_repeats"] == 2 for row in rows.values())
+    one, two = rows["tiny_strong_n1_one_rank_float32_node"], rows["tiny_strong_n2_mpi_float32_node"]
+    assert one["efficiency"] == 1 and 0 < two["efficiency"]
+    assert two["speed_up"] == pytest.approx(2 * two["efficiency"])
+    assert two["efficiency_interval"]["low"] <= two["efficiency"] <= two["efficiency_interval"]["high"]
+    assert two["price_per_million_tokens"] == pytest.approx(2 * two["rank_hours_per_million_tokens"])
+    assert one["tokens_per_step"] == two["tokens_per_step"], "strong scaling keeps the global batch"
+    weak = rows["tiny_weak_n2_mpi_float32_node"]["tokens_per_step"] / rows["tiny_weak_n1_one_rank_float32_node"]["tokens_per_step"]
+    assert 1 < weak < 3, "weak scaling gives every rank its batch"
+    assert {f["cluster"] for f in report["forecasts"]} == {"gpus", "here"}
+    with (folder / "out" / "scaling.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(line["tokens_per_second"]) for line in table] == pytest.approx([row["tokens_per_second"] for row in report["rows"]])
+    assert (folder / "out" / "forecast.csv").read_text().count("\n") == 1 + 2 * 3
+
+
+@pytest.mark.parametrize("size, scheme", [(DESK, "light"), (PHONE, "dark")], ids=["desk", "phone"])
+def test_its_page_opens_whole(sweep, browser, size, scheme):
+    # Speed-up, efficiency, parts of a step, prediction, and one forecast on each cluster.
+    opens_whole(browser, sweep[0] / "out" / "report.html", size, scheme, num_plots=6)
+
+
+def test_its_page_has_the_figures_in_tables(sweep, browser):
+    report = json.loads((sweep[0] / "out" / "scaling.json").read_text())
+    open_page(browser, sweep[0] / "out" / "report.html")
+    text = browser.execute_script("return document.body.textContent")
+    for title in ("Speed-up and efficiency", "Where a step goes", "Prediction against measurement", "Predicted: ", "Provenance"):
+        assert title in text, title
+    assert HOSTILE in text and report["sentence"] in text
+    for row in report["rows"]:
+        assert row["name"] in text and f"{100 * row['efficiency']:.1f}" in text
+
+
+def test_another_config_does_not_reuse_the_runs(sweep):
+    folder, config, _ = sweep
+    before = done(folder)
+    result = run("scale", config, "--set", "steps=3")
+    assert result.code == 64 and "is done, with another config" in result.err, result.err
+    assert done(folder) == before
+
+
+def test_a_failed_run_is_reported_and_the_others_are_done(prepared, tmp_path):
+    config = write_sweep(prepared, tmp_path)
+    result = run("scale", config, "--set", "models.gone.path=no/such/folder", "--set", "scaling=[strong]",
+                 "--set", "world_sizes=[1]", "--set", "repeats=1", "--json")
+    assert result.code == 0, result.err
+    report = result.json()
+    name = "step_gone_strong_n1_one_rank_float32_node_r1"
+    assert list(report["failures"]) == [name] and "no/such/folder" in report["failures"][name], report["failures"]
+    assert {row["model"]: (row["num_repeats"], row["num_failed"]) for row in report["rows"]} == {"gone": (0, 1), "tiny": (1, 0)}
+
+
+def test_what_is_learned_from_the_same_tokens_and_the_collectives_are_measured(prepared, tmp_path):
+    config = write_sweep(prepared, tmp_path)
+    result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "quality_epochs=0.5",
+                 "--set", f"train.validation.data={prepared.folder}/tokens/dev.h5", "--json")
+    assert result.code == 0 and result.json()["failures"] == {}, result.err
+    report = result.json()
+    one, two = report["rows"]
+    assert abs(one["learned"]["tokens"] / two["learned"]["tokens"] - 1) < 0.1, "equal tokens"
+    assert one["learned"]["steps"] == 2 * two["learned"]["steps"], "twice the batch, half the steps"
+    assert 0 < one["learned"]["validation_loss"] != two["learned"]["validation_loss"] > 0
+    assert one["checkpoint_seconds"] > 0 and one["bus_bytes_per_second"] is None and two["bus_bytes_per_second"] > 0
+    assert len(report["collectives"]) == 7 and all(c["correct"] for c in report["collectives"])
+    law = report["fit"]["exchange"]["mpi on node"]
+    assert law["num_collectives"] == 7 and law["beta_seconds_per_byte"] > 0, law
+
+
+def test_array_jobs_hold_what_is_not_done(prepared, tmp_path):
+    config = write_sweep(prepared, tmp_path)
+    more = ["--set", "launcher=slurm", "--set", "slurm.options=[--partition=p]", "--set", "scaling=[strong]"]
+    result = run("scale", config, *more)
+    assert result.code == 0 and "submit.sh" in result.out, result.err
+    script = (tmp_path / "out" / "slurm" / "n1_node.sh").read_text()
+    assert "#SBATCH --array=0,3%1\n" in script and "#SBATCH --partition=p\n" in script, script
+    assert "--array=1,2%1" in (tmp_path / "out" / "slurm" / "n2_node.sh").read_text()
+    # An element as Slurm would start it, below a launcher whose variables mpirun must not see.
+    element = script.replace("#!/bin/bash\n", "", 1)
+    done_one = subprocess.run(["bash", "-c", element], env={**environment(), "SLURM_ARRAY_TASK_ID": "3",
+                              "OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0", "PMIX_RANK": "0"},
+                              capture_output=True, text=True, timeout=60)
+    assert done_one.returncode == 0, done_one.stderr
+    assert list(done(tmp_path)) == ["step_tiny_strong_n1_one_rank_float32_node_r2.json"]
+    run("scale", config, *more)
+    assert "--array=0%1" in (tmp_path / "out" / "slurm" / "n1_node.sh").read_text()
+    beyond = run("scale", config, *more, "--cell", 4)
+    assert beyond.code == 64 and "counted from 0" in beyond.err, beyond.err
+
+
+def test_simulation_agrees_with_the_closed_form(tmp_path):
+    result = run("scale", ROOT / "configs" / "scale_forecast.yaml", "--simulate", "--json", "--set", f"output={tmp_path}/out",
+                 "--set", "forecast.world_sizes=[8,4096]", "--set", "forecast.draws=20")
+    assert result.code == 0, result.err
+    points = result.json()["simulated"]
+    assert len(points) == 2 * 3 * 5
+    for point in points:
+        assert point["simulated_seconds"] == pytest.approx(point["closed_form_seconds"], rel=1e-9), point
+    assert not (tmp_path / "out").exists(), "a simulation leaves nothing behind"
+
+
+def test_published_figures_stand_beside_the_forecast():
+    result = run("scale", ROOT / "configs" / "scale_forecast.yaml", "--simulate", "--json", "--set", "forecast.world_sizes=[8]")
+    published = result.json()["published"]
+    llama = [p for p in published if p["relative_to"] == 8]
+    assert len(llama) == 2
+    for point in llama:
+        assert abs(point["efficiency"] - point["published_efficiency"]) < 0.02, point

@@ -1,0 +1,122 @@
+// Pure. Planted truths are found again, and predicted where the fit has not seen them.
+#include "trainer/scaling/scaling_fit.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "comm/base/random.h"
+
+namespace breakeven {
+namespace {
+
+struct Planted {
+  std::vector<FitCell> cells;
+  std::vector<FitCollective> collectives;
+  ScalingFit truth;
+};
+
+Planted Plant(double noise) {
+  Planted planted;
+  ScalingFit& truth = planted.truth;
+  truth.contention = 0.2;
+  truth.oversubscription = 0.1;
+  truth.compute["large float32"] = {1e-11, 0.05};
+  truth.compute["small float32"] = {2e-11, 0.004};
+  truth.exchange["shared_memory on node"].fabric.shared_memory = true;
+  truth.exchange["shared_memory on node"].fabric.in_node = {2e-6, 1 / 30e9};
+  truth.exchange["shared_memory on node"].stretch = 1.5;
+  truth.exchange["mpi on node"].fabric.in_node = {5e-6, 1 / 2e9};
+  truth.exchange["mpi on node"].stretch = 1.2;
+  uint64_t draw = 0;
+  const auto noisy = [&](double value) {
+    return value * std::exp(noise * RandomNormal(7, 0, draw++));
+  };
+  for (const auto& [model, law] : truth.compute) {
+    for (const bool weak : {false, true}) {
+      for (const int64_t n : {1, 2, 4, 8}) {
+        for (const auto& [exchange, how] : truth.exchange) {
+          FitCell cell;
+          cell.compute = model;
+          cell.exchange = exchange;
+          cell.shared_memory = how.fabric.shared_memory;
+          cell.topology = {n, n};
+          cell.cores = 4;
+          cell.flops = weak ? 4e10 : 16e10 / static_cast<double>(n);
+          if (n > 1) cell.buckets = {64e6, 16e6, 16e6, 4e6, 1e6};
+          cell.busy = truth.Busy(cell);
+          cell.exposed = truth.Exposed(cell);
+          cell.busy = noisy(cell.busy);
+          if (n > 1) cell.exposed = noisy(cell.exposed);
+          planted.cells.push_back(cell);
+        }
+      }
+    }
+  }
+  for (const auto& [exchange, how] : truth.exchange) {
+    for (const int64_t n : {2, 4, 8}) {
+      for (const double bytes : {1e3, 1e5, 1e6, 1.6e7, 6.4e7}) {
+        const Topology topology = {n, n};
+        const double turns = n > 4 ? 2 : 1;
+        planted.collectives.push_back(
+            {exchange, how.fabric.shared_memory, topology, 4, bytes,
+             noisy(turns * AllReduceSeconds(how.fabric, topology, bytes))});
+      }
+    }
+  }
+  return planted;
+}
+
+TEST(ScalingFitTest, FindsThePlantedConstants) {
+  const Planted planted = Plant(0);
+  const ScalingFit fit = FitScaling(planted.cells, planted.collectives);
+  EXPECT_NEAR(fit.contention, 0.2, 1e-4);
+  EXPECT_NEAR(fit.oversubscription, 0.1, 1e-4);
+  for (const auto& [name, law] : planted.truth.compute) {
+    EXPECT_NEAR(fit.compute.at(name).seconds_per_flop / law.seconds_per_flop, 1, 1e-4) << name;
+    EXPECT_NEAR(fit.compute.at(name).seconds_per_step / law.seconds_per_step, 1, 1e-3) << name;
+  }
+  for (const auto& [name, law] : planted.truth.exchange) {
+    const ExchangeLaw& found = fit.exchange.at(name);
+    EXPECT_NEAR(found.fabric.in_node.latency_seconds / law.fabric.in_node.latency_seconds, 1, 1e-6);
+    EXPECT_NEAR(found.fabric.in_node.seconds_per_byte / law.fabric.in_node.seconds_per_byte, 1,
+                1e-6);
+    EXPECT_NEAR(found.stretch, law.stretch, 1e-6);
+    EXPECT_EQ(found.num_points, 15);
+  }
+}
+
+TEST(ScalingFitTest, PredictsWhatItHasNotSeen) {
+  const Planted planted = Plant(0.03);
+  const LeftOut cell = LeaveOneCellOut(planted.cells, planted.collectives);
+  EXPECT_LT(cell.median_size, 0.05);
+  EXPECT_LT(cell.largest_size, 0.15);
+  const LeftOut size = LeaveOneWorldSizeOut(planted.cells, planted.collectives);
+  EXPECT_LT(size.median_size, 0.12);
+  EXPECT_TRUE(std::isfinite(size.oversubscribed_median));
+  ASSERT_EQ(size.errors.size(), planted.cells.size());
+}
+
+TEST(ScalingFitTest, WhatCannotBeToldIsLeftOpen) {
+  Planted planted = Plant(0);
+  // One rank alone: no contention, no exchange.
+  std::erase_if(planted.cells, [](const FitCell& c) { return c.topology.world_size > 1; });
+  const ScalingFit fit = FitScaling(planted.cells, {});
+  EXPECT_EQ(fit.contention, 0);
+  EXPECT_EQ(fit.oversubscription, 0);
+  FitCell unseen = Plant(0).cells.back();
+  EXPECT_FALSE(fit.Knows(unseen)) << "its back end was never measured";
+  EXPECT_TRUE(std::isnan(LeaveOneWorldSizeOut(planted.cells, {}).errors.front()));
+}
+
+TEST(ScalingFitTest, StepsAloneGiveAnExchangeWhereNoCollectiveWasMeasured) {
+  const Planted planted = Plant(0);
+  const ScalingFit fit = FitScaling(planted.cells, {});
+  for (const FitCell& cell : planted.cells) {
+    if (cell.oversubscribed()) continue;
+    EXPECT_NEAR(fit.Step(cell) / cell.step(), 1, 0.02) << cell.topology.world_size;
+  }
+}
+
+}  // namespace
+}  // namespace breakeven

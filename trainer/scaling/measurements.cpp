@@ -1,0 +1,131 @@
+// Pure.
+#include "trainer/scaling/measurements.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "comm/base/error.h"
+#include "comm/base/timing.h"
+
+namespace breakeven {
+namespace {
+
+using Json = nlohmann::json;
+
+// What goes wrong inside is of the file's making.
+template <typename Read>
+auto Reading(const std::string& where, const Read& read) {
+  try {
+    return read();
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kBadData, where + ": not what a bench writes (" + error.what() +
+                                         "). Delete the file; its run is then done again");
+  }
+}
+
+void CheckFormat(const Json& json) {
+  if (json.at("format") != 1) throw Json::other_error::create(501, "format is not 1", &json);
+}
+
+double MedianOf(const Json& phases, const char* name) {
+  return phases.at(name).at("seconds_median").get<double>();
+}
+
+// The task's scores of the tuned model: what stands in an event beside its names.
+void ReadScores(const Json& event, std::map<std::string, double>& scores) {
+  const std::string model = event.value("model", "");
+  if (model == "base") return;
+  const std::string name = event.value("task", "") + " " + event.value("variant", "") + " ";
+  for (const char* metric : {"acc", "acc_norm", "exact_match", "f1"}) {
+    if (event.contains(metric) && event[metric].is_number())
+      scores[name + metric] = event[metric].get<double>();
+  }
+}
+
+}  // namespace
+
+StepMeasurement ParseStepMeasurement(const std::string& text, const std::string& where) {
+  return Reading(where, [&] {
+    const Json json = Json::parse(text);
+    CheckFormat(json);
+    const Json& phases = json.at("phases");
+    const auto steps = phases.at("step").at("repeats").get<double>();
+    StepMeasurement m;
+    m.world_size = json.at("world_size");
+    m.num_nodes = json.at("num_nodes");
+    m.threads = json.at("threads_per_rank");
+    m.cpu = json.at("cpu");
+    m.precision = json.at("precision");
+    m.tokens = json.at("tokens").get<double>() / steps;
+    m.flops = json.at("flops").get<double>() / steps;
+    m.tokens_per_second = json.at("tokens_per_second");
+    m.step_mean = m.tokens / m.tokens_per_second;
+    m.step = MedianOf(phases, "step");
+    m.input = MedianOf(phases, "input");
+    m.compute = MedianOf(phases, "forward") + MedianOf(phases, "backward");
+    m.update = MedianOf(phases, "update");
+    m.exposed = json.at("exposed_communication_seconds");
+    m.skew = json.at("skew_seconds");
+    m.mfu = json.at("mfu");
+    m.peak_flops_per_second = json.at("peak_flops_per_second");
+    m.loss = json.at("loss");
+    m.peak_memory_bytes = json.at("peak_memory_bytes").get<double>();
+    if (json.contains("control")) {
+      m.control_efficiency = json["control"].at("efficiency");
+      m.control_low = json["control"].at("efficiency_interval").at(0);
+      m.control_high = json["control"].at("efficiency_interval").at(1);
+    }
+    return m;
+  });
+}
+
+std::vector<CollectiveMeasurement> ParseCollectives(const std::string& text,
+                                                    const std::string& where) {
+  return Reading(where, [&] {
+    const Json json = Json::parse(text);
+    CheckFormat(json);
+    const int64_t nodes = json.at("num_nodes");
+    std::vector<CollectiveMeasurement> all;
+    for (const Json& result : json.at("results")) {
+      CollectiveMeasurement m;
+      m.backend = result.at("backend");
+      m.world_size = json.at("world_size");
+      m.ranks_per_node = (m.world_size + nodes - 1) / nodes;
+      m.bytes = result.at("bytes").get<double>();
+      m.seconds = result.at("seconds_median");
+      m.bus_bytes_per_second = 1e9 * result.at("busbw_gb_per_second").get<double>();
+      m.correct = result.at("correct");
+      all.push_back(m);
+    }
+    return all;
+  });
+}
+
+TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::string& where) {
+  return Reading(where, [&] {
+    TrainMeasurement m;
+    m.validation_loss = NAN;
+    std::vector<double> saves;
+    std::istringstream lines(metrics_jsonl);
+    for (std::string line; std::getline(lines, line);) {
+      const Json event = Json::parse(line);
+      const std::string kind = event.at("event");
+      if (kind == "step") {
+        m.steps = event.at("step");
+      } else if (kind == "end") {
+        m.tokens = event.at("tokens").get<double>();
+      } else if (kind == "validation") {
+        m.validation_loss = event.at("loss").is_number() ? event.at("loss").get<double>() : NAN;
+      } else if (kind == "checkpoint") {
+        saves.push_back(event.at("seconds"));
+      } else if (kind == "prompt_eval") {
+        ReadScores(event, m.scores);
+      }
+    }
+    m.checkpoint_seconds = saves.empty() ? NAN : SummariseSeconds(saves, 0).median;
+    return m;
+  });
+}
+
+}  // namespace breakeven

@@ -1,0 +1,66 @@
+// Pure. What the runs of a sweep gave: read from the JSON that `bench step` and `bench allreduce` print, and from metrics.jsonl.
+#ifndef BREAKEVEN_TRAINER_SCALING_MEASUREMENTS_H_
+#define BREAKEVEN_TRAINER_SCALING_MEASUREMENTS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace breakeven {
+
+// One run of one cell. Seconds are of one step: of the slowest rank in each phase, medians over steps; step_mean is what
+// tokens_per_second comes from.
+struct StepMeasurement {
+  int64_t world_size = 0;
+  int64_t num_nodes = 1;
+  int64_t threads = 1;
+  std::string cpu;
+  std::string precision;
+  double tokens = 0;  // of a step, over all ranks
+  double flops = 0;   // likewise
+  double tokens_per_second = 0;
+  double step_mean = 0;
+  double step = 0;
+  double input = 0;
+  double compute = 0;  // forward and backward
+  double update = 0;
+  double exposed = 0;  // in collectives with no rank late: mean over ranks and steps
+  double skew = 0;     // waiting for a later rank
+  double mfu = 0;
+  double peak_flops_per_second = 0;
+  double loss = 0;
+  double peak_memory_bytes = 0;
+  double control_efficiency = 0;  // with ÷ without communication; 0 = not measured
+  double control_low = 0;
+  double control_high = 0;
+};
+// Error(kBadData) naming `where`.
+StepMeasurement ParseStepMeasurement(const std::string& json, const std::string& where);
+
+struct CollectiveMeasurement {
+  std::string backend;
+  std::string network;
+  int64_t world_size = 0;
+  int64_t ranks_per_node = 0;
+  double bytes = 0;
+  double seconds = 0;  // median, of the slowest rank
+  double bus_bytes_per_second = 0;
+  bool correct = false;
+};
+std::vector<CollectiveMeasurement> ParseCollectives(const std::string& json,
+                                                    const std::string& where);
+
+// A whole training: what it learned, and what a checkpoint takes.
+struct TrainMeasurement {
+  double tokens = 0;
+  int64_t steps = 0;
+  double validation_loss = 0;  // the last one; NaN = none
+  double checkpoint_seconds = 0;  // median of the saves; NaN = none
+  std::map<std::string, double> scores;  // "task variant metric", of the tuned model
+};
+TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::string& where);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_SCALING_MEASUREMENTS_H_

@@ -1,0 +1,266 @@
+// Pure.
+#include "trainer/scaling/scaling_fit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <set>
+
+#include "trainer/statistics/bootstrap.h"
+#include "trainer/statistics/nonnegative.h"
+
+namespace breakeven {
+namespace {
+
+constexpr double kLargestContention = 4;
+constexpr double kLargestOversubscription = 4;
+constexpr double kSmallestOversubscription = -0.5;
+
+double Turns(const Topology& topology, double cores) {
+  return std::max(1.0, static_cast<double>(topology.ranks_on_node()) / cores);
+}
+
+double Neighbours(const Topology& topology, double cores) {
+  if (cores <= 1) return 0;
+  const double at_once = std::min(static_cast<double>(topology.ranks_on_node()), cores);
+  return (at_once - 1) / (cores - 1);
+}
+
+// The place of the smallest value of a function with one valley.
+double Valley(double low, double high, const std::function<double(double)>& f) {
+  const double golden = (std::sqrt(5.0) - 1) / 2;
+  double a = high - golden * (high - low), b = low + golden * (high - low);
+  double fa = f(a), fb = f(b);
+  for (int i = 0; i < 48; ++i) {
+    if (fa <= fb) {
+      high = b;
+      b = a;
+      fb = fa;
+      a = high - golden * (high - low);
+      fa = f(a);
+    } else {
+      low = a;
+      a = b;
+      fa = fb;
+      b = low + golden * (high - low);
+      fb = f(b);
+    }
+  }
+  return (low + high) / 2;
+}
+
+// a and c of every model for the fit's κ and ω; returns Σ of squared relative errors.
+double FitCompute(std::span<const FitCell> cells, ScalingFit& fit) {
+  double squares = 0;
+  for (auto& [name, law] : fit.compute) {
+    std::vector<std::vector<double>> rows;
+    std::set<double> sizes;
+    for (const FitCell& cell : cells) {
+      if (cell.compute != name) continue;
+      const double crowd = fit.Crowd(cell.topology, cell.cores) / cell.busy;
+      rows.push_back({crowd * cell.flops, crowd});
+      sizes.insert(cell.flops);
+    }
+    // A constant cannot be told from a rate by one size.
+    if (sizes.size() < 2) {
+      for (std::vector<double>& row : rows) row[1] = 0;
+    }
+    const std::vector<double> x =
+        NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0));
+    law = {x[0], x[1]};
+    for (const std::vector<double>& row : rows) {
+      const double error = row[0] * x[0] + row[1] * x[1] - 1;
+      squares += error * error;
+    }
+  }
+  return squares;
+}
+
+void FitCrowd(std::span<const FitCell> cells, ScalingFit& fit) {
+  bool alone = false, neighbours = false, too_many = false, too_many_neighbours = false;
+  for (const FitCell& cell : cells) {
+    const bool has_neighbours = Neighbours(cell.topology, cell.cores) > 0;
+    if (cell.oversubscribed()) {
+      too_many = true;
+      too_many_neighbours |= has_neighbours;
+    } else {
+      (has_neighbours ? neighbours : alone) = true;
+    }
+  }
+  const bool free = too_many && (neighbours || (alone && !too_many_neighbours));
+  const auto with = [&](double contention, double oversubscription) {
+    fit.contention = contention;
+    fit.oversubscription = oversubscription;
+    return FitCompute(cells, fit);
+  };
+  // Which ω is best for a κ, and how good that is.
+  const auto best_oversubscription = [&](double contention) {
+    if (!free) return 0.0;
+    return Valley(kSmallestOversubscription, kLargestOversubscription,
+                  [&](double w) { return with(contention, w); });
+  };
+  double contention = 0;
+  if (alone && (neighbours || too_many_neighbours)) {
+    contention =
+        Valley(0, kLargestContention, [&](double k) { return with(k, best_oversubscription(k)); });
+  }
+  with(contention, best_oversubscription(contention));
+}
+
+// α and β of one exchange: columns as CollectiveTerms, between nodes by the better of both algorithms.
+void FitFabric(std::span<const FitCollective> points, const std::string& name, ExchangeLaw& law) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const NetworkAlgorithm algorithm :
+       {NetworkAlgorithm::kHalvingDoubling, NetworkAlgorithm::kRing}) {
+    std::vector<std::vector<double>> rows;
+    for (const FitCollective& point : points) {
+      if (point.exchange != name) continue;
+      law.fabric.shared_memory = point.shared_memory;
+      const CollectiveTerms terms =
+          TermsOf(point.shared_memory, point.topology, point.bytes, algorithm);
+      const double scale = Turns(point.topology, point.cores) / point.seconds;
+      rows.push_back({scale * terms.node_latencies, scale * terms.node_bytes,
+                      scale * terms.network_latencies, scale * terms.network_bytes});
+    }
+    law.num_points = std::ssize(rows);
+    if (rows.empty()) return;
+    const std::vector<double> x =
+        NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0));
+    double squares = 0;
+    for (const std::vector<double>& row : rows) {
+      const double error = row[0] * x[0] + row[1] * x[1] + row[2] * x[2] + row[3] * x[3] - 1;
+      squares += error * error;
+    }
+    if (squares >= best) continue;
+    best = squares;
+    law.fabric.in_node = {x[0], x[1]};
+    law.fabric.between_nodes = {x[2], x[3]};
+  }
+}
+
+double SumOfBuckets(const FitCell& cell, const Fabric& fabric) {
+  double seconds = 0;
+  for (const double bytes : cell.buckets) seconds += AllReduceSeconds(fabric, cell.topology, bytes);
+  return seconds * Turns(cell.topology, cell.cores);
+}
+
+// g, or where no collective was measured by itself, α and β from the steps.
+void FitExchange(std::span<const FitCell> cells, const std::string& name, ExchangeLaw& law) {
+  if (law.num_points == 0) {
+    std::vector<FitCollective> points;
+    for (const FitCell& cell : cells) {
+      if (cell.exchange != name || cell.buckets.empty() || cell.exposed <= 0) continue;
+      // As many equal messages as there are buckets.
+      const auto count = static_cast<double>(cell.buckets.size());
+      double bytes = 0;
+      for (const double bucket : cell.buckets) bytes += bucket;
+      points.push_back({name, cell.shared_memory, cell.topology, cell.cores, bytes / count,
+                        cell.exposed / count});
+    }
+    FitFabric(points, name, law);
+    law.num_points = 0;
+    return;
+  }
+  std::vector<std::vector<double>> rows;
+  for (const FitCell& cell : cells) {
+    if (cell.exchange != name || cell.buckets.empty() || cell.exposed <= 0) continue;
+    rows.push_back({SumOfBuckets(cell, law.fabric) / cell.exposed});
+  }
+  if (!rows.empty())
+    law.stretch = NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0))[0];
+}
+
+LeftOut Summarise(std::span<const FitCell> cells, std::vector<double> errors) {
+  std::vector<double> sizes, crowded;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    if (std::isnan(errors[i])) continue;
+    (cells[i].oversubscribed() ? crowded : sizes).push_back(std::abs(errors[i]));
+  }
+  const auto quantile = [](std::vector<double>& values, double p) {
+    std::sort(values.begin(), values.end());
+    return values.empty() ? NAN : SortedQuantile(values, p);
+  };
+  return {std::move(errors), quantile(sizes, 0.5), quantile(sizes, 1), quantile(crowded, 0.5),
+          quantile(crowded, 1)};
+}
+
+double ErrorOf(const FitCell& cell, const ScalingFit& fit) {
+  return fit.Knows(cell) ? fit.Step(cell) / cell.step() - 1 : NAN;
+}
+
+}  // namespace
+
+double ScalingFit::Crowd(const Topology& topology, double cores) const {
+  const double turns = Turns(topology, cores);
+  return (1 + contention * Neighbours(topology, cores)) * turns *
+         (turns > 1 ? 1 + oversubscription : 1);
+}
+
+double ScalingFit::Busy(const FitCell& cell) const {
+  const ComputeLaw& law = compute.at(cell.compute);
+  return Crowd(cell.topology, cell.cores) *
+         (law.seconds_per_flop * cell.flops + law.seconds_per_step);
+}
+
+double ScalingFit::Exposed(const FitCell& cell) const {
+  if (cell.buckets.empty()) return 0;
+  const ExchangeLaw& law = exchange.at(cell.exchange);
+  return law.stretch * SumOfBuckets(cell, law.fabric);
+}
+
+bool ScalingFit::Knows(const FitCell& cell) const {
+  if (compute.count(cell.compute) == 0) return false;
+  if (cell.buckets.empty()) return true;
+  const auto law = exchange.find(cell.exchange);
+  if (law == exchange.end()) return false;
+  const Fabric& fabric = law->second.fabric;
+  return fabric.in_node.seconds_per_byte > 0 || fabric.between_nodes.seconds_per_byte > 0;
+}
+
+ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollective> collectives) {
+  ScalingFit fit;
+  for (const FitCell& cell : cells) {
+    fit.compute[cell.compute];
+    if (!cell.buckets.empty()) fit.exchange[cell.exchange];
+  }
+  FitCrowd(cells, fit);
+  for (auto& [name, law] : fit.exchange) {
+    FitFabric(collectives, name, law);
+    FitExchange(cells, name, law);
+  }
+  return fit;
+}
+
+LeftOut LeaveOneCellOut(std::span<const FitCell> cells,
+                        std::span<const FitCollective> collectives) {
+  std::vector<double> errors;
+  for (size_t left_out = 0; left_out < cells.size(); ++left_out) {
+    std::vector<FitCell> others(cells.begin(), cells.end());
+    others.erase(others.begin() + static_cast<std::ptrdiff_t>(left_out));
+    errors.push_back(ErrorOf(cells[left_out], FitScaling(others, collectives)));
+  }
+  return Summarise(cells, std::move(errors));
+}
+
+LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
+                             std::span<const FitCollective> collectives) {
+  std::map<int64_t, ScalingFit> fits;  // by the world size that they have not seen
+  for (const FitCell& cell : cells) {
+    const int64_t n = cell.topology.world_size;
+    if (fits.count(n) > 0) continue;
+    std::vector<FitCell> others;
+    std::vector<FitCollective> points;
+    for (const FitCell& other : cells)
+      if (other.topology.world_size != n) others.push_back(other);
+    for (const FitCollective& point : collectives)
+      if (point.topology.world_size != n) points.push_back(point);
+    fits[n] = FitScaling(others, points);
+  }
+  std::vector<double> errors;
+  for (const FitCell& cell : cells)
+    errors.push_back(ErrorOf(cell, fits.at(cell.topology.world_size)));
+  return Summarise(cells, std::move(errors));
+}
+
+}  // namespace breakeven

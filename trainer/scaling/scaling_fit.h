@@ -1,0 +1,87 @@
+// Pure. The scaling model fitted to measured cells, and how well it predicts cells that it has not seen.
+//
+//   step       = busy + exposed collectives
+//   busy       = crowd(n) · (a_model · FLOPs of a rank + c_model)
+//   crowd(n)   = (1 + κ · (min(n, C) − 1)/(C − 1)) · max(1, n/C) · (1 + ω where n > C)
+//   exposed    = g_back end · Σ buckets T(S), T by the α–β model (collective_cost.h), stretched by max(1, n/C)
+//
+// n ranks of a node, C of them at once on its CPUs. κ: what neighbours cost (memory bandwidth, clock), ω: what more ranks than
+// CPUs cost beyond taking turns. Least squares of relative errors: a, c, α, β, g ≥ 0 (Lawson & Hanson); κ and ω by search.
+// κ needs a cell with neighbours; ω one with too many, beside one without; what cannot be told is 0.
+#ifndef BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_
+#define BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/scaling/collective_cost.h"
+#include "trainer/scaling/measurements.h"
+
+namespace breakeven {
+
+struct FitCell {
+  std::string compute;   // what a and c are fitted for: model and precision
+  std::string exchange;  // what α, β and g are fitted for: back end and network
+  bool shared_memory = false;
+  Topology topology;
+  double cores = 1;             // ranks that a node runs at once
+  double flops = 0;             // of a rank and step
+  std::vector<double> buckets;  // bytes, in order; none: one rank
+  double busy = 0;              // seconds, measured: a step without its exposed collectives
+  double exposed = 0;
+  double step() const { return busy + exposed; }
+  bool oversubscribed() const { return static_cast<double>(topology.ranks_on_node()) > cores; }
+};
+
+struct ComputeLaw {
+  double seconds_per_flop = 0;
+  double seconds_per_step = 0;
+};
+struct ExchangeLaw {
+  Fabric fabric;           // launch_seconds 0: the latencies have it
+  double stretch = 1;      // g
+  int64_t num_points = 0;  // collectives that were measured
+};
+struct ScalingFit {
+  std::map<std::string, ComputeLaw> compute;
+  std::map<std::string, ExchangeLaw> exchange;
+  double contention = 0;        // κ
+  double oversubscription = 0;  // ω
+  double Crowd(const Topology& topology, double cores) const;
+  double Busy(const FitCell& cell) const;
+  double Exposed(const FitCell& cell) const;
+  double Step(const FitCell& cell) const { return Busy(cell) + Exposed(cell); }
+  bool Knows(const FitCell& cell) const;  // every law that the cell needs
+};
+
+// A collective by itself, for α and β. `oversubscribed` ones stretch by ranks ÷ cores.
+struct FitCollective {
+  std::string exchange;
+  bool shared_memory = false;
+  Topology topology;
+  double cores = 1;
+  double bytes = 0;
+  double seconds = 0;
+};
+
+ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollective> collectives);
+
+// Relative errors of steps that the fit has not seen: predicted ÷ measured − 1; NaN where the others cannot tell.
+struct LeftOut {
+  std::vector<double> errors;  // one a cell
+  double median_size = 0;      // of |error| over cells with no more ranks than cores; NaN = none
+  double largest_size = 0;
+  double oversubscribed_median = 0;  // of the others
+  double oversubscribed_largest = 0;
+};
+LeftOut LeaveOneCellOut(std::span<const FitCell> cells, std::span<const FitCollective> collectives);
+// All cells and collectives of a world size at once.
+LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
+                             std::span<const FitCollective> collectives);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_

@@ -1,0 +1,59 @@
+// Pure. The runs of a sweep brought together: one row a cell.
+#ifndef BREAKEVEN_TRAINER_SCALING_SCALING_TABLE_H_
+#define BREAKEVEN_TRAINER_SCALING_SCALING_TABLE_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/scaling/measurements.h"
+#include "trainer/scaling/scaling_plan.h"
+#include "trainer/statistics/interval.h"
+
+namespace breakeven {
+
+// Runs that are done, by name (ScalingRun::name), and what became of those that failed.
+struct ScalingResults {
+  std::map<std::string, StepMeasurement> steps;
+  std::map<std::string, TrainMeasurement> trainings;
+  std::vector<CollectiveMeasurement> collectives;
+  std::map<std::string, std::string> failures;  // name → why
+};
+
+// Medians over repeats; NaN where there is nothing. Efficiency is a rank's tokens a second against a rank of the cell with
+// fewest ranks of the same model, scaling and precision: repeats are paired, and its interval is Student's t on the logarithms
+// of the pairs' ratios (drift that both share drops out). One repeat has no interval.
+struct ScalingRow {
+  ScalingCell cell;
+  int64_t num_repeats = 0;
+  int64_t num_failed = 0;
+  int64_t ranks_per_node = 1;
+  int64_t threads = 1;
+  double tokens_per_second = 0;
+  double slowest = 0;  // of the repeats
+  double fastest = 0;
+  double tokens = 0;  // of a step
+  double flops = 0;   // of a rank and step
+  double step = 0;    // seconds of a step, the mean over steps
+  double input = 0;
+  double compute = 0;
+  double update = 0;
+  double exposed = 0;
+  double skew = 0;
+  double checkpoint = 0;  // of a save; NaN = no training was part of the sweep
+  double mfu = 0;
+  double peak_memory_bytes = 0;
+  double bus_bytes_per_second = 0;  // of collectives of 16 MiB, by themselves
+  double rank_hours_per_million = 0;
+  double price_per_million = 0;
+  double efficiency = 0;
+  Interval efficiency_interval;
+  double speed_up = 0;  // tokens a second against the base
+  std::optional<TrainMeasurement> learned;
+};
+std::vector<ScalingRow> MakeScalingTable(const ScaleConfig& config, const ScalingResults& results);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_SCALING_SCALING_TABLE_H_

@@ -1,0 +1,32 @@
+// Pure. A step of thousands of ranks, message by message: the same bucket schedule and the same algorithms as the closed form
+// (step_schedule.h), every rank with a pace of its own.
+//
+// Each rank finishes its buckets at times stretched by its pace. A node begins bucket i when its last rank has it and bucket
+// i − 1 has left; nodes exchange by ring or halving-doubling, each message waiting for both ends; a node's ranks go on when
+// their node is done. The step ends with the last rank. Ranks that keep one pace give the closed form exactly.
+#ifndef BREAKEVEN_TRAINER_SCALING_STEP_SIMULATION_H_
+#define BREAKEVEN_TRAINER_SCALING_STEP_SIMULATION_H_
+
+#include <cstdint>
+
+#include "trainer/scaling/step_schedule.h"
+
+namespace breakeven {
+
+struct SimulationOptions {
+  double pace_spread = 0;  // standard deviation of ranks' compute time, relative; normal, from `seed`
+  uint64_t seed = 0;
+};
+
+struct SimulatedStep {
+  double step = 0;  // seconds, of the slowest rank
+  double slowest_compute = 0;
+  int64_t num_messages = 0;
+};
+// Overlapped schedules; without overlap collectives start behind backward.
+SimulatedStep SimulateStep(const StepSchedule& schedule, const Fabric& fabric,
+                           const Topology& topology, const SimulationOptions& options);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_SCALING_STEP_SIMULATION_H_
