@@ -91,6 +91,10 @@ void CheckpointConfig::VisitFields(FieldVisitor& v) {
           keep_last);
   v.Visit(Unhashed("keep_best", "also keep the checkpoint with the lowest validation loss"),
           keep_best);
+  v.Visit(Unhashed("asynchronous",
+                   "training goes on while a copy of weights and moments is written: 12 bytes a "
+                   "parameter more over the ranks, from the first save in the middle of a run on"),
+          asynchronous);
 }
 
 void ValidationConfig::VisitFields(FieldVisitor& v) {

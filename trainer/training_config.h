@@ -52,6 +52,8 @@ struct CheckpointConfig {
   double every_minutes = 0;  // rank 0's clock decides for all
   int64_t keep_last = 2;
   bool keep_best = true;  // lowest validation loss
+  // Training goes on while a copy of the state is written; the last save is never so.
+  bool asynchronous = true;
   void VisitFields(FieldVisitor& v);
 };
 

@@ -4,16 +4,17 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
+#include "comm/base/log.h"
 #include "comm/watched_world.h"
 #include "data_pipeline/loader.h"
 #include "trainer/caching_allocator.h"
-#include "trainer/checkpoint/checkpoint.h"
-#include "trainer/checkpoint/manifest.h"
+#include "trainer/checkpoint_saver.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/process_resources.h"
 #include "trainer/stop_signals.h"
@@ -39,18 +40,25 @@ class TrainingRun {
       : session_(config, world, resolved_yaml),
         state_(session_.state),
         report_(session_.config, world, state_, session_.inputs.total_steps),
-        saved_step_(session_.resumed_here ? state_.step : -1) {}
+        saver_(session_),
+        saved_step_(session_.resumed_here ? state_.step : -1),
+        begun_step_(saved_step_) {}
 
   TrainSummary Run();
   std::unique_ptr<FolderLock> TakeLock() { return std::move(session_.lock); }
 
  private:
+  TrainSummary Train();
+  [[noreturn]] void FailForMemory(const std::string& detail) const;
   void Step(Loader& loader);
   void CountNonfinite(bool finite);
   void CheckReplicas();  // ranks that drifted apart are noticed before they validate or save
   void AtBoundary();     // validates, saves; ends the run by finished_ or by an exception
   void Validate();
-  void Save();
+  void Save(bool in_background = false);
+  // Ends what is saved beside training, where anything is.
+  void FinishSave();
+  void Saved(const std::optional<SavedCheckpoint>& checkpoint);
   [[noreturn]] void EndAfterSignal();
 
   bool ValidationDue() const;
@@ -64,7 +72,9 @@ class TrainingRun {
   TrainingSession session_;
   TrainingState& state_;
   TrainingReport report_;
+  CheckpointSaver saver_;
   int64_t saved_step_;  // the newest step in the run's own folder, -1: none
+  int64_t begun_step_;  // the newest that is there or on its way
   Clock::time_point last_save_ = Clock::now();
   bool agreed_stop_ = false;
   bool agreed_checkpoint_ = false;
@@ -72,6 +82,40 @@ class TrainingRun {
 };
 
 TrainSummary TrainingRun::Run() {
+  try {
+    return Train();
+  } catch (const Error& error) {
+    // What failed is known to all ranks: they can still bring the save that is under way to its end.
+    if (error.on_all_ranks()) {
+      try {
+        FinishSave();
+      } catch (const Error& later) {
+        LogWarning(std::string("a checkpoint was lost: ") + later.what());
+      }
+    }
+    throw;
+  } catch (const std::bad_alloc&) {
+    FailForMemory("");
+  } catch (const c10::OutOfMemoryError& error) {  // of a GPU
+    FailForMemory(error.what_without_backtrace());
+  }
+}
+
+void TrainingRun::FailForMemory(const std::string& detail) const {
+  const TrainConfig& config = session_.config;
+  throw Error(ErrorKind::kMachine,
+              "out of memory at step " + std::to_string(state_.step + 1) +
+                  (detail.empty() ? "" : " (" + detail + ")") +
+                  ". Lower batching.micro_batch_tokens (" +
+                  std::to_string(config.batching.micro_batch_tokens) +
+                  " now), set activation_checkpointing: full (" + config.activation_checkpointing +
+                  " now), optimizer.shard: true" +
+                  (config.checkpoint.asynchronous ? ", checkpoint.asynchronous: false" : "") +
+                  ", or start fewer ranks a host; `breakeven train --dry-run` says what takes how "
+                  "much.");
+}
+
+TrainSummary TrainingRun::Train() {
   LoaderOptions options;
   options.rank = session_.world.rank();
   options.start = {state_.epoch, state_.step_in_epoch};
@@ -87,7 +131,8 @@ TrainSummary TrainingRun::Run() {
     AtBoundary();
   }
   loader.Stop();
-  if (saved_step_ != state_.step) Save();
+  if (begun_step_ != state_.step) Save();
+  FinishSave();
   report_.Finish();
   TrainSummary summary = report_.Summarize(state_, saved_step_);
   if (agreed_stop_ && session_.config.prompt_eval.has_value()) EndAfterSignal();
@@ -107,7 +152,8 @@ void TrainingRun::Step(Loader& loader) {
   const double every_seconds = 60 * session_.config.checkpoint.every_minutes;
   const bool checkpoint_due =
       session_.world.is_root() && every_seconds > 0 && SecondsSince(last_save_) >= every_seconds;
-  const StepResult result = RunStep(session_, *loaded, stop, checkpoint_due);
+  const StepResult result =
+      RunStep(session_, *loaded, stop, checkpoint_due, /*saving=*/saver_.busy());
   const double seconds = SecondsSince(begin);
 
   agreed_stop_ = result.outcome.stop;
@@ -129,6 +175,7 @@ void TrainingRun::Step(Loader& loader) {
                 .skipped = !result.outcome.finite},
                {.collectives = result.waits, .input = input_seconds});
   CountNonfinite(result.outcome.finite);
+  if (saver_.under_way() && !result.outcome.saving) Saved(saver_.Advance());
 }
 
 void TrainingRun::CheckReplicas() {
@@ -149,6 +196,7 @@ void TrainingRun::CountNonfinite(bool finite) {
   ++state_.nonfinite_in_a_row;
   report_.Skipped(state_);
   if (state_.nonfinite_in_a_row < session_.config.max_nonfinite_steps) return;
+  FinishSave();
   report_.Finish();
   throw Error(
       ErrorKind::kInternal,
@@ -171,7 +219,7 @@ void TrainingRun::AtBoundary() {
   const bool at_interval = checkpoint.every_steps > 0 && state_.step % checkpoint.every_steps == 0;
   if (finished_ || agreed_stop_ || agreed_checkpoint_ || at_interval ||
       (improved && checkpoint.keep_best)) {
-    Save();
+    Save(/*in_background=*/checkpoint.asynchronous && !finished_ && !agreed_stop_);
   }
   if (agreed_stop_ && !finished_) EndAfterSignal();
 }
@@ -204,34 +252,26 @@ void TrainingRun::Validate() {
                      stops_early);
 }
 
-void TrainingRun::Save() {
+void TrainingRun::Save(bool in_background) {
   const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
-  const TrainConfig& config = session_.config;
-  const Clock::time_point begin = Clock::now();
   report_.Flush();
-  CheckWeightsOverRanks(session_);
-  const auto on_root = [this](const auto& work) {
-    RunTogether(*session_.world.control, /*root_only=*/true, work);
-  };
-  std::string hash;
-  std::unique_ptr<CheckpointWriter> writer;
-  on_root([&] {
-    writer = std::make_unique<CheckpointWriter>(config.output, state_.step);
-    writer->Weights(*session_.model, session_.storage, session_.companions);
-  });
-  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
-    const at::Tensor& whole_P = session_.WholeMoment(moment);
-    on_root([&] { writer->Put(moment, whole_P); });
-  }
-  on_root([&] {
-    const std::string path = writer->Finish(state_);
-    hash = VerifyCheckpoint(path).Hash();  // read back before anything older goes
-    DeleteOldCheckpoints(config.output, config.checkpoint.keep_last,
-                         config.checkpoint.keep_best ? state_.best_step : -1);
-  });
-  saved_step_ = state_.step;
+  FinishSave();  // one at a time
   last_save_ = Clock::now();
-  report_.Checkpoint(state_.step, hash, SecondsSince(begin));
+  begun_step_ = state_.step;
+  saver_.Begin(state_, in_background);
+  if (!in_background) FinishSave();
+}
+
+void TrainingRun::FinishSave() {
+  if (!saver_.under_way()) return;
+  const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
+  Saved(saver_.Finish());
+}
+
+void TrainingRun::Saved(const std::optional<SavedCheckpoint>& checkpoint) {
+  if (!checkpoint.has_value()) return;
+  saved_step_ = checkpoint->step;
+  report_.Checkpoint(*checkpoint);
 }
 
 void TrainingRun::EndAfterSignal() {

@@ -74,11 +74,7 @@ TrainingState ParseTrainingState(std::string_view text, const std::string& where
   TrainingState state;
   try {
     const Json json = Json::parse(text);
-    if (json.at("format").get<int64_t>() != kCheckpointFormat) {
-      throw Error(ErrorKind::kBadData, where + ": format " + json.at("format").dump() +
-                                           ", this program reads format " +
-                                           std::to_string(kCheckpointFormat));
-    }
+    CheckFormat(json.at("format").get<int64_t>(), where);
     VisitState(state, Reader{json});
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kBadData, where + ": damaged: " + error.what());
