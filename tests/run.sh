@@ -9,13 +9,14 @@ usage: ./tests/run.sh [SUITE…] [--help]
 
   unit     GoogleTest, one executable a folder, and the mpirun tests of comm/            (ctest)
   system   the program from outside: command line, errors, ranks, kill and resume        (pytest tests/system)
+  faults   what must not end a run or harm it: 40 rows, a table at the end               (pytest tests/faults)
   parity   beside transformers, tokenizers, jinja2 and lm-evaluation-harness, run live   (pytest tests/parity)
   asan     unit tests under the address and undefined-behaviour sanitizers, no libtorch  (ctest)
   tsan     the same under the thread sanitizer
   bench    the measuring programs, one by one, small sizes; prints their figures         (tests/bench/*_bench.py --small)
-  full     all but bench, with the long forms (200-document parity and the like)
+  full     all but bench, with the long forms (200-document parity, 200 kills, nodes, power cuts)
 
-Without a suite: unit system parity asan. All suites run even when one fails; the exit code is 0 only when all passed.
+Without a suite: unit system faults parity asan. All suites run even when one fails; the exit code is 0 only when all passed.
 BREAKEVEN_FULL=1 asks the tests for their long forms. Reuse a build with SKIP_SETUP=1.
 HELP
 }
@@ -23,16 +24,16 @@ HELP
 SUITES=()
 for argument in "$@"; do
   case $argument in
-    unit | system | parity | asan | tsan | bench) SUITES+=("$argument") ;;
+    unit | system | faults | parity | asan | tsan | bench) SUITES+=("$argument") ;;
     full)
       export BREAKEVEN_FULL=1
-      SUITES+=(unit system parity asan tsan)
+      SUITES+=(unit system faults parity asan tsan)
       ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
   esac
 done
-if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system parity asan); fi
+if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system faults parity asan); fi
 
 RESUME_COMMAND="./tests/run.sh $*"
 . launch/lib.sh
@@ -43,7 +44,7 @@ wants() { [[ " ${SUITES[*]} " == *" $1 "* ]]; }
 if [ -z "${SKIP_SETUP:-}" ]; then
   setup_packages launch/debian_packages.txt tests/debian_packages.txt
   setup_python requirements-test.txt
-  if wants unit || wants system || wants parity || wants bench; then
+  if wants unit || wants system || wants faults || wants parity || wants bench; then
     build release all -- -DBREAKEVEN_TESTS=ON # the quickstart may have built without
   fi
   if wants parity || wants system || wants bench; then
@@ -93,6 +94,7 @@ for suite in "${SUITES[@]}"; do
   case $suite in
     unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
     system) run_suite system "$PYTHON" -m pytest -q -rs --tb=short tests/system ;;
+    faults) run_suite faults "$PYTHON" -m pytest -q -rs --tb=short tests/faults ;;
     parity) run_suite parity "$PYTHON" -m pytest -q -rs --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;
     bench) run_suite bench bench_programs ;;

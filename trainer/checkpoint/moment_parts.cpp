@@ -64,7 +64,7 @@ class MomentFiller {
       }
       std::memcpy(flat_P_ + parameter.offset + elements->begin, tensor.data,
                   static_cast<size_t>(tensor.num_bytes));
-      filled_[name].push_back(*elements);
+      filled_[found->first].push_back(*elements);
       file.Forget(tensor);
     }
   }
@@ -127,8 +127,8 @@ void AppendTensors(const HeldStretch& stretch, const std::vector<ParameterRange>
     TensorToWrite tensor{PrefixOf(stretch.of.moment) + parameter.name, "F32", parameter.shape,
                          stretch.values.const_data_ptr<float>() + (begin - range.begin)};
     if (end - begin < parameter.numel) {
-      tensor.name += "[" + std::to_string(begin - parameter.offset) + ":" +
-                     std::to_string(end - parameter.offset) + "]";
+      tensor.name.append("[").append(std::to_string(begin - parameter.offset)).append(":");
+      tensor.name.append(std::to_string(end - parameter.offset)).append("]");
       tensor.shape = {end - begin};
     }
     tensors.push_back(std::move(tensor));
