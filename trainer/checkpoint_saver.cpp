@@ -46,8 +46,9 @@ std::vector<HeldStretch> CheckpointSaver::OwnMoments() const {
   for (const MomentStretch& stretch :
        DealMoments(session_.storage.num_elements(), shares ? world.rank() : 0,
                    shares ? world.world_size() : 1)) {
-    stretches.push_back({stretch, optimizer.moment(stretch.moment)
-                                      .narrow(0, stretch.range.begin, stretch.range.size())});
+    stretches.push_back(
+        {stretch,
+         optimizer.moment(stretch.moment).narrow(0, stretch.range.begin, stretch.range.size())});
   }
   return stretches;
 }

@@ -63,8 +63,8 @@ class CheckpointSaver {
 
   bool ranks_share_folder() const;
   std::vector<HeldStretch> OwnMoments() const;  // views of what training goes on to change
-  int64_t CopyElements() const;  // of this rank's part
-  bool HaveRoom();               // COLLECTIVE, once: for the copies of all ranks
+  int64_t CopyElements() const;                 // of this rank's part
+  bool HaveRoom();                              // COLLECTIVE, once: for the copies of all ranks
   CheckpointPart CollectPart(bool copied);
   at::Tensor Copied(const at::Tensor& values);
   void Run(std::function<void()> work);  // one phase of this rank

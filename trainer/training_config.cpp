@@ -166,6 +166,7 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
           log_every_steps);
   v.Visit({"max_nonfinite_steps", "skipped steps in a row after which the run ends", AtLeast(1)},
           max_nonfinite_steps);
+  v.Visit({"loss_spikes", "a loss far above those before it"}, loss_spikes);
   v.Visit(Unhashed("check_replicas_every_steps",
                    "steps between comparisons of the weights' hash over ranks; 0 = only at the "
                    "start and at every save",

@@ -133,6 +133,25 @@ void TrainingReport::Skipped(const TrainingState& state) {
              static_cast<long long>(state.step), static_cast<long long>(state.nonfinite_in_a_row)));
 }
 
+void TrainingReport::Spike(int64_t step, double loss, double deviations) {
+  Split();
+  metrics_.Event("spike", step, {{"loss", loss}, {"deviations", deviations}});
+  if (!world_.is_root()) return;
+  LogWarning(Format("step %lld: the loss, %.4f, is %.1f standard deviations above those before it",
+                    static_cast<long long>(step), loss, deviations));
+}
+
+void TrainingReport::RollBack(const TrainingState& state, int64_t from_step) {
+  Split();
+  metrics_.CutBehind(state.step);
+  metrics_.Event("rollback", state.step, {{"from_step", from_step}});
+  if (!world_.is_root()) return;
+  LogWarning(
+      Format("back from step %lld to the checkpoint of step %lld; the data of the steps "
+             "between is passed over",
+             static_cast<long long>(from_step), static_cast<long long>(state.step)));
+}
+
 void TrainingReport::Validation(const TrainingState& state, double loss, int64_t target_tokens,
                                 double seconds, bool stops_early) {
   Split();
@@ -157,11 +176,11 @@ void TrainingReport::Checkpoint(const SavedCheckpoint& checkpoint) {
                   {"stall_seconds", checkpoint.stall_seconds}});
   if (!world_.is_root()) return;
   const auto step = static_cast<long long>(checkpoint.step);
-  progress_.Line(checkpoint.seconds - checkpoint.stall_seconds >= 0.05
-                     ? Format("step %lld  saved %s in %.1f s, training stood still for %.2f s", step,
-                              name.c_str(), checkpoint.seconds, checkpoint.stall_seconds)
-                     : Format("step %lld  saved %s in %.1f s", step, name.c_str(),
-                              checkpoint.seconds));
+  progress_.Line(
+      checkpoint.seconds - checkpoint.stall_seconds >= 0.05
+          ? Format("step %lld  saved %s in %.1f s, training stood still for %.2f s", step,
+                   name.c_str(), checkpoint.seconds, checkpoint.stall_seconds)
+          : Format("step %lld  saved %s in %.1f s", step, name.c_str(), checkpoint.seconds));
 }
 
 void TrainingReport::Finish() {

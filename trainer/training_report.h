@@ -32,6 +32,10 @@ class TrainingReport {
   // when the steps since then are split, written, and summed up in a line.
   void Step(const StepMetrics& metrics, StepWaits waits);
   void Skipped(const TrainingState& state);
+  // A loss that LossWatch has found `deviations` above the mean.
+  void Spike(int64_t step, double loss, double deviations);
+  // `state` is that of a checkpoint again; what was said of steps behind it goes.
+  void RollBack(const TrainingState& state, int64_t from_step);
   void Validation(const TrainingState& state, double loss, int64_t target_tokens, double seconds,
                   bool stops_early);
   void Checkpoint(const SavedCheckpoint& checkpoint);

@@ -14,12 +14,13 @@
 #include "comm/watched_world.h"
 #include "data_pipeline/loader.h"
 #include "trainer/caching_allocator.h"
-#include "trainer/checkpoint_saver.h"
 #include "trainer/checkpoint/run_folder.h"
+#include "trainer/checkpoint_saver.h"
 #include "trainer/process_resources.h"
 #include "trainer/stop_signals.h"
 #include "trainer/tensor_bridge.h"
 #include "trainer/training_report.h"
+#include "trainer/training_scoring.h"
 #include "trainer/training_session.h"
 #include "trainer/training_step.h"
 
@@ -41,6 +42,7 @@ class TrainingRun {
         state_(session_.state),
         report_(session_.config, world, state_, session_.inputs.total_steps),
         saver_(session_),
+        loss_watch_(session_.config.loss_spikes, state_.recent_losses),
         saved_step_(session_.resumed_here ? state_.step : -1),
         begun_step_(saved_step_) {}
 
@@ -49,9 +51,12 @@ class TrainingRun {
 
  private:
   TrainSummary Train();
+  void StepsFromHere();  // to the end, or to a rollback
   [[noreturn]] void FailForMemory(const std::string& detail) const;
   void Step(Loader& loader);
   void CountNonfinite(bool finite);
+  void LookForSpike(const StepOutcome& outcome);
+  void RollBack();       // to the newest checkpoint, and on with the data from here
   void CheckReplicas();  // ranks that drifted apart are noticed before they validate or save
   void AtBoundary();     // validates, saves; ends the run by finished_ or by an exception
   void Validate();
@@ -73,12 +78,14 @@ class TrainingRun {
   TrainingState& state_;
   TrainingReport report_;
   CheckpointSaver saver_;
+  LossWatch loss_watch_;
   int64_t saved_step_;  // the newest step in the run's own folder, -1: none
   int64_t begun_step_;  // the newest that is there or on its way
   Clock::time_point last_save_ = Clock::now();
   bool agreed_stop_ = false;
   bool agreed_checkpoint_ = false;
   bool finished_ = false;
+  bool rolls_back_ = false;  // at this boundary
 };
 
 TrainSummary TrainingRun::Run() {
@@ -115,22 +122,28 @@ void TrainingRun::FailForMemory(const std::string& detail) const {
                   "much.");
 }
 
-TrainSummary TrainingRun::Train() {
+void TrainingRun::StepsFromHere() {
   LoaderOptions options;
   options.rank = session_.world.rank();
   options.start = {state_.epoch, state_.step_in_epoch};
   options.num_steps = session_.inputs.total_steps - state_.step;
   Loader loader(*session_.inputs.train, *session_.inputs.planner, options);
-
-  finished_ = AtLastStep() || PatienceIsOver();
-  // A run that was stopped between a step and its validation owes it.
-  if (ValidationDue()) Validate();
-  while (!finished_) {
+  while (!finished_ && !rolls_back_) {
     FaultPoint("train.step", state_.step);
     Step(loader);
     AtBoundary();
   }
   loader.Stop();
+}
+
+TrainSummary TrainingRun::Train() {
+  finished_ = AtLastStep() || PatienceIsOver();
+  // A run that was stopped between a step and its validation owes it.
+  if (ValidationDue()) Validate();
+  while (!finished_) {
+    StepsFromHere();
+    if (rolls_back_) RollBack();
+  }
   if (begun_step_ != state_.step) Save();
   FinishSave();
   report_.Finish();
@@ -175,6 +188,7 @@ void TrainingRun::Step(Loader& loader) {
                 .skipped = !result.outcome.finite},
                {.collectives = result.waits, .input = input_seconds});
   CountNonfinite(result.outcome.finite);
+  LookForSpike(result.outcome);
   if (saver_.under_way() && !result.outcome.saving) Saved(saver_.Advance());
 }
 
@@ -208,9 +222,33 @@ void TrainingRun::CountNonfinite(bool finite) {
       /*on_all_ranks=*/true);
 }
 
+void TrainingRun::LookForSpike(const StepOutcome& outcome) {
+  if (!outcome.finite) return;
+  const double loss =
+      outcome.loss + (InjectedErrno("train.loss_spike", state_.step) != 0 ? 100.0 : 0.0);
+  const std::optional<double> deviations = loss_watch_.Look(loss);
+  state_.recent_losses = loss_watch_.recent();
+  if (!deviations.has_value()) return;
+  report_.Spike(state_.step, loss, *deviations);
+  const LossSpikeConfig& config = session_.config.loss_spikes;
+  rolls_back_ = config.action == "rollback" && begun_step_ >= 0 && !AtLastStep() &&
+                state_.rollbacks < config.max_rollbacks;
+}
+
+void TrainingRun::RollBack() {
+  rolls_back_ = false;
+  FinishSave();
+  const int64_t from_step = state_.step;
+  session_.RollBack(CheckpointsFolder(session_.config.output) + "/" + CheckpointName(saved_step_));
+  loss_watch_.Forget(state_.recent_losses);
+  report_.RollBack(state_, from_step);
+}
+
 void TrainingRun::AtBoundary() {
   const CheckpointConfig& checkpoint = session_.config.checkpoint;
   CheckReplicas();
+  if (rolls_back_ && !agreed_stop_) return;  // these weights are neither validated nor saved
+  rolls_back_ = false;
   finished_ = AtLastStep();
   const int64_t best_before = state_.best_step;
   // With a signal pending there may be little time: save now, the resumed run owes the validation.
@@ -286,39 +324,6 @@ void TrainingRun::EndAfterSignal() {
           (session_.config.resume == "auto" ? ". Run the same command to go on."
                                             : ". Run the same command with resume: auto to go on."),
       /*on_all_ranks=*/true);
-}
-
-// The base model and every checkpoint that is kept, beside the models that the config names itself.
-EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
-  EvalConfig eval = PromptEvalBefore(config);
-  std::string names;  // rank 0's view of the folder, one a line
-  RunTogether(*world.control, /*root_only=*/true, [&] {
-    for (const auto& [name, path] : CheckpointsOf(config.output)) names += name + "\n";
-  });
-  world.control->Broadcast(names, /*root=*/0);
-  for (size_t begin = 0; begin < names.size();) {
-    const size_t end = names.find('\n', begin);
-    const std::string name = names.substr(begin, end - begin);
-    // Names with the same word before '@' are one run: dev chooses one of its checkpoints.
-    eval.models.emplace("tuned@" + name, CheckpointsFolder(config.output) + "/" + name);
-    begin = end + 1;
-  }
-  if (eval.output.empty()) eval.output = config.output + "/eval";
-  SetWatch(world, eval.watchdog.value_or(config.watchdog));
-  return RunEvaluation(eval, world);
-}
-
-EvalSummary ScorePromptsAfter(const TrainSummary& summary, const TrainConfig& config,
-                              World& world) {
-  try {
-    return ScorePrompts(config, world);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kSavedRequeue) throw;
-    throw Error(
-        error.kind(),
-        "the training is done and saved in " + summary.last_checkpoint + "; " + error.what(),
-        error.on_all_ranks());
-  }
 }
 
 void RefuseControlMeasurement(const TrainConfig& config) {

@@ -80,9 +80,10 @@ class MomentFiller {
         next = range.end;
       }
       if (next == parameter->numel) continue;
-      throw Error(ErrorKind::kBadData,
-                  folder + ": lacks tensor " + std::string(prefix_) + std::string(name) +
-                      (next == 0 ? std::string() : " from element " + std::to_string(next) + " on"));
+      throw Error(
+          ErrorKind::kBadData,
+          folder + ": lacks tensor " + std::string(prefix_) + std::string(name) +
+              (next == 0 ? std::string() : " from element " + std::to_string(next) + " on"));
     }
   }
 

@@ -60,7 +60,8 @@ TEST_F(CheckpointSaverTest, BackgroundChangesNothing) {
 TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
   for (const bool shard : {false, true}) {
     for (const bool shared_output : {true, false}) {
-      TrainConfig config = Config(std::string("run") + (shard ? "s" : "") + (shared_output ? "f" : ""));
+      TrainConfig config =
+          Config(std::string("run") + (shard ? "s" : "") + (shared_output ? "f" : ""));
       config.optimizer.shard = shard;
       config.preflight.shared_output = shared_output;
       config.max_steps = 4;
@@ -81,9 +82,9 @@ TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
           const auto saved = saver.Finish();
           ASSERT_TRUE(saved.has_value());
           EXPECT_EQ(saved->step, step);
-          EXPECT_EQ(saved->hash, VerifyCheckpoint(CheckpointsFolder(config.output) + "/" +
-                                                  CheckpointName(step))
-                                     .Hash());
+          EXPECT_EQ(saved->hash,
+                    VerifyCheckpoint(CheckpointsFolder(config.output) + "/" + CheckpointName(step))
+                        .Hash());
           session.storage.parameters_P.copy_(weights_P);
           session.optimizer->exp_avg_P().copy_(moment_P);
         }

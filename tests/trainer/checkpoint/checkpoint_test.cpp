@@ -47,8 +47,9 @@ struct Parts {
     CheckpointPart part{.index = index, .num_parts = num_parts};
     if (index == 0) part.parameters_P = storage.parameters_P.detach();
     for (const MomentStretch& stretch : DealMoments(storage.num_elements(), index, num_parts)) {
-      part.moments.push_back({stretch, optimizer.moment(stretch.moment)
-                                           .narrow(0, stretch.range.begin, stretch.range.size())});
+      part.moments.push_back(
+          {stretch,
+           optimizer.moment(stretch.moment).narrow(0, stretch.range.begin, stretch.range.size())});
     }
     return part;
   }
@@ -247,8 +248,7 @@ TEST_F(CheckpointTest, NoSpaceLeavesTheFormerOneAndNothingElse) {
   for (const char* fault : {"durable_file.write@2+=errno:ENOSPC", "durable_file.fsync@4=errno:EIO",
                             "durable_file.rename@3=errno:ENOSPC"}) {
     SetFaults(fault);
-    const std::string message =
-        MessageOf(ErrorKind::kIo, [&] { parts.Save(run(), StateOf(20)); });
+    const std::string message = MessageOf(ErrorKind::kIo, [&] { parts.Save(run(), StateOf(20)); });
     EXPECT_THAT(message, HasSubstr("step_000020"));
     SetFaults("");
     EXPECT_EQ(NewestStep(), 10);
@@ -266,9 +266,10 @@ TEST_F(CheckpointTest, OptimizerOfAnotherModelIsRefused) {
   ModelStorage storage(*world.data);
   const auto model = BuildModel(ParseModelConfig(TinyGpt2Json(), "test"), storage);
   AdamW optimizer(OptimizerConfig(), storage, *world.data);
-  EXPECT_THAT(MessageOf(ErrorKind::kBadData,
-                        [&] { LoadMoment(Path(10), Moment::kExpAvg, storage, optimizer.exp_avg_P()); }),
-              HasSubstr("lacks tensor exp_avg."));
+  EXPECT_THAT(
+      MessageOf(ErrorKind::kBadData,
+                [&] { LoadMoment(Path(10), Moment::kExpAvg, storage, optimizer.exp_avg_P()); }),
+      HasSubstr("lacks tensor exp_avg."));
 }
 
 TEST_F(CheckpointTest, CompanionsAreTheTokenizersFiles) {

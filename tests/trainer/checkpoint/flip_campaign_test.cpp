@@ -33,7 +33,8 @@ TEST_F(FlipCampaign, EveryFlipInACheckpointIsFoundOrMeansNothing) {
   uint64_t harmless = 0;
   for (uint64_t flip = 0; flip < num_flips; ++flip) {
     // Every file as often as every other: small ones have the more meaning.
-    const auto& [path, bytes] = *std::next(files.begin(), static_cast<int64_t>(flip % files.size()));
+    const auto& [path, bytes] =
+        *std::next(files.begin(), static_cast<int64_t>(flip % files.size()));
     const uint64_t bit = RandomBits(/*seed=*/1, /*stream=*/2, flip) % (8 * bytes.size());
     std::string damaged = bytes;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
