@@ -59,13 +59,14 @@ def test_a_call_that_fails_while_saving(prepared, whole, at_step_3, fault, said)
 def test_a_file_size_limit_is_a_full_disk_too(prepared, whole, tmp_path):  # noqa: F811
     """The real errno of a real call, without a fault point: EFBIG by RLIMIT_FSIZE, set when MPI has started."""
     output = tmp_path / "run"
-    job = Job(prepared, output)
+    job = Job(prepared, output, fault="train.step@8:0=stop")
     for pid in job.ranks():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (64 << 10, resource.RLIM_INFINITY))
     code, err = job.finish()
     assert code == 74, err
     assert "safetensors" in err and "bytes needed" in err and err.count("error:") == 1, err
-    assert checkpoints(output) == ["step_000003"]
+    saved = checkpoints(output)  # that of step 6 was on its way
+    assert saved[0] == "step_000003" and saved[1:] in ([], ["step_000006"]) and acknowledged(err) <= 6, saved
     assert train(prepared, output).code == 0
     expect_the_same_end(output, whole)
 

@@ -50,7 +50,7 @@ def acknowledged(err):
 
 def resumed_step(err):
     """Where a run has gone on from; 0: from the beginning."""
-    found = re.search(r"going on from \S+/checkpoints/step_(\d+) at step", err)
+    found = re.search(r"going on from .*/checkpoints/step_(\d+) at step", err)
     return int(found.group(1)) if found else 0
 
 

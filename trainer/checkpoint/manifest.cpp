@@ -102,6 +102,8 @@ Manifest ReadManifest(const std::string& folder) {
       if (!IsInside(name)) Refuse(path, "names \"" + name + "\", which is no file of the folder");
     }
     found_hash = json.at("hash").get<std::string>();
+  } catch (const nlohmann::json::parse_error& error) {  // its text would repeat the bytes
+    Refuse(path, "damaged: no JSON at byte " + std::to_string(error.byte));
   } catch (const nlohmann::json::exception& error) {
     Refuse(path, std::string("damaged: ") + error.what());
   }

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -44,7 +45,9 @@ struct Parts {
     CommitCheckpoint(run, state, files);
   }
   CheckpointPart Part(int index, int num_parts) const {
-    CheckpointPart part{.index = index, .num_parts = num_parts};
+    CheckpointPart part;
+    part.index = index;
+    part.num_parts = num_parts;
     if (index == 0) part.parameters_P = storage.parameters_P.detach();
     for (const MomentStretch& stretch : DealMoments(storage.num_elements(), index, num_parts)) {
       part.moments.push_back(
@@ -124,7 +127,9 @@ TEST_F(CheckpointTest, PartsOfAnyNumberOfRanksComeTogether) {
         own += stretch.range.size();
       }
       const int64_t fair = num_parts <= 3 ? 3 * size / num_parts : 2 * size / (num_parts - 1);
-      if (part > 0) EXPECT_NEAR(own, fair, 2 * kParameterAlignment);
+      if (part > 0) {
+        EXPECT_LE(std::abs(own - fair), 2 * kParameterAlignment);
+      }
       dealt += own;
     }
     EXPECT_EQ(dealt, 3 * size);
