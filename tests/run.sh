@@ -9,14 +9,16 @@ usage: ./tests/run.sh [SUITE…] [--help]
 
   unit     GoogleTest, one executable a folder, and the mpirun tests of comm/            (ctest)
   system   the program from outside: command line, errors, ranks, kill and resume        (pytest tests/system)
+  faults   what must not end a run or harm it: 40 rows, a table at the end               (pytest tests/faults)
   cluster  batch jobs on a Slurm of two nodes made of namespaces, the lab, launch         (pytest tests/cluster)
   parity   beside transformers, tokenizers, jinja2 and lm-evaluation-harness, run live   (pytest tests/parity)
   asan     unit tests under the address and undefined-behaviour sanitizers, no libtorch  (ctest)
   tsan     the same under the thread sanitizer
   bench    the measuring programs, one by one, small sizes; prints their figures         (tests/bench/*_bench.py --small)
-  full     all but bench, with the long forms (200-document parity and the like)
+  full     all but bench, with the long forms (200-document parity, 200 kills, nodes, power cuts)
 
-Without a suite: unit system cluster parity asan. The Slurm parts of cluster need root and say so where it is missing. All suites run even when one fails; the exit code is 0 only when all passed.
+Without a suite: unit system faults cluster parity asan. The Slurm parts of cluster need root and say so where it is missing.
+All suites run even when one fails; the exit code is 0 only when all passed.
 BREAKEVEN_FULL=1 asks the tests for their long forms. Reuse a build with SKIP_SETUP=1.
 HELP
 }
@@ -24,16 +26,16 @@ HELP
 SUITES=()
 for argument in "$@"; do
   case $argument in
-    unit | system | cluster | parity | asan | tsan | bench) SUITES+=("$argument") ;;
+    unit | system | faults | cluster | parity | asan | tsan | bench) SUITES+=("$argument") ;;
     full)
       export BREAKEVEN_FULL=1
-      SUITES+=(unit system cluster parity asan tsan)
+      SUITES+=(unit system faults cluster parity asan tsan)
       ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
   esac
 done
-if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system cluster parity asan); fi
+if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system faults cluster parity asan); fi
 
 RESUME_COMMAND="./tests/run.sh $*"
 . launch/lib.sh
@@ -46,7 +48,7 @@ if [ -z "${SKIP_SETUP:-}" ]; then
   # Without root there is no lab, and its packages are not asked for.
   if wants cluster && [ "$(id -u)" -eq 0 ]; then setup_packages cluster/lab/debian_packages.txt; fi
   setup_python requirements-test.txt
-  if wants unit || wants system || wants cluster || wants parity || wants bench; then
+  if wants unit || wants system || wants faults || wants cluster || wants parity || wants bench; then
     build release all -- -DBREAKEVEN_TESTS=ON # the quickstart may have built without
   fi
   if wants parity || wants system || wants bench; then
@@ -96,6 +98,7 @@ for suite in "${SUITES[@]}"; do
   case $suite in
     unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
     system) run_suite system "$PYTHON" -m pytest -q -rs --tb=short tests/system ;;
+    faults) run_suite faults "$PYTHON" -m pytest -q -rs --tb=short tests/faults ;;
     cluster) run_suite cluster "$PYTHON" -m pytest -q -rs --tb=short tests/cluster ;;
     parity) run_suite parity "$PYTHON" -m pytest -q -rs --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;

@@ -107,6 +107,15 @@ MemoryEstimate EstimateMemory(const ModelConfig& model, const MemoryShape& shape
           (shards > 1 ? " ÷ " + std::to_string(shards) + " ranks" : std::string()),
       2 * kFloat * size / shards);
 
+  if (shape.checkpoint_copies) {
+    // Rank 0 has the weights to write (checkpoint/moment_parts.h), the largest part.
+    const int64_t fair = 3 * size / shape.world_size;
+    const int64_t copied = shape.shard ? size + 2 * size / shards : std::max(size, fair);
+    add("copy of this rank's part of a checkpoint, from the first save on: 4 bytes × " +
+            std::to_string(copied),
+        kFloat * copied);
+  }
+
   const BlockBytes bytes = BytesOf(model, shape.bfloat16);
   const std::string& checkpointing = shape.activation_checkpointing;
   int64_t kept = 0;

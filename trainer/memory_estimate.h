@@ -25,6 +25,7 @@ struct MemoryShape {
   bool shares_windows = false;  // ranks of a node reduce in each other's memory
   bool shard = false;           // optimizer.shard
   bool bfloat16 = false;
+  bool checkpoint_copies = false;  // saves in the middle of the run, asynchronous
   std::string activation_checkpointing = "none";
 };
 

@@ -41,7 +41,17 @@ std::string KeepUpTo(const std::string& text, int64_t last_step) {
 }  // namespace
 
 MetricsLog::MetricsLog(const std::string& path, int64_t last_step) : path_(path) {
-  if (path_.empty()) return;
+  if (!path_.empty()) Open(last_step);
+}
+
+void MetricsLog::CutBehind(int64_t last_step) {
+  if (fd_ < 0) return;
+  Flush();
+  ::close(std::exchange(fd_, -1));
+  Open(last_step);
+}
+
+void MetricsLog::Open(int64_t last_step) {
   if (std::filesystem::exists(path_)) {
     const std::string text = ReadFile(path_);
     const std::string kept = KeepUpTo(text, last_step);

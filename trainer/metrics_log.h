@@ -44,8 +44,12 @@ class MetricsLog {
   // "validation", "checkpoint", "prompt_eval", "end". The file is then flushed.
   void Event(std::string_view event, int64_t step, const std::vector<Field>& fields);
   void Flush();
+  // Removes the lines of steps beyond this one, as the constructor does.
+  void CutBehind(int64_t last_step);
 
  private:
+  void Open(int64_t last_step);
+
   std::string path_;
   int fd_ = -1;
   std::string pending_;

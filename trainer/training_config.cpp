@@ -91,6 +91,10 @@ void CheckpointConfig::VisitFields(FieldVisitor& v) {
           keep_last);
   v.Visit(Unhashed("keep_best", "also keep the checkpoint with the lowest validation loss"),
           keep_best);
+  v.Visit(Unhashed("asynchronous",
+                   "training goes on while a copy of weights and moments is written: 12 bytes a "
+                   "parameter more over the ranks, from the first save in the middle of a run on"),
+          asynchronous);
 }
 
 void ValidationConfig::VisitFields(FieldVisitor& v) {
@@ -162,6 +166,7 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
           log_every_steps);
   v.Visit({"max_nonfinite_steps", "skipped steps in a row after which the run ends", AtLeast(1)},
           max_nonfinite_steps);
+  v.Visit({"loss_spikes", "a loss far above those before it"}, loss_spikes);
   v.Visit(Unhashed("check_replicas_every_steps",
                    "steps between comparisons of the weights' hash over ranks; 0 = only at the "
                    "start and at every save",

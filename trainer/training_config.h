@@ -12,6 +12,7 @@
 #include "comm/preflight.h"
 #include "comm/watchdog_config.h"
 #include "data_pipeline/epoch_plan.h"
+#include "trainer/loss_watch.h"
 #include "trainer/prompt_eval/eval_config.h"
 
 namespace breakeven {
@@ -52,6 +53,8 @@ struct CheckpointConfig {
   double every_minutes = 0;  // rank 0's clock decides for all
   int64_t keep_last = 2;
   bool keep_best = true;  // lowest validation loss
+  // Training goes on while a copy of the state is written; the last save is never so.
+  bool asynchronous = true;
   void VisitFields(FieldVisitor& v);
 };
 
@@ -85,6 +88,7 @@ struct TrainConfig {
   std::string activation_checkpointing = "none";  // none | selective | full
   bool communicate = true;                        // false: `bench step` only
   int64_t log_every_steps = 10;
+  LossSpikeConfig loss_spikes;
   int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
   int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off
   CommConfig comm;

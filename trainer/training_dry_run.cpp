@@ -38,6 +38,11 @@ MemoryShape MeasurePlan(const TrainConfig& config, const TrainingInputs& inputs,
   shape.shard = config.optimizer.shard;
   shape.bfloat16 = inputs.precision == "bfloat16";
   shape.activation_checkpointing = config.activation_checkpointing;
+  const CheckpointConfig& saves = config.checkpoint;
+  shape.checkpoint_copies =
+      saves.asynchronous &&
+      ((saves.every_steps > 0 && saves.every_steps < inputs.total_steps) ||
+       saves.every_minutes > 0 || (saves.keep_best && inputs.validation != nullptr));
   const int64_t steps =
       std::min({kMostSteps, inputs.total_steps, inputs.planner->num_steps(/*epoch=*/0)});
   for (int64_t step = 0; step < steps; ++step) {

@@ -1,5 +1,6 @@
 #include "trainer/training_report.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -64,6 +65,7 @@ void TrainingReport::Split() {
       sum->skew += splits[i].skew;
       sum->input += splits[i].input;
     }
+    line_late_seconds_[splits[i].latest_rank] += splits[i].skew;
   }
   unsplit_.clear();
   unsplit_waits_.clear();
@@ -90,6 +92,16 @@ void TrainingReport::Step(const StepMetrics& metrics, StepWaits waits) {
   if (metrics.step % config_.log_every_steps == 0 || metrics.step == total_steps_) Line(metrics);
 }
 
+// The rank that most of the waiting is for, where it is worth looking at.
+std::string TrainingReport::WhoIsLate() const {
+  constexpr double kWorthSaying = 0.1;  // of the time
+  if (world_.world_size() == 1 || line_waits_.skew < kWorthSaying * line_seconds_) return "";
+  const auto latest =
+      std::max_element(line_late_seconds_.begin(), line_late_seconds_.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  return ": mostly waits for rank " + std::to_string(latest->first);
+}
+
 void TrainingReport::Line(const StepMetrics& last) {
   Flush();
   if (world_.is_root()) {
@@ -98,14 +110,15 @@ void TrainingReport::Line(const StepMetrics& last) {
     const auto percent = [&](double seconds) { return 100 * seconds / line_seconds_; };
     progress_.Line(Format(
         "step %lld/%lld  epoch %lld  loss %.4f  learning rate %.3g  grad norm %.3g  %.0f tokens/s  "
-        "(communication %.1f %%, skew %.1f %%, input %.1f %%)",
+        "(communication %.1f %%, skew %.1f %%%s, input %.1f %%)",
         static_cast<long long>(last.step), static_cast<long long>(total_steps_),
         static_cast<long long>(last.epoch), loss, last.learning_rate, last.grad_norm,
         static_cast<double>(line_tokens_) / line_seconds_,
-        percent(line_waits_.exposed_communication), percent(line_waits_.skew),
+        percent(line_waits_.exposed_communication), percent(line_waits_.skew), WhoIsLate().c_str(),
         percent(line_waits_.input)));
   }
   line_waits_ = {};
+  line_late_seconds_.clear();
   loss_sum_ = 0;
   loss_targets_ = 0;
   line_tokens_ = 0;
@@ -118,6 +131,25 @@ void TrainingReport::Skipped(const TrainingState& state) {
       Format("step %lld: loss or gradient is not finite; the update is skipped on all ranks "
              "(%lld in a row)",
              static_cast<long long>(state.step), static_cast<long long>(state.nonfinite_in_a_row)));
+}
+
+void TrainingReport::Spike(int64_t step, double loss, double deviations) {
+  Split();
+  metrics_.Event("spike", step, {{"loss", loss}, {"deviations", deviations}});
+  if (!world_.is_root()) return;
+  LogWarning(Format("step %lld: the loss, %.4f, is %.1f standard deviations above those before it",
+                    static_cast<long long>(step), loss, deviations));
+}
+
+void TrainingReport::RollBack(const TrainingState& state, int64_t from_step) {
+  Split();
+  metrics_.CutBehind(state.step);
+  metrics_.Event("rollback", state.step, {{"from_step", from_step}});
+  if (!world_.is_root()) return;
+  LogWarning(
+      Format("back from step %lld to the checkpoint of step %lld; the data of the steps "
+             "between is passed over",
+             static_cast<long long>(from_step), static_cast<long long>(state.step)));
 }
 
 void TrainingReport::Validation(const TrainingState& state, double loss, int64_t target_tokens,
@@ -134,15 +166,21 @@ void TrainingReport::Validation(const TrainingState& state, double loss, int64_t
                         stops_early ? "  stopping early" : ""));
 }
 
-void TrainingReport::Checkpoint(int64_t step, const std::string& hash, double seconds) {
+void TrainingReport::Checkpoint(const SavedCheckpoint& checkpoint) {
   Split();
-  metrics_.Event(
-      "checkpoint", step,
-      {{"path", "checkpoints/" + CheckpointName(step)}, {"hash", hash}, {"seconds", seconds}});
-  if (world_.is_root()) {
-    progress_.Line(Format("step %lld  saved checkpoints/%s in %.1f s", static_cast<long long>(step),
-                          CheckpointName(step).c_str(), seconds));
-  }
+  const std::string name = "checkpoints/" + CheckpointName(checkpoint.step);
+  metrics_.Event("checkpoint", checkpoint.step,
+                 {{"path", name},
+                  {"hash", checkpoint.hash},
+                  {"seconds", checkpoint.seconds},
+                  {"stall_seconds", checkpoint.stall_seconds}});
+  if (!world_.is_root()) return;
+  const auto step = static_cast<long long>(checkpoint.step);
+  progress_.Line(
+      checkpoint.seconds - checkpoint.stall_seconds >= 0.05
+          ? Format("step %lld  saved %s in %.1f s, training stood still for %.2f s", step,
+                   name.c_str(), checkpoint.seconds, checkpoint.stall_seconds)
+          : Format("step %lld  saved %s in %.1f s", step, name.c_str(), checkpoint.seconds));
 }
 
 void TrainingReport::Finish() {

@@ -3,6 +3,7 @@
 #define BREAKEVEN_TRAINER_TRAINING_REPORT_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "comm/base/progress.h"
 #include "comm/world.h"
 #include "trainer/checkpoint/training_state.h"
+#include "trainer/checkpoint_saver.h"
 #include "trainer/metrics_log.h"
 #include "trainer/training_config.h"
 #include "trainer/training_run.h"
@@ -30,9 +32,13 @@ class TrainingReport {
   // when the steps since then are split, written, and summed up in a line.
   void Step(const StepMetrics& metrics, StepWaits waits);
   void Skipped(const TrainingState& state);
+  // A loss that LossWatch has found `deviations` above the mean.
+  void Spike(int64_t step, double loss, double deviations);
+  // `state` is that of a checkpoint again; what was said of steps behind it goes.
+  void RollBack(const TrainingState& state, int64_t from_step);
   void Validation(const TrainingState& state, double loss, int64_t target_tokens, double seconds,
                   bool stops_early);
-  void Checkpoint(int64_t step, const std::string& hash, double seconds);
+  void Checkpoint(const SavedCheckpoint& checkpoint);
   void Flush();
   // Ends the bar; what is said after this stands on lines of its own.
   void Finish();
@@ -43,6 +49,7 @@ class TrainingReport {
  private:
   void Split();  // COLLECTIVE
   void Line(const StepMetrics& last);
+  std::string WhoIsLate() const;
 
   const TrainConfig& config_;
   World& world_;
@@ -63,6 +70,7 @@ class TrainingReport {
   int64_t line_tokens_ = 0;
   double line_seconds_ = 0;
   WaitSplit line_waits_;
+  std::map<int, double> line_late_seconds_;  // skew by the rank that was waited for
 };
 
 // Appends what was scored after training to metrics.jsonl, a "prompt_eval" event for each arm. On

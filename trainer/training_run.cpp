@@ -4,21 +4,23 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
+#include "comm/base/log.h"
 #include "comm/watched_world.h"
 #include "data_pipeline/loader.h"
 #include "trainer/caching_allocator.h"
-#include "trainer/checkpoint/checkpoint.h"
-#include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
+#include "trainer/checkpoint_saver.h"
 #include "trainer/process_resources.h"
 #include "trainer/stop_signals.h"
 #include "trainer/tensor_bridge.h"
 #include "trainer/training_report.h"
+#include "trainer/training_scoring.h"
 #include "trainer/training_session.h"
 #include "trainer/training_step.h"
 
@@ -39,18 +41,29 @@ class TrainingRun {
       : session_(config, world, resolved_yaml),
         state_(session_.state),
         report_(session_.config, world, state_, session_.inputs.total_steps),
-        saved_step_(session_.resumed_here ? state_.step : -1) {}
+        saver_(session_),
+        loss_watch_(session_.config.loss_spikes, state_.recent_losses),
+        saved_step_(session_.resumed_here ? state_.step : -1),
+        begun_step_(saved_step_) {}
 
   TrainSummary Run();
   std::unique_ptr<FolderLock> TakeLock() { return std::move(session_.lock); }
 
  private:
+  TrainSummary Train();
+  void StepsFromHere();  // to the end, or to a rollback
+  [[noreturn]] void FailForMemory(const std::string& detail) const;
   void Step(Loader& loader);
   void CountNonfinite(bool finite);
+  void LookForSpike(const StepOutcome& outcome);
+  void RollBack();       // to the newest checkpoint, and on with the data from here
   void CheckReplicas();  // ranks that drifted apart are noticed before they validate or save
   void AtBoundary();     // validates, saves; ends the run by finished_ or by an exception
   void Validate();
-  void Save();
+  void Save(bool in_background = false);
+  // Ends what is saved beside training, where anything is.
+  void FinishSave();
+  void Saved(const std::optional<SavedCheckpoint>& checkpoint);
   [[noreturn]] void EndAfterSignal();
 
   bool ValidationDue() const;
@@ -64,30 +77,75 @@ class TrainingRun {
   TrainingSession session_;
   TrainingState& state_;
   TrainingReport report_;
+  CheckpointSaver saver_;
+  LossWatch loss_watch_;
   int64_t saved_step_;  // the newest step in the run's own folder, -1: none
+  int64_t begun_step_;  // the newest that is there or on its way
   Clock::time_point last_save_ = Clock::now();
   bool agreed_stop_ = false;
   bool agreed_checkpoint_ = false;
   bool finished_ = false;
+  bool rolls_back_ = false;  // at this boundary
 };
 
 TrainSummary TrainingRun::Run() {
+  try {
+    return Train();
+  } catch (const Error& error) {
+    // What failed is known to all ranks: they can still bring the save that is under way to its end.
+    if (error.on_all_ranks()) {
+      try {
+        FinishSave();
+      } catch (const Error& later) {
+        LogWarning(std::string("a checkpoint was lost: ") + later.what());
+      }
+    }
+    throw;
+  } catch (const std::bad_alloc&) {
+    FailForMemory("");
+  } catch (const c10::OutOfMemoryError& error) {  // of a GPU
+    FailForMemory(error.what_without_backtrace());
+  }
+}
+
+void TrainingRun::FailForMemory(const std::string& detail) const {
+  const TrainConfig& config = session_.config;
+  throw Error(ErrorKind::kMachine,
+              "out of memory at step " + std::to_string(state_.step + 1) +
+                  (detail.empty() ? "" : " (" + detail + ")") +
+                  ". Lower batching.micro_batch_tokens (" +
+                  std::to_string(config.batching.micro_batch_tokens) +
+                  " now), set activation_checkpointing: full (" + config.activation_checkpointing +
+                  " now), optimizer.shard: true" +
+                  (config.checkpoint.asynchronous ? ", checkpoint.asynchronous: false" : "") +
+                  ", or start fewer ranks a host; `breakeven train --dry-run` says what takes how "
+                  "much.");
+}
+
+void TrainingRun::StepsFromHere() {
   LoaderOptions options;
   options.rank = session_.world.rank();
   options.start = {state_.epoch, state_.step_in_epoch};
   options.num_steps = session_.inputs.total_steps - state_.step;
   Loader loader(*session_.inputs.train, *session_.inputs.planner, options);
-
-  finished_ = AtLastStep() || PatienceIsOver();
-  // A run that was stopped between a step and its validation owes it.
-  if (ValidationDue()) Validate();
-  while (!finished_) {
+  while (!finished_ && !rolls_back_) {
     FaultPoint("train.step", state_.step);
     Step(loader);
     AtBoundary();
   }
   loader.Stop();
-  if (saved_step_ != state_.step) Save();
+}
+
+TrainSummary TrainingRun::Train() {
+  finished_ = AtLastStep() || PatienceIsOver();
+  // A run that was stopped between a step and its validation owes it.
+  if (ValidationDue()) Validate();
+  while (!finished_) {
+    StepsFromHere();
+    if (rolls_back_) RollBack();
+  }
+  if (begun_step_ != state_.step) Save();
+  FinishSave();
   report_.Finish();
   TrainSummary summary = report_.Summarize(state_, saved_step_);
   if (agreed_stop_ && session_.config.prompt_eval.has_value()) EndAfterSignal();
@@ -107,7 +165,8 @@ void TrainingRun::Step(Loader& loader) {
   const double every_seconds = 60 * session_.config.checkpoint.every_minutes;
   const bool checkpoint_due =
       session_.world.is_root() && every_seconds > 0 && SecondsSince(last_save_) >= every_seconds;
-  const StepResult result = RunStep(session_, *loaded, stop, checkpoint_due);
+  const StepResult result =
+      RunStep(session_, *loaded, stop, checkpoint_due, /*saving=*/saver_.busy());
   const double seconds = SecondsSince(begin);
 
   agreed_stop_ = result.outcome.stop;
@@ -129,6 +188,8 @@ void TrainingRun::Step(Loader& loader) {
                 .skipped = !result.outcome.finite},
                {.collectives = result.waits, .input = input_seconds});
   CountNonfinite(result.outcome.finite);
+  LookForSpike(result.outcome);
+  if (saver_.under_way() && !result.outcome.saving) Saved(saver_.Advance());
 }
 
 void TrainingRun::CheckReplicas() {
@@ -149,6 +210,7 @@ void TrainingRun::CountNonfinite(bool finite) {
   ++state_.nonfinite_in_a_row;
   report_.Skipped(state_);
   if (state_.nonfinite_in_a_row < session_.config.max_nonfinite_steps) return;
+  FinishSave();
   report_.Finish();
   throw Error(
       ErrorKind::kInternal,
@@ -160,9 +222,33 @@ void TrainingRun::CountNonfinite(bool finite) {
       /*on_all_ranks=*/true);
 }
 
+void TrainingRun::LookForSpike(const StepOutcome& outcome) {
+  if (!outcome.finite) return;
+  const double loss =
+      outcome.loss + (InjectedErrno("train.loss_spike", state_.step) != 0 ? 100.0 : 0.0);
+  const std::optional<double> deviations = loss_watch_.Look(loss);
+  state_.recent_losses = loss_watch_.recent();
+  if (!deviations.has_value()) return;
+  report_.Spike(state_.step, loss, *deviations);
+  const LossSpikeConfig& config = session_.config.loss_spikes;
+  rolls_back_ = config.action == "rollback" && begun_step_ >= 0 && !AtLastStep() &&
+                state_.rollbacks < config.max_rollbacks;
+}
+
+void TrainingRun::RollBack() {
+  rolls_back_ = false;
+  FinishSave();
+  const int64_t from_step = state_.step;
+  session_.RollBack(CheckpointsFolder(session_.config.output) + "/" + CheckpointName(saved_step_));
+  loss_watch_.Forget(state_.recent_losses);
+  report_.RollBack(state_, from_step);
+}
+
 void TrainingRun::AtBoundary() {
   const CheckpointConfig& checkpoint = session_.config.checkpoint;
   CheckReplicas();
+  if (rolls_back_ && !agreed_stop_) return;  // these weights are neither validated nor saved
+  rolls_back_ = false;
   finished_ = AtLastStep();
   const int64_t best_before = state_.best_step;
   // With a signal pending there may be little time: save now, the resumed run owes the validation.
@@ -171,7 +257,7 @@ void TrainingRun::AtBoundary() {
   const bool at_interval = checkpoint.every_steps > 0 && state_.step % checkpoint.every_steps == 0;
   if (finished_ || agreed_stop_ || agreed_checkpoint_ || at_interval ||
       (improved && checkpoint.keep_best)) {
-    Save();
+    Save(/*in_background=*/checkpoint.asynchronous && !finished_ && !agreed_stop_);
   }
   if (agreed_stop_ && !finished_) EndAfterSignal();
 }
@@ -204,34 +290,26 @@ void TrainingRun::Validate() {
                      stops_early);
 }
 
-void TrainingRun::Save() {
+void TrainingRun::Save(bool in_background) {
   const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
-  const TrainConfig& config = session_.config;
-  const Clock::time_point begin = Clock::now();
   report_.Flush();
-  CheckWeightsOverRanks(session_);
-  const auto on_root = [this](const auto& work) {
-    RunTogether(*session_.world.control, /*root_only=*/true, work);
-  };
-  std::string hash;
-  std::unique_ptr<CheckpointWriter> writer;
-  on_root([&] {
-    writer = std::make_unique<CheckpointWriter>(config.output, state_.step);
-    writer->Weights(*session_.model, session_.storage, session_.companions);
-  });
-  for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
-    const at::Tensor& whole_P = session_.WholeMoment(moment);
-    on_root([&] { writer->Put(moment, whole_P); });
-  }
-  on_root([&] {
-    const std::string path = writer->Finish(state_);
-    hash = VerifyCheckpoint(path).Hash();  // read back before anything older goes
-    DeleteOldCheckpoints(config.output, config.checkpoint.keep_last,
-                         config.checkpoint.keep_best ? state_.best_step : -1);
-  });
-  saved_step_ = state_.step;
+  FinishSave();  // one at a time
   last_save_ = Clock::now();
-  report_.Checkpoint(state_.step, hash, SecondsSince(begin));
+  begun_step_ = state_.step;
+  saver_.Begin(state_, in_background);
+  if (!in_background) FinishSave();
+}
+
+void TrainingRun::FinishSave() {
+  if (!saver_.under_way()) return;
+  const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
+  Saved(saver_.Finish());
+}
+
+void TrainingRun::Saved(const std::optional<SavedCheckpoint>& checkpoint) {
+  if (!checkpoint.has_value()) return;
+  saved_step_ = checkpoint->step;
+  report_.Checkpoint(*checkpoint);
 }
 
 void TrainingRun::EndAfterSignal() {
@@ -246,39 +324,6 @@ void TrainingRun::EndAfterSignal() {
           (session_.config.resume == "auto" ? ". Run the same command to go on."
                                             : ". Run the same command with resume: auto to go on."),
       /*on_all_ranks=*/true);
-}
-
-// The base model and every checkpoint that is kept, beside the models that the config names itself.
-EvalSummary ScorePrompts(const TrainConfig& config, World& world) {
-  EvalConfig eval = PromptEvalBefore(config);
-  std::string names;  // rank 0's view of the folder, one a line
-  RunTogether(*world.control, /*root_only=*/true, [&] {
-    for (const auto& [name, path] : CheckpointsOf(config.output)) names += name + "\n";
-  });
-  world.control->Broadcast(names, /*root=*/0);
-  for (size_t begin = 0; begin < names.size();) {
-    const size_t end = names.find('\n', begin);
-    const std::string name = names.substr(begin, end - begin);
-    // Names with the same word before '@' are one run: dev chooses one of its checkpoints.
-    eval.models.emplace("tuned@" + name, CheckpointsFolder(config.output) + "/" + name);
-    begin = end + 1;
-  }
-  if (eval.output.empty()) eval.output = config.output + "/eval";
-  SetWatch(world, eval.watchdog.value_or(config.watchdog));
-  return RunEvaluation(eval, world);
-}
-
-EvalSummary ScorePromptsAfter(const TrainSummary& summary, const TrainConfig& config,
-                              World& world) {
-  try {
-    return ScorePrompts(config, world);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kSavedRequeue) throw;
-    throw Error(
-        error.kind(),
-        "the training is done and saved in " + summary.last_checkpoint + "; " + error.what(),
-        error.on_all_ranks());
-  }
 }
 
 void RefuseControlMeasurement(const TrainConfig& config) {

@@ -220,6 +220,24 @@ void TrainingSession::LoadMoments() {
   optimizer->set_num_updates(state.num_updates);
 }
 
+void TrainingSession::RollBack(const std::string& folder) {
+  std::string text;
+  RunTogether(*world.control, /*root_only=*/true, [&] {
+    VerifyCheckpoint(folder);
+    text = LoadTrainingState(folder).ToJson();
+  });
+  world.control->Broadcast(text, /*root=*/0);
+  TrainingState saved = ParseTrainingState(text, folder);
+  saved.rollbacks = state.rollbacks + 1;
+  saved.epoch = state.epoch;
+  saved.step_in_epoch = state.step_in_epoch;
+  saved.tokens = state.tokens;
+  saved.seconds = state.seconds;
+  state = ContinueFrom(saved, state);
+  resumed_from = folder;
+  LoadModel();
+}
+
 const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
   if (!config.optimizer.shard) return optimizer->moment(moment);
   const at::Tensor& whole_P = buckets->gradient_P();

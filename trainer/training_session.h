@@ -51,6 +51,9 @@ struct TrainingSession {
   // COLLECTIVE. All of a moment in the layout of `storage`; sharded, gathered into the gradient
   // buffer, until the next step or call.
   const at::Tensor& WholeMoment(Moment moment);
+  // COLLECTIVE. Weights, moments and state of a checkpoint of this run, which is verified; the place in
+  // the data and the time spent stay. Error(kBadData) when it is damaged.
+  void RollBack(const std::string& folder);
 
  private:
   void TakeRunFolder();

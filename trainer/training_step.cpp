@@ -60,13 +60,14 @@ int64_t MostTokensOfTheLast(const TrainingSession& session, const StepPlan& plan
 }  // namespace
 
 StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
-                   bool checkpoint_due) {
+                   bool checkpoint_due, bool saving) {
   const int64_t step = session.state.step;
   const auto normalizer =
       static_cast<double>(std::max<int64_t>(1, loaded.plan.global_target_tokens));
   GradientBuckets& buckets = *session.buckets;
   buckets.BeginStep();
-  StepReport report{stop, false, checkpoint_due, 0};
+  StepReport report{
+      .stop = stop, .nonfinite = false, .checkpoint_due = checkpoint_due, .saving = saving};
   StepResult result;
   const bool on_host = session.storage.parameters_P.is_cpu() && !AtenOnly::on();
   at::Tensor device_loss;  // not read by the host: it would wait

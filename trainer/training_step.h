@@ -29,10 +29,10 @@ struct StepResult {
 
 // COLLECTIVE. Forward and backward over this rank's micro-batches, all-reduce, clipping, AdamW; or,
 // where the loss or the gradient is not finite on any rank, everything but AdamW on all of them.
-// `stop` and `checkpoint_due` are this rank's word, the outcome has the agreed ones. Does not touch
+// `stop`, `checkpoint_due` and `saving` are this rank's word, the outcome has the agreed ones. Does not touch
 // session.state.
 StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop,
-                   bool checkpoint_due);
+                   bool checkpoint_due, bool saving = false);
 
 // COLLECTIVE. Σ cross-entropy over the target tokens of the validation data ÷ their number, nats;
 // the same bits for any number of ranks with the same threads per rank, because the micro-batches

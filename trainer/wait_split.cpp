@@ -10,10 +10,14 @@ namespace {
 int64_t Nanoseconds(double seconds) { return std::llround(1e9 * seconds); }
 double Seconds(double nanoseconds) { return 1e-9 * nanoseconds; }
 
+// In one number, so that the least of all ranks says whose it is; to the microsecond.
+constexpr int64_t kMostRanks = int64_t{1} << 20;
+int64_t StayOfRank(int64_t nanoseconds, int rank) { return nanoseconds / 1000 * kMostRanks + rank; }
+
 }  // namespace
 
 std::vector<WaitSplit> SplitWaits(Control& control, const std::vector<StepWaits>& steps) {
-  std::vector<int64_t> shortest;  // of each collective of each step
+  std::vector<int64_t> shortest;  // per step: of each collective, and of all together with its rank
   std::vector<int64_t> sums;      // per step: in collectives, for input
   for (const StepWaits& step : steps) {
     int64_t own = 0;
@@ -21,6 +25,7 @@ std::vector<WaitSplit> SplitWaits(Control& control, const std::vector<StepWaits>
       shortest.push_back(Nanoseconds(wait));
       own += shortest.back();
     }
+    shortest.push_back(StayOfRank(own, control.rank()));
     sums.push_back(own);
     sums.push_back(Nanoseconds(step.input));
   }
@@ -32,10 +37,12 @@ std::vector<WaitSplit> SplitWaits(Control& control, const std::vector<StepWaits>
   for (size_t s = 0; s < steps.size(); ++s) {
     int64_t exposed = 0;
     for (size_t i = 0; i < steps[s].collectives.size(); ++i) exposed += shortest[next++];
+    const auto latest = static_cast<int>(shortest[next++] % kMostRanks);
     const double mean = static_cast<double>(sums[2 * s]) / world_size;
     splits.push_back({.exposed_communication = Seconds(static_cast<double>(exposed)),
                       .skew = Seconds(mean - static_cast<double>(exposed)),
-                      .input = Seconds(static_cast<double>(sums[2 * s + 1]) / world_size)});
+                      .input = Seconds(static_cast<double>(sums[2 * s + 1]) / world_size),
+                      .latest_rank = latest});
   }
   return splits;
 }

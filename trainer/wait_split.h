@@ -20,6 +20,7 @@ struct WaitSplit {
   double exposed_communication = 0;  // seconds
   double skew = 0;                   // seconds, mean over ranks
   double input = 0;                  // seconds, mean over ranks
+  int latest_rank = 0;               // stood the shortest in the step's collectives: waited for
 };
 
 // COLLECTIVE. No clock is compared between machines: whoever comes last to a collective waits for

@@ -5,7 +5,7 @@
 //
 // BREAKEVEN_FAULT = rule[,rule…]; rule = name[@index[+]][:rank]=action. A missing @index or :rank
 // matches all, `@3+` is 3 and later. Actions: kill (SIGKILL itself), exit:CODE, throw
-// (Error(kInternal)), stop (SIGSTOP) and hang act at every kind of point; errno:N (a number or a
+// (Error(kInternal)), stop (SIGSTOP), hang and sleep:MILLISECONDS act at every kind of point; errno:N (a number or a
 // name such as ENOSPC) only at InjectedErrno, nan only at InjectedNan. A value that does not parse
 // ends the process with exit code 64 before main.
 #ifndef BREAKEVEN_COMM_BASE_FAULT_POINT_H_

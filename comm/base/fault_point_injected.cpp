@@ -5,12 +5,14 @@
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,7 +23,7 @@
 namespace breakeven {
 namespace {
 
-enum class Action { kKill, kExit, kThrow, kStop, kHang, kErrno, kNan };
+enum class Action { kKill, kExit, kThrow, kStop, kHang, kSleep, kErrno, kNan };
 
 struct Rule {
   std::string name;
@@ -29,7 +31,7 @@ struct Rule {
   int64_t last_index = INT64_MAX;
   std::optional<int> rank;
   Action action = Action::kKill;
-  int number = 0;  // exit code or errno
+  int number = 0;  // exit code, errno or milliseconds
 };
 
 struct State {
@@ -47,9 +49,10 @@ std::atomic<int> process_rank{0};
 thread_local std::optional<int> thread_rank;
 
 [[noreturn]] void FailRule(std::string_view rule, const std::string& why) {
-  throw Error(ErrorKind::kUsage,
-              "BREAKEVEN_FAULT: rule \"" + std::string(rule) + "\": " + why +
-                  "; expected name[@index[+]][:rank]=kill|exit:CODE|throw|stop|hang|errno:N|nan");
+  throw Error(
+      ErrorKind::kUsage,
+      "BREAKEVEN_FAULT: rule \"" + std::string(rule) + "\": " + why +
+          "; expected name[@index[+]][:rank]=kill|exit:CODE|throw|stop|hang|sleep:MS|errno:N|nan");
 }
 
 template <typename T>
@@ -81,12 +84,13 @@ void ParseAction(std::string_view rule, std::string_view text, Rule* parsed) {
   const bool has_number = colon != std::string_view::npos;
   const std::string_view number = has_number ? text.substr(colon + 1) : std::string_view();
   static constexpr std::pair<std::string_view, Action> words[] = {
-      {"kill", Action::kKill}, {"exit", Action::kExit}, {"throw", Action::kThrow},
-      {"stop", Action::kStop}, {"hang", Action::kHang}, {"errno", Action::kErrno},
-      {"nan", Action::kNan}};
+      {"kill", Action::kKill},   {"exit", Action::kExit}, {"throw", Action::kThrow},
+      {"stop", Action::kStop},   {"hang", Action::kHang}, {"sleep", Action::kSleep},
+      {"errno", Action::kErrno}, {"nan", Action::kNan}};
   for (const auto& [name, action] : words) {
     if (word != name) continue;
-    const bool wants_number = action == Action::kExit || action == Action::kErrno;
+    const bool wants_number =
+        action == Action::kExit || action == Action::kErrno || action == Action::kSleep;
     if (wants_number != has_number) {
       FailRule(rule, "action " + std::string(name) +
                          (wants_number ? " needs a value after ':'" : " takes no value"));
@@ -94,6 +98,9 @@ void ParseAction(std::string_view rule, std::string_view text, Rule* parsed) {
     parsed->action = action;
     if (action == Action::kExit) parsed->number = ParseNumber<int>(rule, number, 255, "exit code");
     if (action == Action::kErrno) parsed->number = ParseErrno(rule, number);
+    if (action == Action::kSleep) {
+      parsed->number = ParseNumber<int>(rule, number, 600'000, "milliseconds");
+    }
     return;
   }
   FailRule(rule, "unknown action \"" + std::string(word) + "\"");
@@ -181,6 +188,9 @@ void Act(const std::optional<Rule>& rule) {
       return;
     case Action::kHang:
       for (;;) ::pause();
+    case Action::kSleep:
+      std::this_thread::sleep_for(std::chrono::milliseconds(rule->number));
+      return;
     case Action::kErrno:
     case Action::kNan:
       return;

@@ -55,5 +55,16 @@ class TwoNodes:
         """Pulls the cable at the switch's side."""
         self.network.cut(self.names[node])
 
+    def drop(self, node):
+        """The switch forwards nothing any more; the carrier stays."""
+        ip("-n", self.switch, "link", "set", f"p{node}", "nomaster")
+
+    def mend(self, node):
+        ip("-n", self.switch, "link", "set", f"p{node}", "master", "br0", "up")
+
+    def slow(self, node, rate):
+        shape = ["tc", "qdisc", "replace", "dev", "e0", "root", "tbf", "rate", rate, "burst", "64kb", "latency", "50ms"]
+        subprocess.run(["ip", "netns", "exec", self.names[node], *shape], check=True, capture_output=True)
+
     def close(self):
         self.network.down()

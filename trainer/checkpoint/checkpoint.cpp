@@ -1,9 +1,9 @@
 #include "trainer/checkpoint/checkpoint.h"
 
-#include <cstring>
+#include <array>
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -23,9 +23,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kStateFile = "trainer_state/state.json";
-constexpr const char* kOptimizerFile = "trainer_state/optimizer.safetensors";
-constexpr const char* kExpAvg = "exp_avg.";
-constexpr const char* kExpAvgSq = "exp_avg_sq.";
 
 constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "tokenizer_config.json",
@@ -66,28 +63,40 @@ std::string GenerationConfigJson(const ModelConfig& config) {
   return json.dump(2) + "\n";
 }
 
-TensorToWrite Slice(const std::string& name, const at::Tensor& flat_P,
-                    const ParameterRange& range) {
-  return {name, "F32", range.shape, flat_P.const_data_ptr<float>() + range.offset};
+std::string PartName(int index, int num_parts) {
+  if (num_parts == 1) return std::string(kMomentFiles) + ".safetensors";
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%s-%05d-of-%05d.safetensors", kMomentFiles, index + 1,
+                num_parts);
+  return text.data();
 }
 
-std::string MomentName(Moment moment, const std::string& parameter) {
-  return (moment == Moment::kExpAvg ? kExpAvg : kExpAvgSq) + parameter;
-}
+// The files that a part writes, in its order.
+class PartWriter {
+ public:
+  explicit PartWriter(std::string folder) : folder_(std::move(folder)) {}
 
-void CopyMoment(const SafetensorsFile& file, const std::string& name, const ParameterRange& range,
-                const at::Tensor& flat_P) {
-  const MappedTensor* found = file.Find(name);
-  if (found == nullptr) throw Error(ErrorKind::kBadData, file.path() + ": lacks tensor " + name);
-  if (found->dtype != "F32" || found->shape != range.shape) {
-    throw Error(ErrorKind::kBadData, file.path() + ": tensor " + name + " is " + found->dtype +
-                                         " with " + std::to_string(found->numel) +
-                                         " elements; expected F32 with the parameter's shape, " +
-                                         std::to_string(range.numel) + " elements");
+  void Text(const std::string& name, std::string_view content) {
+    WriteFileDurably(folder_ + "/" + name, content);
+    files_[name] = {static_cast<int64_t>(content.size()), HashHex(Hash64(content))};
   }
-  std::memcpy(flat_P.data_ptr<float>() + range.offset, found->data,
-              static_cast<size_t>(found->num_bytes));
-  file.Forget(*found);
+  void Tensors(const std::string& name, const std::vector<TensorToWrite>& tensors) {
+    const WrittenFile file = WriteSafetensors(folder_ + "/" + name, tensors);
+    files_[name] = {file.num_bytes, HashHex(file.hash)};
+  }
+  // Read back, so that nothing older goes before this is known to be there.
+  FileRecords Verified() const {
+    for (const auto& [name, record] : files_) VerifyFile(folder_ + "/" + name, record);
+    return files_;
+  }
+
+ private:
+  const std::string folder_;
+  FileRecords files_;
+};
+
+std::string TemporaryFolder(const std::string& run_folder, int64_t step) {
+  return CheckpointsFolder(run_folder) + "/" + CheckpointName(step) + ".tmp";
 }
 
 }  // namespace
@@ -106,87 +115,46 @@ CompanionFiles ReadCompanionFiles(const std::string& model_folder,
   return files;
 }
 
-struct CheckpointWriter::State {
-  std::string run_folder;
-  int64_t step = 0;
-  std::string path;
-  std::string temporary;
-  Manifest manifest;
-  std::vector<ParameterRange> ranges;
-  std::unique_ptr<SafetensorsWriter> moments;
-  bool renamed = false;
-
-  void Text(const std::string& name, std::string_view content) {
-    WriteFileDurably(temporary + "/" + name, content);
-    manifest.files[name] = {static_cast<int64_t>(content.size()), HashHex(Hash64(content))};
-  }
-  void Note(const std::string& name, const WrittenFile& file) {
-    manifest.files[name] = {file.num_bytes, HashHex(file.hash)};
-  }
-};
-
-CheckpointWriter::CheckpointWriter(const std::string& run_folder, int64_t step)
-    : state_(std::make_unique<State>()) {
-  state_->run_folder = run_folder;
-  state_->step = step;
-  state_->path = CheckpointsFolder(run_folder) + "/" + CheckpointName(step);
-  state_->temporary = state_->path + ".tmp";
-  fs::remove_all(state_->temporary);
+FileRecords WritePart(const std::string& run_folder, int64_t step, const Model& model,
+                      const ModelStorage& storage, const CompanionFiles& companions,
+                      const CheckpointPart& part) {
+  const std::string folder = TemporaryFolder(run_folder, step);
   FaultPoint("checkpoint.begin", step);
-  CreateFolders(state_->temporary + "/trainer_state");
-}
-
-CheckpointWriter::~CheckpointWriter() {
-  if (state_->renamed) return;
-  state_->moments.reset();
-  std::error_code ignored;
-  fs::remove_all(state_->temporary, ignored);
-}
-
-void CheckpointWriter::Weights(const Model& model, const ModelStorage& storage,
-                               const CompanionFiles& companions) {
-  state_->Text("config.json", ConfigJson(model.config()));
-  if (companions.count("generation_config.json") == 0) {
-    state_->Text("generation_config.json", GenerationConfigJson(model.config()));
-  }
-  for (const auto& [name, content] : companions) state_->Text(name, content);
-  const at::Tensor parameters_P = OnHost(storage.parameters_P);
-  std::vector<TensorToWrite> weights;
-  for (const ParameterRange& range : storage.ranges) {
-    weights.push_back(Slice(range.name, parameters_P, range));
-  }
-  constexpr const char* kWeightsFile = "model.safetensors";
-  state_->Note(kWeightsFile, WriteSafetensors(state_->temporary + "/" + kWeightsFile, weights));
-  state_->ranges = storage.ranges;
-  FaultPoint("checkpoint.after_weights", state_->step);
-}
-
-void CheckpointWriter::Put(Moment moment, const at::Tensor& flat_P) {
-  if (moment == Moment::kExpAvg) {
-    std::vector<TensorToWrite> tensors;
-    for (const Moment each : {Moment::kExpAvg, Moment::kExpAvgSq}) {
-      for (const ParameterRange& range : state_->ranges) {
-        tensors.push_back({MomentName(each, range.name), "F32", range.shape, nullptr});
-      }
+  CreateFolders(folder + "/trainer_state");
+  PartWriter writer(folder);
+  std::vector<TensorToWrite> tensors;
+  if (part.index == 0) {
+    writer.Text("config.json", ConfigJson(model.config()));
+    if (companions.count("generation_config.json") == 0) {
+      writer.Text("generation_config.json", GenerationConfigJson(model.config()));
     }
-    state_->moments =
-        std::make_unique<SafetensorsWriter>(state_->temporary + "/" + kOptimizerFile, tensors);
+    for (const auto& [name, content] : companions) writer.Text(name, content);
+    for (const ParameterRange& range : storage.ranges) {
+      tensors.push_back({range.name, "F32", range.shape,
+                         part.parameters_P.const_data_ptr<float>() + range.offset});
+    }
+    writer.Tensors("model.safetensors", tensors);
+    FaultPoint("checkpoint.after_weights", step);
+    tensors.clear();
   }
-  const at::Tensor moment_P = OnHost(flat_P);
-  for (const ParameterRange& range : state_->ranges) {
-    state_->moments->Write(moment_P.const_data_ptr<float>() + range.offset,
-                           range.numel * static_cast<int64_t>(sizeof(float)));
+  for (const HeldStretch& stretch : part.moments) {
+    AppendTensors(stretch, storage.ranges, tensors);
   }
+  if (!tensors.empty()) writer.Tensors(PartName(part.index, part.num_parts), tensors);
+  FaultPoint("checkpoint.after_part", step);
+  return writer.Verified();
 }
 
-std::string CheckpointWriter::Finish(const TrainingState& state) {
-  const std::string& path = state_->path;
-  const std::string& temporary = state_->temporary;
-  state_->Note(kOptimizerFile, state_->moments->Commit());
-  state_->Text(kStateFile, state.ToJson());
+std::string CommitCheckpoint(const std::string& run_folder, const TrainingState& state,
+                             const FileRecords& files) {
+  const std::string temporary = TemporaryFolder(run_folder, state.step);
+  const std::string path = CheckpointsFolder(run_folder) + "/" + CheckpointName(state.step);
+  PartWriter writer(temporary);
+  writer.Text(kStateFile, state.ToJson());
+  Manifest manifest{.step = state.step, .files = files};
+  manifest.files.merge(writer.Verified());
   FaultPoint("checkpoint.before_manifest", state.step);
-  state_->manifest.step = state.step;
-  WriteFileDurably(temporary + "/manifest.json", state_->manifest.ToJson());
+  WriteFileDurably(temporary + "/manifest.json", manifest.ToJson());
   FsyncDirectory(temporary + "/trainer_state");
   FsyncDirectory(temporary);
   FaultPoint("checkpoint.before_rename", state.step);
@@ -195,43 +163,22 @@ std::string CheckpointWriter::Finish(const TrainingState& state) {
     RenameDurably(path, path + ".replaced.tmp");
   }
   RenameDurably(temporary, path);
-  state_->renamed = true;
+  BE_CHECK(ReadManifest(path).Hash() == manifest.Hash(), path + " reads back as another");
   FaultPoint("checkpoint.before_latest", state.step);
-  WriteLatest(state_->run_folder, state.step);
+  WriteLatest(run_folder, state.step);
   FaultPoint("checkpoint.after_latest", state.step);
   fs::remove_all(path + ".replaced.tmp");
-  return path;
+  return manifest.Hash();
 }
 
-std::string SaveCheckpoint(const std::string& run_folder, const CheckpointSource& source,
-                           const TrainingState& state) {
-  CheckpointWriter writer(run_folder, state.step);
-  writer.Weights(source.model, source.storage, source.companions);
-  writer.Put(Moment::kExpAvg, source.optimizer.exp_avg_P());
-  writer.Put(Moment::kExpAvgSq, source.optimizer.exp_avg_sq_P());
-  return writer.Finish(state);
+void RemoveUnfinished(const std::string& run_folder, int64_t step) noexcept {
+  std::error_code ignored;
+  fs::remove_all(TemporaryFolder(run_folder, step), ignored);
 }
 
 TrainingState LoadTrainingState(const std::string& folder) {
   const std::string path = folder + "/" + kStateFile;
   return ParseTrainingState(ReadFile(path), path);
-}
-
-void LoadMoment(const std::string& folder, Moment moment, const ModelStorage& storage,
-                const at::Tensor& flat_P) {
-  const SafetensorsFile file(folder + "/" + kOptimizerFile);
-  const at::Tensor on_host_P = OnHost(flat_P);
-  for (const ParameterRange& range : storage.ranges) {
-    CopyMoment(file, MomentName(moment, range.name), range, on_host_P);
-  }
-  if (!flat_P.is_cpu()) flat_P.copy_(on_host_P);
-}
-
-void LoadOptimizer(const std::string& folder, const TrainingState& state,
-                   const ModelStorage& storage, AdamW& optimizer) {
-  LoadMoment(folder, Moment::kExpAvg, storage, optimizer.exp_avg_P());
-  LoadMoment(folder, Moment::kExpAvgSq, storage, optimizer.exp_avg_sq_P());
-  optimizer.set_num_updates(state.num_updates);
 }
 
 }  // namespace breakeven

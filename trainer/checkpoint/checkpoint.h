@@ -3,15 +3,18 @@
 #ifndef BREAKEVEN_TRAINER_CHECKPOINT_CHECKPOINT_H_
 #define BREAKEVEN_TRAINER_CHECKPOINT_CHECKPOINT_H_
 
+#include <ATen/ATen.h>
+
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
+#include <vector>
 
+#include "trainer/checkpoint/manifest.h"
+#include "trainer/checkpoint/moment_parts.h"
 #include "trainer/checkpoint/training_state.h"
 #include "trainer/model/flat_parameters.h"
 #include "trainer/model/model.h"
-#include "trainer/optim/adamw.h"
 
 namespace breakeven {
 
@@ -25,53 +28,35 @@ using CompanionFiles = std::map<std::string, std::string>;
 CompanionFiles ReadCompanionFiles(const std::string& model_folder,
                                   const std::string& tokenizer_folder);
 
-// Not owned; must outlive the call.
-struct CheckpointSource {
-  const Model& model;
-  const ModelStorage& storage;
-  const AdamW& optimizer;
-  const CompanionFiles& companions;
+// One rank's part of a checkpoint, on the host. Tensors are float32.
+struct CheckpointPart {
+  int index = 0;  // among num_parts
+  int num_parts = 1;
+  at::Tensor parameters_P;  // all of them, in part 0; undefined in others
+  std::vector<HeldStretch> moments;
 };
 
-// Writes RUN/checkpoints/step_N, by the protocol of design.md §3: every file written,
-// checked and fsynced in step_N.tmp/, manifest last, folder renamed, directory fsynced, `latest`
-// replaced. Until the rename nothing stands under step_N; without Finish step_N.tmp is removed and
-// everything older is as it was. On rank 0 only, and in parts, so that between them all ranks can
-// bring together what is to be saved. Errors: kIo (disk full), kCannotCreate. Fault points:
-// checkpoint.{begin, after_weights, before_manifest, before_rename, before_latest, after_latest},
-// numbered by step.
-class CheckpointWriter {
- public:
-  CheckpointWriter(const std::string& run_folder, int64_t step);
-  ~CheckpointWriter();
-  CheckpointWriter(const CheckpointWriter&) = delete;
-  CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+// A save, by the protocol of design.md §3. Every part writes its files, checked and fsynced, into
+// step_N.tmp/ and reads them back; when all have, Commit writes the manifest, renames the folder,
+// fsyncs the directory and replaces `latest`. Until the rename nothing stands under step_N. Errors:
+// kIo (disk full), kCannotCreate. Fault points: checkpoint.{begin, after_weights, after_part} in
+// WritePart, checkpoint.{before_manifest, before_rename, before_latest, after_latest} in
+// CommitCheckpoint, numbered by step.
+//
+// Safe in a thread of its own, beside training that goes on: reads of `model` and `storage` only
+// what never changes, names and shapes.
+FileRecords WritePart(const std::string& run_folder, int64_t step, const Model& model,
+                      const ModelStorage& storage, const CompanionFiles& companions,
+                      const CheckpointPart& part);
+// On one rank, behind all parts; `files` are those of all parts. Returns the manifest's hash.
+std::string CommitCheckpoint(const std::string& run_folder, const TrainingState& state,
+                             const FileRecords& files);
+// What a save that failed has left in step_N.tmp; nobody may be writing there any more.
+void RemoveUnfinished(const std::string& run_folder, int64_t step) noexcept;
 
-  // In this order. `companions`: see above.
-  void Weights(const Model& model, const ModelStorage& storage, const CompanionFiles& companions);
-  // Both, kExpAvg first; flat_P: all of it, in the layout of the storage given to Weights.
-  void Put(Moment moment, const at::Tensor& flat_P);
-  // Returns the path.
-  std::string Finish(const TrainingState& state);
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-// The same in one go, of an optimizer without shards.
-std::string SaveCheckpoint(const std::string& run_folder, const CheckpointSource& source,
-                           const TrainingState& state);
-
-// Of a folder that VerifyCheckpoint passed. Errors: kBadData naming file and tensor.
+// Of a folder that VerifyCheckpoint passed; moments: LoadMoment; weights: LoadWeights, as from any
+// model folder. Errors: kBadData naming file and key.
 TrainingState LoadTrainingState(const std::string& folder);
-// All of a moment, into flat_P in the layout of `storage`; what lies between parameters is left as
-// it is. Weights are read by LoadWeights, as from any model folder.
-void LoadMoment(const std::string& folder, Moment moment, const ModelStorage& storage,
-                const at::Tensor& flat_P);
-// Both moments and the update count, of an optimizer without shards.
-void LoadOptimizer(const std::string& folder, const TrainingState& state,
-                   const ModelStorage& storage, AdamW& optimizer);
 
 }  // namespace breakeven
 

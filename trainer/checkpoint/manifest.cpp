@@ -17,12 +17,26 @@ using Json = nlohmann::ordered_json;
   throw Error(ErrorKind::kBadData, path + ": " + why);
 }
 
-Json Body(const Manifest& manifest) {
+Json RecordsToJson(const FileRecords& records) {
   Json files = Json::object();
-  for (const auto& [name, record] : manifest.files) {
+  for (const auto& [name, record] : records) {
     files[name] = {{"bytes", record.num_bytes}, {"xxh3", record.hash}};
   }
-  return {{"format", kCheckpointFormat}, {"step", manifest.step}, {"files", files}};
+  return files;
+}
+
+FileRecords RecordsOfJson(const Json& json) {
+  FileRecords files;
+  for (const auto& [name, record] : json.items()) {
+    files[name] = {record.at("bytes").get<int64_t>(), record.at("xxh3").get<std::string>()};
+  }
+  return files;
+}
+
+Json Body(const Manifest& manifest) {
+  return {{"format", manifest.format},
+          {"step", manifest.step},
+          {"files", RecordsToJson(manifest.files)}};
 }
 
 // A file name of ours: below the folder, never outside.
@@ -34,6 +48,8 @@ bool IsInside(const std::string& name) {
   }
   return true;
 }
+
+}  // namespace
 
 void VerifyFile(const std::string& path, const FileRecord& expected) {
   std::error_code error;
@@ -49,7 +65,9 @@ void VerifyFile(const std::string& path, const FileRecord& expected) {
   }
 }
 
-}  // namespace
+std::string FormatRecords(const FileRecords& files) { return RecordsToJson(files).dump(); }
+
+FileRecords ParseRecords(const std::string& json) { return RecordsOfJson(Json::parse(json)); }
 
 std::string Manifest::Hash() const { return HashHex(Hash64(Body(*this).dump())); }
 
@@ -57,6 +75,12 @@ std::string Manifest::ToJson() const {
   Json json = Body(*this);
   json["hash"] = Hash();
   return json.dump(1) + "\n";
+}
+
+void CheckFormat(int64_t format, const std::string& path) {
+  if (format >= 1 && format <= kCheckpointFormat) return;
+  Refuse(path, "format " + std::to_string(format) + ", this program reads formats 1 to " +
+                   std::to_string(kCheckpointFormat));
 }
 
 Manifest ReadManifest(const std::string& folder) {
@@ -70,18 +94,16 @@ Manifest ReadManifest(const std::string& folder) {
   std::string found_hash;
   try {
     const Json json = Json::parse(ReadFile(path));
-    const int64_t format = json.at("format").get<int64_t>();
-    if (format != kCheckpointFormat) {
-      Refuse(path, "format " + std::to_string(format) + ", this program reads format " +
-                       std::to_string(kCheckpointFormat));
-    }
+    manifest.format = json.at("format").get<int64_t>();
+    CheckFormat(manifest.format, path);
     manifest.step = json.at("step").get<int64_t>();
-    for (const auto& [name, record] : json.at("files").items()) {
+    manifest.files = RecordsOfJson(json.at("files"));
+    for (const auto& [name, record] : manifest.files) {
       if (!IsInside(name)) Refuse(path, "names \"" + name + "\", which is no file of the folder");
-      manifest.files[name] = {record.at("bytes").get<int64_t>(),
-                              record.at("xxh3").get<std::string>()};
     }
     found_hash = json.at("hash").get<std::string>();
+  } catch (const nlohmann::json::parse_error& error) {  // its text would repeat the bytes
+    Refuse(path, "damaged: no JSON at byte " + std::to_string(error.byte));
   } catch (const nlohmann::json::exception& error) {
     Refuse(path, std::string("damaged: ") + error.what());
   }

@@ -8,7 +8,11 @@
 
 namespace breakeven {
 
-inline constexpr int64_t kCheckpointFormat = 1;
+// 1: one file of moments; 2: any number of parts. Both are read.
+inline constexpr int64_t kCheckpointFormat = 2;
+
+// Error(kBadData) naming `path` when this program does not read the format.
+void CheckFormat(int64_t format, const std::string& path);
 
 struct FileRecord {
   int64_t num_bytes = 0;
@@ -16,19 +20,29 @@ struct FileRecord {
   bool operator==(const FileRecord&) const = default;
 };
 
-// {"format": 1, "step": …, "files": {path within the folder: {"bytes", "xxh3"}}, "hash": of all
+using FileRecords = std::map<std::string, FileRecord>;  // by path within the folder
+
+// {"format": 2, "step": …, "files": {path within the folder: {"bytes", "xxh3"}}, "hash": of all
 // that stands before it}.
 struct Manifest {
+  int64_t format = kCheckpointFormat;
   int64_t step = 0;
-  std::map<std::string, FileRecord> files;
+  FileRecords files;
 
   std::string ToJson() const;
   // Hash over everything: the identity of a checkpoint.
   std::string Hash() const;
 };
 
+// "name": {"bytes", "xxh3"} of each file, and back: how ranks tell each other what they wrote.
+std::string FormatRecords(const FileRecords& files);
+FileRecords ParseRecords(const std::string& json);
+
 // Error(kBadData) naming the file: missing, not JSON, another format, or its own hash does not fit.
 Manifest ReadManifest(const std::string& folder);
+
+// Reads the file and compares size and hash. Error(kBadData) with found and expected.
+void VerifyFile(const std::string& path, const FileRecord& expected);
 
 // Reads every file that the manifest names and compares sizes and hashes. Returns the manifest.
 // Error(kBadData) names the first file that is missing or differs, with found and expected.

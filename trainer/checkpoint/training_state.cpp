@@ -24,6 +24,8 @@ void VisitState(State& state, Visitor&& visit) {
   visit("nonfinite_in_a_row", state.nonfinite_in_a_row);
   visit("tokens", state.tokens);
   visit("seconds", state.seconds);
+  visit("recent_losses", state.recent_losses);
+  visit("rollbacks", state.rollbacks);
   visit("best_validation_loss", state.best_validation_loss);
   visit("best_step", state.best_step);
   visit("last_validation_step", state.last_validation_step);
@@ -43,10 +45,14 @@ void VisitState(State& state, Visitor&& visit) {
   visit("libtorch_version", state.libtorch_version);
 }
 
+// Format 1 has it not.
+bool IsOfFormat2(std::string_view key) { return key == "rollbacks"; }
+
 struct Writer {
   Json& json;
   void operator()(const char* key, int64_t value) { json[key] = value; }
   void operator()(const char* key, const std::string& value) { json[key] = value; }
+  void operator()(const char* key, const std::vector<double>& values) { json[key] = values; }
   void operator()(const char* key, double value) {
     json[key] = std::isfinite(value) ? Json(value) : Json(nullptr);
   }
@@ -54,7 +60,13 @@ struct Writer {
 
 struct Reader {
   const Json& json;
-  void operator()(const char* key, int64_t& value) { json.at(key).get_to(value); }
+  void operator()(const char* key, int64_t& value) {
+    if (IsOfFormat2(key) && !json.contains(key)) return;
+    json.at(key).get_to(value);
+  }
+  void operator()(const char* key, std::vector<double>& values) {
+    if (json.contains(key)) json.at(key).get_to(values);
+  }
   void operator()(const char* key, std::string& value) { json.at(key).get_to(value); }
   void operator()(const char* key, double& value) {
     value = json.at(key).is_null() ? std::numeric_limits<double>::quiet_NaN()
@@ -74,11 +86,7 @@ TrainingState ParseTrainingState(std::string_view text, const std::string& where
   TrainingState state;
   try {
     const Json json = Json::parse(text);
-    if (json.at("format").get<int64_t>() != kCheckpointFormat) {
-      throw Error(ErrorKind::kBadData, where + ": format " + json.at("format").dump() +
-                                           ", this program reads format " +
-                                           std::to_string(kCheckpointFormat));
-    }
+    CheckFormat(json.at("format").get<int64_t>(), where);
     VisitState(state, Reader{json});
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kBadData, where + ": damaged: " + error.what());

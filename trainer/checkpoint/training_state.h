@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace breakeven {
 
@@ -18,8 +19,10 @@ struct TrainingState {
   int64_t num_updates = 0;  // AdamW's count: steps that were not skipped
   int64_t skipped_steps = 0;
   int64_t nonfinite_in_a_row = 0;
-  int64_t tokens = 0;  // trained on so far
-  double seconds = 0;  // in steps so far
+  int64_t tokens = 0;                 // trained on so far
+  double seconds = 0;                 // in steps so far
+  std::vector<double> recent_losses;  // LossWatch's
+  int64_t rollbacks = 0;              // by its spikes
 
   // Validation.
   double best_validation_loss =

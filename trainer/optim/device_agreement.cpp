@@ -28,6 +28,7 @@ void DeviceAgreement::Write(const StepReport& report, const at::Tensor& loss) {
   // fill_ carries its value in the launch: nothing is copied from the host.
   if (report.stop) header_[kStop].fill_(1);
   if (report.checkpoint_due) header_[kCheckpointDue].fill_(1);
+  if (report.saving) header_[kSaving].fill_(1);
   if (!loss.defined()) return;
   header_[kLoss].copy_(loss);
   header_[kNonfinite].copy_(loss.isfinite().logical_not());
@@ -68,6 +69,7 @@ StepOutcome DeviceAgreement::Read(const std::function<void(const at::Tensor&)>& 
   StepOutcome outcome;
   outcome.stop = values[kStop] > 0;
   outcome.checkpoint_due = values[kCheckpointDue] > 0;
+  outcome.saving = values[kSaving] > 0;
   outcome.loss = values[kLoss];
   outcome.grad_norm = std::sqrt(values[kNumReported]);
   outcome.finite = values[kNonfinite] == 0 && std::isfinite(outcome.grad_norm);

@@ -125,6 +125,7 @@ void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_t
     header[kStop] = report.stop ? 1 : 0;
     header[kNonfinite] = report.nonfinite ? 1 : 0;
     header[kCheckpointDue] = report.checkpoint_due ? 1 : 0;
+    header[kSaving] = report.saving ? 1 : 0;
     header[kLoss] = static_cast<float>(report.loss);
   }
   step_ = step;
@@ -156,6 +157,7 @@ StepOutcome GradientBuckets::Finish() {
   StepOutcome outcome;
   outcome.stop = header[kStop] > 0;
   outcome.checkpoint_due = header[kCheckpointDue] > 0;
+  outcome.saving = header[kSaving] > 0;
   outcome.loss = header[kLoss];
   outcome.grad_norm = norm_.Take();
   outcome.finite = header[kNonfinite] == 0 && std::isfinite(outcome.grad_norm);

@@ -4,7 +4,7 @@
     python hf_trainer.py --model FOLDER --data train.h5 --global-batch 16 --steps 100 --log rank0.jsonl [--bf16] …
 
 Each line of the log is one optimizer step: {"step", "loss"}; written when the step is done. Everything that is no
-option here is the Trainer's default (SDPA and fused AdamW are). Used by training.py.
+option here is the Trainer's default (SDPA and fused AdamW are). Used by training.py and checkpoint.py.
 """
 
 import argparse
@@ -20,6 +20,7 @@ parser.add_argument("--log", required=True)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--learning-rate", type=float, default=5e-5)
 parser.add_argument("--bf16", action="store_true", help="the Trainer's own bf16: autocast over float32 weights")
+parser.add_argument("--save-every", type=int, default=0, help="steps between checkpoints, the newest two kept; 0: none")
 parser.add_argument("--compile", action="store_true", help="torch.compile with dynamic shapes")
 args = parser.parse_args()
 
@@ -89,7 +90,9 @@ def main():
             output_dir=args.log + ".output", use_cpu=True, ddp_backend="gloo" if world_size > 1 else None,
             per_device_train_batch_size=args.global_batch // world_size, max_steps=args.steps,
             learning_rate=args.learning_rate, lr_scheduler_type="constant", weight_decay=0.01, bf16=args.bf16,
-            torch_compile=args.compile, train_sampling_strategy="sequential", save_strategy="no", report_to=[],
+            torch_compile=args.compile, train_sampling_strategy="sequential", report_to=[],
+            **({"save_strategy": "steps", "save_steps": args.save_every, "save_total_limit": 2} if args.save_every
+               else {"save_strategy": "no"}),
             disable_tqdm=True, seed=1),
         train_dataset=Examples(args.data), callbacks=[log],
         data_collator=DataCollatorForSeq2Seq(tokenizer, pad_to_multiple_of=None))

@@ -162,7 +162,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def peer_job(options, case, data, folder, layout):
+def peer_job(options, case, data, folder, layout, more=()):
     ranks, threads = map(int, layout.split("x"))
     distributed = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     commands, logs = [], [folder / f"peer{rank}.jsonl" for rank in range(ranks)]
@@ -170,7 +170,7 @@ def peer_job(options, case, data, folder, layout):
         command = ["taskset", "-c", options.cpus, PYTHON, str(Path(__file__).with_name("hf_trainer.py")),
                    "--model", str(ROOT / options.model), "--data", data, "--global-batch", str(case["batch"]),
                    "--steps", "100000", "--log", str(logs[rank]), "--threads", str(threads),
-                   "--learning-rate", str(LEARNING_RATE)] + (["--bf16"] if case.get("bf16") else [])
+                   "--learning-rate", str(LEARNING_RATE)] + (["--bf16"] if case.get("bf16") else []) + [*more]
         extra = {"RANK": str(rank), "LOCAL_RANK": str(rank), **distributed} if ranks > 1 else {}
         commands.append((command, environment_with(case["environment"] | extra)))
 
@@ -282,4 +282,5 @@ def main():
     return 0 if all(r["parity"]["agrees"] for r in results) else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

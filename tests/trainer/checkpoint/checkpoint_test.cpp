@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -35,7 +36,32 @@ struct Parts {
     }
     companions = {{"tokenizer.json", "{\"a\": 1}"}, {"chat_template.jinja", "{{ x }}"}};
   }
-  CheckpointSource source() { return {*model, storage, optimizer, companions}; }
+  // A whole save, in `num_parts` parts one behind the other.
+  void Save(const std::string& run, const TrainingState& state, int num_parts = 1) const {
+    FileRecords files;
+    for (int part = num_parts - 1; part >= 0; --part) {
+      files.merge(WritePart(run, state.step, *model, storage, companions, Part(part, num_parts)));
+    }
+    CommitCheckpoint(run, state, files);
+  }
+  CheckpointPart Part(int index, int num_parts) const {
+    CheckpointPart part;
+    part.index = index;
+    part.num_parts = num_parts;
+    if (index == 0) part.parameters_P = storage.parameters_P.detach();
+    for (const MomentStretch& stretch : DealMoments(storage.num_elements(), index, num_parts)) {
+      part.moments.push_back(
+          {stretch,
+           optimizer.moment(stretch.moment).narrow(0, stretch.range.begin, stretch.range.size())});
+    }
+    return part;
+  }
+  void Load(const std::string& folder) {
+    LoadWeights(folder, *model);
+    for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+      LoadMoment(folder, moment, storage, optimizer.moment(moment));
+    }
+  }
 
   World world;
   ModelStorage storage;
@@ -73,29 +99,82 @@ class CheckpointTest : public testing::Test {
 
 TEST_F(CheckpointTest, RoundTripIsExact) {
   Parts parts(1);
-  EXPECT_EQ(SaveCheckpoint(run(), parts.source(), StateOf(12)), Path(12));
+  parts.Save(run(), StateOf(12));
   VerifyCheckpoint(Path(12));
   Parts other(2);
   const TrainingState state = LoadTrainingState(Path(12));
-  LoadWeights(Path(12), *other.model);
-  LoadOptimizer(Path(12), state, other.storage, other.optimizer);
+  other.Load(Path(12));
   EXPECT_TRUE(at::equal(parts.storage.parameters_P, other.storage.parameters_P));
   EXPECT_TRUE(at::equal(parts.optimizer.exp_avg_P().narrow(0, 0, 40),
                         other.optimizer.exp_avg_P().narrow(0, 0, 40)));
   EXPECT_TRUE(at::equal(parts.optimizer.exp_avg_sq_P().narrow(0, 0, 40),
                         other.optimizer.exp_avg_sq_P().narrow(0, 0, 40)));
-  EXPECT_EQ(other.optimizer.num_updates(), 11);
+  EXPECT_EQ(state.num_updates, 11);
   EXPECT_EQ(state.best_validation_loss, 1.0 / 7);
   EXPECT_EQ(ReadBytes(Path(12) + "/tokenizer.json"), "{\"a\": 1}");
   EXPECT_THAT(ReadBytes(Path(12) + "/config.json"), HasSubstr("\"dtype\": \"float32\""));
 }
 
+TEST_F(CheckpointTest, PartsOfAnyNumberOfRanksComeTogether) {
+  Parts parts(1);
+  const int64_t size = parts.storage.num_elements();
+  for (const int num_parts : {1, 2, 3, 4, 7}) {
+    SCOPED_TRACE(num_parts);
+    int64_t dealt = 0;
+    for (int part = 0; part < num_parts; ++part) {
+      int64_t own = part == 0 ? size : 0;  // the weights
+      for (const MomentStretch& stretch : DealMoments(size, part, num_parts)) {
+        own += stretch.range.size();
+      }
+      const int64_t fair = num_parts <= 3 ? 3 * size / num_parts : 2 * size / (num_parts - 1);
+      if (part > 0) {
+        EXPECT_LE(std::abs(own - fair), 2 * kParameterAlignment);
+      }
+      dealt += own;
+    }
+    EXPECT_EQ(dealt, 3 * size);
+    parts.Save(run(), StateOf(num_parts), num_parts);
+    VerifyCheckpoint(Path(num_parts));
+    Parts other(2);
+    other.Load(Path(num_parts));
+    for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+      EXPECT_TRUE(at::equal(parts.optimizer.moment(moment), other.optimizer.moment(moment)));
+    }
+  }
+}
+
+TEST_F(CheckpointTest, APartThatIsNotThereIsNamed) {
+  Parts parts(1);
+  parts.Save(run(), StateOf(10), 3);
+  Manifest manifest = ReadManifest(Path(10));  // of somebody who left a file out
+  ASSERT_EQ(manifest.files.erase("trainer_state/optimizer-00002-of-00003.safetensors"), 1u);
+  WriteBytes(Path(10) + "/manifest.json", manifest.ToJson());
+  EXPECT_THAT(MessageOf(ErrorKind::kBadData, [&] { Parts(2).Load(Path(10)); }),
+              HasSubstr("lacks tensor exp_avg."));
+}
+
+// What program 0.1 has written: the same files, another number.
+TEST_F(CheckpointTest, FormatOneIsRead) {
+  Parts parts(1);
+  parts.Save(run(), StateOf(10));
+  Manifest manifest = ReadManifest(Path(10));
+  manifest.format = 1;
+  WriteBytes(Path(10) + "/manifest.json", manifest.ToJson());
+  VerifyCheckpoint(Path(10));
+  Parts other(2);
+  other.Load(Path(10));
+  EXPECT_TRUE(at::equal(parts.optimizer.exp_avg_P(), other.optimizer.exp_avg_P()));
+  manifest.format = 3;
+  WriteBytes(Path(10) + "/manifest.json", manifest.ToJson());
+  EXPECT_THAT(MessageOf(ErrorKind::kBadData, [&] { VerifyCheckpoint(Path(10)); }),
+              HasSubstr("format 3, this program reads formats 1 to 2"));
+}
+
 TEST_F(CheckpointTest, SameContentSameBytes) {
   Parts parts(1);
-  SaveCheckpoint(run(), parts.source(), StateOf(5));
+  parts.Save(run(), StateOf(5));
   const std::string manifest = ReadBytes(Path(5) + "/manifest.json");
-  SaveCheckpoint(run(), parts.source(),
-                 StateOf(5));  // a step that is done again replaces the former
+  parts.Save(run(), StateOf(5));  // a step that is done again replaces the former
   EXPECT_EQ(ReadBytes(Path(5) + "/manifest.json"), manifest);
   EXPECT_EQ(ListCheckpoints(run()).size(), 1u);
   EXPECT_FALSE(fs::exists(Path(5) + ".replaced.tmp"));
@@ -111,6 +190,7 @@ TEST_F(CheckpointTest, KilledAtEveryPhase) {
   };
   const Phase phases[] = {{"checkpoint.begin", 10, "step_000010\n"},
                           {"checkpoint.after_weights", 10, "step_000010\n"},
+                          {"checkpoint.after_part", 10, "step_000010\n"},
                           {"checkpoint.before_manifest", 10, "step_000010\n"},
                           {"checkpoint.before_rename", 10, "step_000010\n"},
                           {"checkpoint.before_latest", 20, "step_000010\n"},
@@ -120,11 +200,11 @@ TEST_F(CheckpointTest, KilledAtEveryPhase) {
     SCOPED_TRACE(phase.point);
     fs::remove_all(CheckpointsFolder(run()));
     CreateFolders(CheckpointsFolder(run()));
-    SaveCheckpoint(run(), parts.source(), StateOf(10));
+    parts.Save(run(), StateOf(10));
     SetFaults(std::string(phase.point) + "@20=kill");
     const pid_t child = ::fork();
     if (child == 0) {
-      SaveCheckpoint(run(), parts.source(), StateOf(20));
+      parts.Save(run(), StateOf(20));
       ::_exit(0);
     }
     int status = 0;
@@ -144,14 +224,14 @@ TEST_F(CheckpointTest, KilledAtEveryPhase) {
 // Kills at the n-th write, fsync or rename of the whole save, for every n.
 TEST_F(CheckpointTest, KilledAtEveryCall) {
   Parts parts(1);
-  SaveCheckpoint(run(), parts.source(), StateOf(10));
+  parts.Save(run(), StateOf(10));
   int kills = 0;
   for (const char* call : {"durable_file.rename", "durable_file.fsync"}) {
     for (int n = 0;; ++n) {
       SetFaults(std::string(call) + "@" + std::to_string(n) + "=kill");
       const pid_t child = ::fork();
       if (child == 0) {
-        SaveCheckpoint(run(), parts.source(), StateOf(20));
+        parts.Save(run(), StateOf(20));
         ::_exit(0);
       }
       int status = 0;
@@ -169,15 +249,16 @@ TEST_F(CheckpointTest, KilledAtEveryCall) {
 
 TEST_F(CheckpointTest, NoSpaceLeavesTheFormerOneAndNothingElse) {
   Parts parts(1);
-  SaveCheckpoint(run(), parts.source(), StateOf(10));
+  parts.Save(run(), StateOf(10));
   for (const char* fault : {"durable_file.write@2+=errno:ENOSPC", "durable_file.fsync@4=errno:EIO",
                             "durable_file.rename@3=errno:ENOSPC"}) {
     SetFaults(fault);
-    const std::string message =
-        MessageOf(ErrorKind::kIo, [&] { SaveCheckpoint(run(), parts.source(), StateOf(20)); });
+    const std::string message = MessageOf(ErrorKind::kIo, [&] { parts.Save(run(), StateOf(20)); });
     EXPECT_THAT(message, HasSubstr("step_000020"));
     SetFaults("");
     EXPECT_EQ(NewestStep(), 10);
+    EXPECT_TRUE(fs::exists(Path(20) + ".tmp")) << fault;
+    RemoveUnfinished(run(), 20);
     EXPECT_FALSE(fs::exists(Path(20) + ".tmp")) << fault;
     EXPECT_EQ(ReadBytes(CheckpointsFolder(run()) + "/latest"), "step_000010\n");
   }
@@ -185,14 +266,15 @@ TEST_F(CheckpointTest, NoSpaceLeavesTheFormerOneAndNothingElse) {
 
 TEST_F(CheckpointTest, OptimizerOfAnotherModelIsRefused) {
   Parts parts(1);
-  SaveCheckpoint(run(), parts.source(), StateOf(10));
+  parts.Save(run(), StateOf(10));
   World world = MakeSingleWorld();
   ModelStorage storage(*world.data);
   const auto model = BuildModel(ParseModelConfig(TinyGpt2Json(), "test"), storage);
   AdamW optimizer(OptimizerConfig(), storage, *world.data);
-  EXPECT_THAT(MessageOf(ErrorKind::kBadData,
-                        [&] { LoadOptimizer(Path(10), StateOf(10), storage, optimizer); }),
-              HasSubstr("lacks tensor exp_avg."));
+  EXPECT_THAT(
+      MessageOf(ErrorKind::kBadData,
+                [&] { LoadMoment(Path(10), Moment::kExpAvg, storage, optimizer.exp_avg_P()); }),
+      HasSubstr("lacks tensor exp_avg."));
 }
 
 TEST_F(CheckpointTest, CompanionsAreTheTokenizersFiles) {

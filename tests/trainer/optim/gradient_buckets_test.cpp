@@ -234,7 +234,9 @@ TEST_P(ReportTest, ReportsAreAgreed) {
     EXPECT_EQ(outcome.loss, 0.75);
     outcome = step({.stop = world.rank() == 2});
     EXPECT_TRUE(outcome.stop);
-    EXPECT_FALSE(outcome.checkpoint_due);
+    EXPECT_FALSE(outcome.checkpoint_due || outcome.saving);
+    outcome = step({.saving = world.rank() == 1});
+    EXPECT_TRUE(outcome.saving);
     outcome = step({.nonfinite = world.rank() == 1, .checkpoint_due = world.rank() == 0});
     EXPECT_FALSE(outcome.finite);
     EXPECT_TRUE(outcome.checkpoint_due);

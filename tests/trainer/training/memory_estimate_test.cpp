@@ -43,6 +43,17 @@ TEST(MemoryEstimate, BuffersAreSixteenBytesAParameterOrLess) {
   EXPECT_EQ(whole.total() - sharded.total(), 8 * size - 2 * size) << "three of four ranks' moments";
 }
 
+TEST(MemoryEstimate, CopiesOfACheckpointAreOnePartARank) {
+  const int64_t size = Config().num_parameters();
+  MemoryShape shape = Shape();
+  shape.checkpoint_copies = true;
+  EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 4 * size) << "of four: the weights";
+  shape.world_size = 2;
+  EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 6 * size / 4 * 4);
+  shape.shard = true;
+  EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 8 * size);
+}
+
 TEST(MemoryEstimate, ActivationsByHand) {
   // Stream 4·(32+2) = 136 and normed 128, twice; q, k, v 64 columns, attended 32, 4 log-sum-exps: 400;
   // gate, up, activated 144 columns: 576. In the last block 100 rows reach attention, 10 go on.

@@ -16,6 +16,8 @@
 #include "comm/base/log.h"
 #include "comm/world.h"
 #include "tests/data_pipeline/dataset_fixture.h"
+#include "trainer/checkpoint/moment_parts.h"
+#include "trainer/model/model.h"
 #include "trainer/training_run.h"
 
 namespace breakeven {
@@ -117,10 +119,18 @@ class TrainingTest : public testing::Test {
     return losses;
   }
 
-  // All bytes of a checkpoint's weights and moments.
+  // All bytes of a checkpoint's weights and moments, however many ranks have written them.
   static std::string Bytes(const std::string& checkpoint) {
-    return ReadBytes(checkpoint + "/model.safetensors") +
-           ReadBytes(checkpoint + "/trainer_state/optimizer.safetensors");
+    std::string bytes = ReadBytes(checkpoint + "/model.safetensors");
+    World world = MakeSingleWorld();
+    ModelStorage storage(*world.data);
+    const auto model = BuildModel(ReadModelConfig(checkpoint), storage);
+    const at::Tensor moment_P = at::zeros_like(storage.parameters_P);
+    for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
+      LoadMoment(checkpoint, moment, storage, moment_P);
+      bytes.append(static_cast<const char*>(moment_P.const_data_ptr()), moment_P.nbytes());
+    }
+    return bytes;
   }
 
   const TempFolder folder_;

@@ -197,6 +197,51 @@ TEST_F(TrainingRunTest, AWeightThatDiffersOnOneRankEndsTheRun) {
       << "off: noticed by the save";
 }
 
+TEST_F(TrainingRunTest, ALossSpikeIsReported) {
+  const TrainConfig whole = Config("whole");
+  const std::string expected = Bytes(Train(whole, 2).last_checkpoint);
+  EXPECT_TRUE(Metrics(whole, "spike").empty());
+  TrainConfig config = Config();
+  config.loss_spikes.window_steps = 8;
+  SetFaults("train.loss_spike@13=errno:5");
+  EXPECT_TRUE(Bytes(Train(config, 2).last_checkpoint) == expected);
+  const auto spikes = Metrics(config, "spike");
+  ASSERT_EQ(spikes.size(), 1u);
+  EXPECT_EQ(spikes[0]["step"], 13);
+  EXPECT_GT(spikes[0]["deviations"].get<double>(), 8.0);
+}
+
+// Back to the checkpoint of step 10, whose next data is that behind step 13; the second spike, where
+// the same step comes by again, is one too many.
+TEST_F(TrainingRunTest, ALossSpikeRollsBackAndTheDataMovesOn) {
+  TrainConfig config = Config();
+  config.loss_spikes = {.action = "rollback", .window_steps = 8, .max_rollbacks = 1};
+  config.checkpoint.every_steps = 5;
+  const std::string spike = "train.loss_spike@13=errno:5";
+  SetFaults(spike);
+  const std::string expected = Bytes(Train(config, 2).last_checkpoint);
+  const auto rollbacks = Metrics(config, "rollback");
+  ASSERT_EQ(rollbacks.size(), 1u);
+  EXPECT_EQ(rollbacks[0]["step"], 10);
+  EXPECT_EQ(rollbacks[0]["from_step"], 13);
+  EXPECT_EQ(Metrics(config, "spike").size(), 1u) << "that of the second time";
+  std::vector<int64_t> steps;
+  for (const nlohmann::json& line : Metrics(config, "step")) steps.push_back(line["step"]);
+  ASSERT_EQ(steps.size(), 20u);
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+  const auto state = nlohmann::json::parse(
+      ReadBytes(config.output + "/checkpoints/step_000020/trainer_state/state.json"));
+  EXPECT_EQ(state["rollbacks"], 1);
+  EXPECT_EQ(state["epoch"], 2);
+  EXPECT_EQ(state["step_in_epoch"], 3) << "23 steps of data in epochs of 10";
+  TrainConfig stopped = config;
+  stopped.output = folder_ / "stopped";
+  SetFaults(spike + ",train.stop_signal@16=errno:4");
+  MessageOf(ErrorKind::kSavedRequeue, [&] { Train(stopped, 2); });
+  SetFaults(spike);
+  EXPECT_TRUE(Bytes(Train(stopped, 2).last_checkpoint) == expected) << "also after a stop";
+}
+
 TEST_F(TrainingRunTest, TooManyNonFiniteInARowEndTheRun) {
   TrainConfig config = Config();
   config.max_nonfinite_steps = 3;

@@ -25,6 +25,8 @@ TEST(SplitWaits, TheLastToComeWaitsForNobody) {
     EXPECT_DOUBLE_EQ(splits[0].input, 0.5);
     EXPECT_DOUBLE_EQ(splits[1].exposed_communication, 0.125);
     EXPECT_DOUBLE_EQ(splits[1].skew, 0);
+    EXPECT_EQ(splits[0].latest_rank, 1) << "2 s in both against 5 s";
+    EXPECT_EQ(splits[1].latest_rank, 0) << "of equals the first";
   });
 }
 

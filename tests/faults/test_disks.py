@@ -1,0 +1,209 @@
+"""Disks that are full, broken, read-only, or lose their power."""
+
+import ctypes
+import fcntl
+import os
+import pathlib
+import re
+import resource
+import shutil
+import subprocess
+import time
+
+import pytest
+from conftest import ROOT, execute, mpirun
+from training_runs import (FAULTY, Job, acknowledged, arguments, checkpoints, expect_the_same_end,  # noqa: F401
+                           resumed_step, train, whole)
+
+
+def expect_former_checkpoint(prepared, output, whole, result, *parts):  # noqa: F811
+    """Ended with 74 and one message on all ranks' behalf; nothing half-written stays; with space the run goes on."""
+    assert result.code == 74, result.err
+    assert len(result.messages()) == 1 and "step_000006" in result.err, result.err
+    for part in parts:
+        assert part in result.err, (part, result.err)
+    assert checkpoints(output) == ["step_000003"]
+    resumed = train(prepared, output)
+    assert resumed.code == 0 and resumed_step(resumed.err) == 3, resumed.err
+    expect_the_same_end(output, whole)
+
+
+@pytest.fixture
+def at_step_3(prepared, tmp_path):
+    """A run that was killed with its checkpoint of step 3 saved."""
+    output = tmp_path / "run"
+    assert train(prepared, output, fault="train.step@5:0=kill").code == 137
+    assert checkpoints(output)[0] == "step_000003"
+    for left in (output / "checkpoints").glob("*.tmp"):
+        shutil.rmtree(left)
+    return output
+
+
+@pytest.mark.parametrize(
+    "fault, said",
+    [
+        pytest.param("durable_file.write@6+:0=errno:ENOSPC", "No space left", marks=pytest.mark.fault(22)),
+        pytest.param("durable_file.write@1+:1=errno:EDQUOT", "quota", marks=pytest.mark.fault(22)),
+        pytest.param("durable_file.write@7:0=errno:EIO", "Input/output error", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.fsync@6:0=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.fsync@3:1=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.rename@6:0=errno:EIO", "renam", marks=pytest.mark.fault(23)),
+    ],
+)
+def test_a_call_that_fails_while_saving(prepared, whole, at_step_3, fault, said):  # noqa: F811
+    result = train(prepared, at_step_3, fault=fault)
+    expect_former_checkpoint(prepared, at_step_3, whole, result, said)
+
+
+@pytest.mark.fault(22)
+def test_a_file_size_limit_is_a_full_disk_too(prepared, whole, tmp_path):  # noqa: F811
+    """The real errno of a real call, without a fault point: EFBIG by RLIMIT_FSIZE, set when MPI has started."""
+    output = tmp_path / "run"
+    job = Job(prepared, output, fault="train.step@8:0=stop")
+    for pid in job.ranks():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (64 << 10, resource.RLIM_INFINITY))
+    code, err = job.finish()
+    assert code == 74, err
+    assert "safetensors" in err and "bytes needed" in err and err.count("error:") == 1, err
+    saved = checkpoints(output)  # that of step 6 was on its way
+    assert saved[0] == "step_000003" and saved[1:] in ([], ["step_000006"]) and acknowledged(err) <= 6, saved
+    assert train(prepared, output).code == 0
+    expect_the_same_end(output, whole)
+
+
+def mounted(kind, image, folder, megabytes):
+    """A file system of its own in a file; the mount command's words."""
+    with open(image, "wb") as file:
+        file.truncate(megabytes << 20)
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True, capture_output=True)
+    folder.mkdir()
+    mount(image, folder)
+
+
+def mount(image, folder):
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True, capture_output=True)
+
+
+def umount(folder):
+    deadline = time.monotonic() + 20
+    while subprocess.run(["umount", folder], capture_output=True).returncode != 0:
+        assert time.monotonic() < deadline, subprocess.run(["umount", folder], capture_output=True, text=True).stderr
+        time.sleep(0.1)
+
+
+def needs_mounts(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("loop mounts need root")
+    probe = tmp_path / "probe"
+    try:
+        mounted("ext4", tmp_path / "probe.image", probe, 8)
+        umount(probe)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no right to mount a file system in a file: {getattr(error, 'stderr', error)}")
+
+
+@pytest.mark.fault(22)
+@pytest.mark.full
+def test_a_file_system_that_is_really_full(prepared, whole, tmp_path):  # noqa: F811
+    needs_mounts(tmp_path)
+    disk = tmp_path / "disk"
+    mounted("ext4", tmp_path / "image", disk, 8)
+    try:
+        output = disk / "run"
+        assert train(prepared, output, fault="train.step@5:0=kill").code == 137
+        for left in (output / "checkpoints").glob("*.tmp"):
+            shutil.rmtree(left)
+        free = shutil.disk_usage(disk).free
+        (disk / "ballast").write_bytes(bytes(max(0, free - (150 << 10))))
+        full = train(prepared, output)
+        assert full.code == 74 and len(full.messages()) == 1, full.err
+        assert re.search(r"\d+ bytes needed so far, \d+ bytes free there", full.err), full.err
+        assert checkpoints(output) == ["step_000003"]
+        (disk / "ballast").unlink()
+        assert train(prepared, output).code == 0
+        expect_the_same_end(output, whole)
+    finally:
+        umount(disk)
+
+
+FS_IOC_GOINGDOWN = 0x8004587D  # _IOR('X', 125, uint32_t)
+NOLOGFLUSH = 2  # only what has reached the disk by itself stays
+
+
+def cut_power(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.ioctl(descriptor, FS_IOC_GOINGDOWN, ctypes.c_uint32(NOLOGFLUSH))
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.fault(24)
+@pytest.mark.full
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_the_power_is_cut(prepared, whole, tmp_path, kind):  # noqa: F811
+    """At moments spread over the run; what the log called saved before is there afterwards, whole."""
+    needs_mounts(tmp_path)
+    if shutil.which(f"mkfs.{kind}") is None:
+        pytest.skip(f"no program mkfs.{kind}")
+    megabytes = {"ext4": 64, "xfs": 320}[kind]
+    rounds = 10
+    for number in range(rounds):
+        disk, image = tmp_path / f"disk{number}", tmp_path / f"image{number}"
+        mounted(kind, image, disk, megabytes)
+        try:
+            output = disk / "run"
+            process = subprocess.Popen(
+                [str(w) for w in [*mpirun(2), FAULTY, *arguments(prepared, output, "checkpoint.every_steps=1")]],
+                env={**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"},
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+            said = []
+            wanted = 1 + number  # saves that the log has acknowledged by then
+            for line in process.stderr:
+                said.append(line)
+                if "saved checkpoints/" in line and acknowledged("".join(said)) >= wanted:
+                    break
+            cut_power(disk)
+            process.communicate(timeout=60)
+            umount(disk)
+            mount(image, disk)
+            resumed = train(prepared, output)
+            assert resumed.code == 0, resumed.err
+            assert resumed_step(resumed.err) >= acknowledged("".join(said)) >= wanted, (said, resumed.err)
+            expect_the_same_end(output, whole)
+        finally:
+            umount(disk)
+        image.unlink()
+
+
+def unprivileged(tmp_path):
+    """A user whom a mode can stop: nobody, where we are root."""
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_uid == os.geteuid() and folder != pathlib.Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("kind", ["a file", "below a file", "read-only"])
+def test_output_that_cannot_be_made(prepared, tmp_path, kind):
+    output = tmp_path / "out"
+    prefix = []
+    if kind == "read-only":
+        prefix = unprivileged(tmp_path)
+        for path in [prepared.folder, *prepared.folder.rglob("*")]:
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
+        for folder in prepared.folder.parents:
+            if folder.stat().st_uid == os.geteuid() and str(folder).startswith(str(tmp_path.parent.parent)):
+                folder.chmod(folder.stat().st_mode | 0o055)
+        output.mkdir(mode=0o555)
+        output = output / "run"
+    else:
+        output.write_text("x")
+        if kind == "below a file":
+            output = output / "run"
+    begin = time.monotonic()
+    result = execute([*prefix, *mpirun(2), FAULTY, *arguments(prepared, output)], 60, ROOT)
+    assert result.code == 73, result.err
+    assert len(result.messages()) == 1 and str(output) in result.messages()[0], result.err
+    assert "step 1" not in result.err and time.monotonic() - begin < 10

@@ -1,0 +1,115 @@
+"""Two nodes on one machine, and the network between them: cut, silent, away for a while, slow. Needs root; the long form."""
+
+import os
+import re
+import subprocess
+import time
+
+import nodes
+import pytest
+from conftest import ROOT, environment, run
+from training_runs import (FAULTY, acknowledged, arguments, expect_the_same_end, resumed_step, train,  # noqa: F401
+                           trained_bytes)
+
+pytestmark = pytest.mark.full
+LIMIT = 6  # seconds of a step
+MOST = LIMIT + 14
+
+
+@pytest.fixture
+def two(tmp_path):
+    reason = nodes.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    built = nodes.TwoNodes(tmp_path)
+    yield built
+    built.close()
+
+
+class Training:
+    """One rank on each node, and what it says, until step 5."""
+
+    def __init__(self, two, prepared, output, *settings, until="step 5/"):
+        wanted = [f"watchdog.step_seconds={LIMIT}", f"watchdog.checkpoint_seconds={LIMIT}", "max_steps=400",
+                  "checkpoint.every_steps=50", *settings]  # fmt: skip
+        command = two.command(1, FAULTY.resolve(), *arguments(prepared, output, *wanted))
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        self.said = ""
+        for line in self.process.stderr:
+            self.said += line
+            if until in line:
+                break
+        else:
+            raise AssertionError(self.said)
+
+    def ranks(self):
+        """Of this job on either node."""
+        found = []
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except OSError:
+                continue
+            if words[0] == os.fsencode(FAULTY.resolve()):
+                found.append(int(name))
+        return found
+
+    def end(self):
+        _, err = self.process.communicate(timeout=90)
+        return self.process.returncode, self.said + err
+
+
+def finish_and_compare(prepared, output, tmp_path, *settings):
+    settings = ["max_steps=400", "checkpoint.every_steps=50", *settings]
+    resumed = train(prepared, output, *settings)
+    assert resumed.code == 0, resumed.err
+    undisturbed = train(prepared, tmp_path / "undisturbed", *settings)
+    assert undisturbed.code == 0, undisturbed.err
+    assert trained_bytes(output, 400) == trained_bytes(tmp_path / "undisturbed", 400)
+    return resumed.err
+
+
+@pytest.mark.parametrize(
+    "how", [pytest.param("cut", marks=pytest.mark.fault(10)), pytest.param("drop", marks=pytest.mark.fault(11))]
+)
+def test_a_node_that_cannot_be_reached(two, prepared, tmp_path, how):
+    output = tmp_path / "run"
+    training = Training(two, prepared, output)
+    begin = time.monotonic()
+    getattr(two, how)(1)
+    while training.ranks() and time.monotonic() < begin + MOST:
+        time.sleep(0.1)
+    assert training.ranks() == [], "ranks on either side still run"
+    seconds = time.monotonic() - begin
+    two.close()  # Open MPI's own launcher waits for its daemon until TCP gives up
+    _, err = training.end()
+    assert seconds < MOST and re.search(r"error: watchdog: ranks? 1 on \S+ do(es)? not answer", err), err
+    resumed = finish_and_compare(prepared, output, tmp_path, "comm.backend=mpi")
+    assert resumed_step(resumed) >= acknowledged(err)
+
+
+@pytest.mark.fault(12)
+def test_four_seconds_without_a_network(two, prepared, tmp_path):
+    output = tmp_path / "run"
+    training = Training(two, prepared, output)
+    two.cut(1)
+    time.sleep(4)
+    two.mend(1)
+    code, err = training.end()
+    assert code == 0, err
+    assert "watchdog" not in err, err
+    finish_and_compare(prepared, output, tmp_path, "comm.backend=mpi")
+
+
+@pytest.mark.fault(13)
+def test_a_slow_link_does_no_harm(two, prepared, tmp_path):
+    output = tmp_path / "run"
+    two.slow(1, "2mbit")
+    training = Training(two, prepared, output, "max_steps=30")
+    code, err = training.end()
+    assert code == 0, err
+    assert re.search(r"communication (\d+\.\d) %", err), err
+    share = max(float(found) for found in re.findall(r"communication (\d+\.\d) %", err))
+    assert share > 50, "the log says where the time goes"
