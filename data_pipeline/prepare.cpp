@@ -54,9 +54,8 @@ PreparedSplit BuildSplit(const PrepareConfig& config, const Tools& tools, const 
       documents.size(), threads,
       [&](size_t i) { split.examples[i] = tools.builder.Build(documents[i], split.path); },
       [&](size_t n) { progress.Add(static_cast<int64_t>(n)); });
-  for (const PreparedExample& prepared : split.examples) {
-    split.contents.insert(prepared.content_hash);
-    if (prepared.example.group != 0) split.groups.insert(prepared.example.group);
+  for (PreparedExample& prepared : split.examples) {
+    split.compared.push_back(std::move(prepared.compared));
   }
   return split;
 }
@@ -219,7 +218,7 @@ PrepareReport RunPrepare(const PrepareConfig& config) {
     splits.push_back(BuildSplit(config, tools, name));
     DropUnfit(splits.back());
   }
-  CloseLeaks(splits, report.warnings);
+  CloseLeaks(splits, config, report.warnings);
   for (const PreparedSplit& split : splits) {
     if (split.written) {
       CheckNotEmpty(split);

@@ -201,6 +201,24 @@ TEST_F(PrepareTest, GroupsOfDevAndTestLeaveTrain) {
                                    HasSubstr("1 examples of dev have a group_key of test too")));
 }
 
+TEST_F(PrepareTest, NearDuplicatesOfTestAreCountedListedAndRefusedAboveAShare) {
+  const std::string text = "the quick brown fox jumps over the lazy dog and runs along the river ";
+  Data("train", {{text + "until evening comes at last to us all", "1"}, {"something else", "2"}});
+  Data("test",
+       {{"nothing at all of that", "3"}, {text + "until evening comes at last to us", "1"}});
+  EXPECT_THAT(Failure(ErrorKind::kBadData),
+              AllOf(HasSubstr("1 of 2 documents of 'test'"), HasSubstr("lines 2 and 1"),
+                    HasSubstr("max_near_share")));
+  config_.overlap.max_near_share = 0.5;
+  PrepareReport report = RunPrepare(config_);
+  EXPECT_EQ(report.splits.at("train").counts.at("near_duplicates_of_test"), 1);
+  EXPECT_EQ(Open("train")->num_examples(), 2) << "they stay";
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_THAT(report.warnings[0], HasSubstr("nearly equal to one in 'train'"));
+  config_.overlap.near_similarity = 0;
+  EXPECT_THAT(RunPrepare(config_).warnings, IsEmpty());
+}
+
 TEST_F(PrepareTest, FractionsDivideOneFile) {
   std::vector<std::pair<std::string, std::string>> rows;
   for (int i = 0; i < 300; ++i) rows.emplace_back("number " + std::to_string(i), std::to_string(i));
@@ -463,13 +481,6 @@ TEST(TakeOutMarkersTest, FindsPieces) {
   // One marker may start the other.
   EXPECT_THAT(TakeOutMarkers("x[[y[", "[[", "[").pieces, ElementsAre(Pair(1, 2)));
   EXPECT_EQ(TakeOutMarkers("x[[y[", "[[", "[").text, "xy");
-}
-
-TEST(NormaliseForComparisonTest, FoldsCaseAndWhiteSpace) {
-  EXPECT_EQ(NormaliseForComparison("  A\t\nb\u3000C  "), "a b c");
-  EXPECT_EQ(NormaliseForComparison("ÄÖ Привет ΣΟΦΟΣ"), NormaliseForComparison("äö привет σοφος"));
-  EXPECT_EQ(NormaliseForComparison(""), "");
-  EXPECT_NE(NormaliseForComparison("ab"), NormaliseForComparison("a b"));
 }
 
 TEST(LengthStatisticsTest, QuantilesAreElements) {

@@ -65,7 +65,8 @@ TEST(StudyPlanTest, TheFirstSeedTriesEveryRateAndTheOthersFollow) {
 
 TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
   const StudyConfig config = SmallConfig();
-  const TrainConfig train = CellTraining(config, MakeCell(8, 1e-3, 2), "d.h5", "run/cells/x");
+  const TrainConfig train =
+      CellTraining(config, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "run/cells/x");
   EXPECT_NO_THROW(train.Validate());
   EXPECT_EQ(train.seed, 2);
   EXPECT_EQ(train.optimizer.learning_rate, 1e-3);
