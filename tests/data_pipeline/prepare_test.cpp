@@ -219,6 +219,17 @@ TEST_F(PrepareTest, NearDuplicatesOfTestAreCountedListedAndRefusedAboveAShare) {
   EXPECT_THAT(RunPrepare(config_).warnings, IsEmpty());
 }
 
+TEST_F(PrepareTest, APromptThatShowsItsAnswerIsWarnedAbout) {
+  Data("train", {{"one", "1"}, {"two", "2"}, {"three", "3"}});
+  config_.task.doc_to_text = "Q: {{ question }} ({{ answer }})\nA:";
+  const PrepareReport report = RunPrepare(config_);
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_THAT(report.warnings[0], AllOf(HasSubstr("train.jsonl: prompt 'default' shows the answer"),
+                                        HasSubstr("field 'answer'"), HasSubstr("(1)\nA:")));
+  config_.train_on_prompt = true;
+  EXPECT_THAT(RunPrepare(config_).warnings, IsEmpty());
+}
+
 TEST_F(PrepareTest, FractionsDivideOneFile) {
   std::vector<std::pair<std::string, std::string>> rows;
   for (int i = 0; i < 300; ++i) rows.emplace_back("number " + std::to_string(i), std::to_string(i));

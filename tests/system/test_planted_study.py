@@ -121,12 +121,11 @@ def test_a_prompt_that_is_better_stays(tiny):
     """The base model has learned the task under one prompt; tuning then teaches it wrong names."""
     for split in SPLITS:
         write_jsonl(tiny / f"{split}.jsonl", clean(split))
-    prepare = tiny.prepare.read_text().replace("prompt: {name: plain,", 'prompt: {name: asked, doc_to_text: "What colour is {{ thing }}?\\nColour:",')
-    tiny.prepare.write_text(prepare)
+    asked = 'prompt: {name: asked, doc_to_text: "What colour is {{ thing }}?\\nColour:",'
+    tiny.prepare.write_text(tiny.prepare.read_text().replace("prompt: {name: plain,", asked))
     trained(tiny, "base", "--set", "max_steps=300")
     write_jsonl(tiny / "train.jsonl", rotated(clean("train")))
     report = study(tiny)
     assert report["headline"]["verdict"] == "worse", report["sentence"]
     assert report["headline"]["baseline_score"] > 0.9 and report["headline"]["arm_score"] < 0.3, report["sentence"]
-    baseline = next(arm for arm in report["arms"] if arm["baseline"])
-    assert "asked" in baseline["name"], baseline
+    assert next(arm for arm in report["arms"] if arm["baseline"])["role"] in ("zero-shot", "prompt")

@@ -145,7 +145,7 @@ def test_what_cannot_be_told_or_must_not_be_is_said(study):
 
 def near(study, count):
     """Test documents of which `count` differ from a train document by one word of many."""
-    words = "a thing that lies on the old table by the window of the small house near the river"
+    words = "a thing that lies on the old table by the window of the small house near the river, where we used to go in summer"
     write_jsonl(study / "train.jsonl", [*documents(44), *({"id": f"n{i}", "thing": f"{words} {i}", "colour": "red"} for i in range(4))])
     copies = [{"id": f"c{i}", "thing": f"{words} {i} too", "colour": "red"} for i in range(count)]
     write_jsonl(study / "test.jsonl", [*documents(40 - count, 200), *copies])
@@ -180,18 +180,17 @@ def test_a_prompt_that_shows_the_answer_is_refused(study):
 
 
 def test_prompts_longer_than_the_context_are_counted_and_refused(study):
-    done = run("study", study.study, "--dry-run", "--set", "max_length=24")
+    done = run("study", study.study, "--dry-run", "--set", "max_length=56")
     assert done.code == 65, done.err
     for part in ("prompt 'shots'", "24 documents of dev", "lose their start", "allow_truncated"):
         assert part in done.err, done.err
     small = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-3]", "--set", "timed_documents=0"]
-    done = run("study", study.study, *small, "--set", "max_length=24", "--set", "allow_truncated=true", "--json", timeout=240)
+    done = run("study", study.study, *small, "--set", "max_length=16", "--set", "allow_truncated=true", "--json", timeout=240)
     assert done.code == 0, done.err
     report = done.json()
-    cut = {arm["name"]: arm["num_truncated"] for arm in report["arms"]}
-    if any("shots" in arm["replicates"][0]["variant"] for arm in report["arms"]):
-        assert max(cut.values()) > 0, cut
-    assert all(any(name in c and "were cut on the left" in c for c in report["cautions"]) for name, n in cut.items() if n), report
+    for arm in report["arms"]:
+        assert 0 < arm["num_truncated"] <= 36, arm
+        assert any(arm["name"] in c and "were cut on the left" in c for c in report["cautions"]), report["cautions"]
 
 
 def test_a_model_whose_scores_are_no_numbers_ends_the_study(study):
@@ -204,7 +203,7 @@ def test_a_model_whose_scores_are_no_numbers_ends_the_study(study):
     (study / "model" / "manifest.json").unlink(missing_ok=True)
     done = run("study", study.study)
     assert done.code == 65 and len(done.messages()) == 1, done.err
-    assert "not a number" in done.err and "the model in" in done.err, done.err
+    assert f"model 'base' in {study.folder}/model" in done.err and "not a number" in done.err, done.err
 
 
 def test_shots_that_are_asked_too_are_said(study):

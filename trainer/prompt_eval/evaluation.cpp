@@ -49,10 +49,10 @@ EvalData ReadSameData(const EvalConfig& config, World& world, int num_threads) {
 
 // COLLECTIVE. What makes scores say nothing is refused, what makes them say less is a warning.
 void CheckData(const EvalConfig& config, const EvalData& data, const ChatFormat& chat,
-               World& world) {
+               int num_threads, World& world) {
   std::vector<std::string> warnings;
   RunTogether(*world.control, /*root_only=*/false, [&] {
-    warnings = CheckShots(config, data, chat, at::get_num_threads());
+    warnings = CheckShots(config, data, chat, num_threads);
     for (const std::string& split : {config.split, config.sealed_split}) {
       if (split.empty()) continue;
       for (std::string& sentence : CheckAnswers(config.task, EvalVariants(config), chat,
@@ -100,7 +100,8 @@ class Evaluation {
     // A folder that cannot be used is known before hours of scoring others.
     for (const auto& [name, path] : config_.models) {
       const LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/false, world_);
-      if (name == config_.models.begin()->first) CheckData(config_, data_, model.chat, world_);
+      if (name == config_.models.begin()->first)
+        CheckData(config_, data_, model.chat, num_threads, world_);
     }
     for (const auto& [name, path] : config_.models) {
       LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/true, world_);
@@ -227,7 +228,8 @@ std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_
   }
   for (const auto& [name, path] : config.models) {
     const LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/false, world);
-    if (name == config.models.begin()->first) CheckData(config, data, model.chat, world);
+    if (name == config.models.begin()->first)
+      CheckData(config, data, model.chat, num_threads, world);
     text += "model " + name + ": " + model.config.model_type + ", " +
             FormatCount(model.config.num_parameters()) + " parameters (" +
             FormatCount(4 * model.config.num_parameters() / 1000000) + " MB a rank), " + path +
