@@ -14,6 +14,7 @@ namespace breakeven {
 namespace {
 
 constexpr size_t kShownLines = 5;
+constexpr size_t kFewestRefused = 5;  // documents: a share of few is luck
 
 uint64_t KeyOf(OverlapKind kind, const ComparedText& text) {
   return kind == OverlapKind::kText ? text.content : text.group;
@@ -80,10 +81,12 @@ void OverlapConfig::VisitFields(FieldVisitor& v) {
            "three words; 0 = not looked for",
            Between(0, 1), false},
           near_similarity);
-  v.Visit({"max_near_share",
-           "refused when more than this part of dev's or test's documents is near one of train",
-           Between(0, 1), false},
-          max_near_share);
+  v.Visit(
+      {"max_near_share",
+       "refused when more than this part of dev's or test's documents, and five or more, are near "
+       "one of train",
+       Between(0, 1), false},
+      max_near_share);
 }
 
 ComparedText CompareBy(std::string_view text, std::string_view group, uint64_t line, bool near) {
@@ -144,7 +147,7 @@ std::string DescribeOverlap(const Overlap& overlap) {
 }
 
 void RefuseOverlap(const Overlap& overlap, const OverlapConfig& config) {
-  if (overlap.Share() <= config.max_near_share) return;
+  if (overlap.lines.size() < kFewestRefused || overlap.Share() <= config.max_near_share) return;
   char share[32];
   std::snprintf(share, sizeof(share), "%g", config.max_near_share);
   throw Error(ErrorKind::kBadData, "splits overlap: " + DescribeOverlap(overlap) +

@@ -59,7 +59,8 @@ std::vector<Overlap> FindNear(std::vector<ComparedSplit>& splits, const OverlapC
 // five pairs.
 std::string DescribeOverlap(const Overlap& overlap);
 
-// Error(kBadData) where more than config.max_near_share of the split's documents have a partner in the other split.
+// Error(kBadData) where more than config.max_near_share of the split's documents, and five or more, have a partner in the
+// other split.
 void RefuseOverlap(const Overlap& overlap, const OverlapConfig& config);
 
 // Pure. What two texts are compared by: lower case (Unicode's full mapping), every run of white space one blank, none at the

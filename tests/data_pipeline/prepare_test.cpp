@@ -202,17 +202,23 @@ TEST_F(PrepareTest, GroupsOfDevAndTestLeaveTrain) {
 }
 
 TEST_F(PrepareTest, NearDuplicatesOfTestAreCountedListedAndRefusedAboveAShare) {
-  const std::string text = "the quick brown fox jumps over the lazy dog and runs along the river ";
-  Data("train", {{text + "until evening comes at last to us all", "1"}, {"something else", "2"}});
-  Data("test",
-       {{"nothing at all of that", "3"}, {text + "until evening comes at last to us", "1"}});
+  std::vector<std::pair<std::string, std::string>> train = {{"something else", "2"}};
+  std::vector<std::pair<std::string, std::string>> test;
+  for (int i = 0; i < 7; ++i) {
+    std::string text;
+    for (int word = 0; word < 20; ++word) text += "w" + std::to_string(100 * i + word) + " ";
+    train.emplace_back(text + "until evening comes", "1");
+    test.emplace_back(i < 5 ? text + "until evening" : "number " + std::to_string(i), "1");
+  }
+  Data("train", train);
+  Data("test", test);
   EXPECT_THAT(Failure(ErrorKind::kBadData),
-              AllOf(HasSubstr("1 of 2 documents of 'test'"), HasSubstr("lines 2 and 1"),
+              AllOf(HasSubstr("5 of 7 documents of 'test'"), HasSubstr("lines 1 and 2, 2 and 3"),
                     HasSubstr("max_near_share")));
-  config_.overlap.max_near_share = 0.5;
+  config_.overlap.max_near_share = 0.8;
   PrepareReport report = RunPrepare(config_);
-  EXPECT_EQ(report.splits.at("train").counts.at("near_duplicates_of_test"), 1);
-  EXPECT_EQ(Open("train")->num_examples(), 2) << "they stay";
+  EXPECT_EQ(report.splits.at("train").counts.at("near_duplicates_of_test"), 5);
+  EXPECT_EQ(Open("train")->num_examples(), 8) << "they stay";
   ASSERT_EQ(report.warnings.size(), 1u);
   EXPECT_THAT(report.warnings[0], HasSubstr("nearly equal to one in 'train'"));
   config_.overlap.near_similarity = 0;

@@ -16,8 +16,9 @@ namespace breakeven {
 namespace {
 
 constexpr int64_t kProbeDocuments = 16;
-constexpr int kProbeRepeats = 3;
-constexpr double kBusy = 0.8;  // of the CPU time that this process could have had
+constexpr int64_t kProbeRepeats = 3;
+constexpr double kProbeSeconds = 10;  // after which no repeat begins
+constexpr double kBusy = 0.8;         // of the CPU time that this process could have had
 
 struct Probe {
   Timing scoring;        // seconds for a token of a request; a generated text's cost is in it
@@ -34,17 +35,19 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// COLLECTIVE. Times `work`, done once before to warm up; seconds a token, of the slowest rank.
+// COLLECTIVE. Times `work`, done once before to warm up; seconds a token, of the slowest rank. Slow work is repeated less.
 template <typename Work>
 Timing TimeTokens(World& world, double tokens, const Work& work) {
   work();
   std::vector<double> seconds;
-  for (int i = 0; i < kProbeRepeats; ++i) {
+  for (double spent = 0;
+       seconds.empty() || (std::ssize(seconds) < kProbeRepeats && spent < kProbeSeconds);) {
     const Stopwatch watch;
     work();
-    double slowest[] = {watch.Seconds() / tokens};
+    double slowest[] = {watch.Seconds()};
     world.control->AllReduce(std::span<double>(slowest), ReduceOp::kMax);
-    seconds.push_back(slowest[0]);
+    seconds.push_back(slowest[0] / tokens);
+    spent += slowest[0];
   }
   return SummariseSeconds(seconds, /*discarded=*/1);
 }
