@@ -9,6 +9,7 @@
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/progress.h"
+#include "data_pipeline/answer_leak.h"
 #include "data_pipeline/inspect_dataset.h"
 #include "data_pipeline/parallel.h"
 #include "data_pipeline/prepare_config.h"
@@ -27,11 +28,12 @@ using Fate = PreparedExample::Fate;
 struct Tools {
   explicit Tools(const PrepareConfig& config)
       : tokenizer(Tokenizer::Load(config.tokenizer)),
-        renderer(config.task, config.prompt,
-                 {tokenizer->chat_template(), tokenizer->bos_token(), tokenizer->eos_token()}),
+        chat{tokenizer->chat_template(), tokenizer->bos_token(), tokenizer->eos_token()},
+        renderer(config.task, config.prompt, chat),
         builder(config, renderer, *tokenizer) {}
 
   std::unique_ptr<Tokenizer> tokenizer;
+  ChatFormat chat;
   ExampleRenderer renderer;
   ExampleBuilder builder;
 };
@@ -41,7 +43,18 @@ bool IsWritten(const PrepareConfig& config, const std::string& split) {
          std::find(config.splits.begin(), config.splits.end(), split) != config.splits.end();
 }
 
-PreparedSplit BuildSplit(const PrepareConfig& config, const Tools& tools, const std::string& name) {
+// A model that is trained on such prompts learns to copy. Texts with markers have their answers in the prompt by design.
+void WarnAboutAnswers(const PrepareConfig& config, const Tools& tools, const PreparedSplit& split,
+                      std::span<const Document> documents, std::vector<std::string>& warnings) {
+  if (split.name != "train" || config.train_on_prompt || !config.target_begin.empty()) return;
+  const auto leak = FindAnswerLeak(config.task, config.prompt, tools.chat, documents);
+  if (!leak.has_value()) return;
+  warnings.push_back(DescribeAnswerLeak(*leak, config.prompt, split.path) +
+                     "A model that is trained on it learns to copy the answer");
+}
+
+PreparedSplit BuildSplit(const PrepareConfig& config, const Tools& tools, const std::string& name,
+                         std::vector<std::string>& warnings) {
   PreparedSplit split;
   split.name = name;
   split.path = SplitFile(config.task, name).path;
@@ -54,10 +67,10 @@ PreparedSplit BuildSplit(const PrepareConfig& config, const Tools& tools, const 
       documents.size(), threads,
       [&](size_t i) { split.examples[i] = tools.builder.Build(documents[i], split.path); },
       [&](size_t n) { progress.Add(static_cast<int64_t>(n)); });
-  for (const PreparedExample& prepared : split.examples) {
-    split.contents.insert(prepared.content_hash);
-    if (prepared.example.group != 0) split.groups.insert(prepared.example.group);
+  for (PreparedExample& prepared : split.examples) {
+    split.compared.push_back(std::move(prepared.compared));
   }
+  WarnAboutAnswers(config, tools, split, documents, warnings);
   return split;
 }
 
@@ -216,10 +229,10 @@ PrepareReport RunPrepare(const PrepareConfig& config) {
   std::vector<PreparedSplit> splits;
   for (const std::string& name : SplitNames(config.task)) {
     if (IsMissing(config, name, report.warnings)) continue;
-    splits.push_back(BuildSplit(config, tools, name));
+    splits.push_back(BuildSplit(config, tools, name, report.warnings));
     DropUnfit(splits.back());
   }
-  CloseLeaks(splits, report.warnings);
+  CloseLeaks(splits, config, report.warnings);
   for (const PreparedSplit& split : splits) {
     if (split.written) {
       CheckNotEmpty(split);

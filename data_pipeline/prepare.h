@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/base/fields.h"
+#include "data_pipeline/split_overlap.h"
 #include "data_pipeline/task.h"
 
 namespace breakeven {
@@ -26,6 +27,7 @@ struct PrepareConfig {
   std::string target_begin;
   std::string target_end;
   int64_t max_tokens_per_file = 0;  // 0 = one file; else numbered files and an index
+  OverlapConfig overlap;            // near duplicates between splits
   int64_t threads = 0;              // 0 = all CPUs of the mask; never changes the output
   void VisitFields(FieldVisitor& v);
   void Validate() const;

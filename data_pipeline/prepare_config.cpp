@@ -101,6 +101,7 @@ void PrepareConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"max_tokens_per_file", "larger splits become several files and an index; 0 = one file",
            AtLeast(0), false},
           max_tokens_per_file);
+  v.Visit({"overlap", "near duplicates between splits", {}, false}, overlap);
   v.Visit({"threads", "0 = all CPUs of the process; never changes the output", AtLeast(0), false},
           threads);
 }

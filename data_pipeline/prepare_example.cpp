@@ -39,8 +39,8 @@ void ExampleBuilder::Encode(const Document& document, PreparedExample& prepared)
   if (config_.task.output_type == "multiple_choice") renderer_.GoldIndex(document);
   const std::string continuation = renderer_.TrainingContinuation(document);
   const std::string group = renderer_.Group(document);
-  prepared.example.group = group.empty() ? 0 : Hash64(group);
-  prepared.content_hash = Hash64(NormaliseForComparison(context + continuation));
+  prepared.compared = CompareBy(context + continuation, group, document.line, looks_for_near_);
+  prepared.example.group = prepared.compared.group;
   if (!config_.target_begin.empty()) return EncodeMarked(context + continuation, prepared);
 
   const EncodedPair pair = EncodePair(tokenizer_, context, continuation);
@@ -154,23 +154,6 @@ MarkedText TakeOutMarkers(std::string_view marked, std::string_view begin, std::
     at = next + (is_begin ? begin.size() : end.size());
   }
   if (open) fail(begin, "is not closed");
-  return result;
-}
-
-std::string NormaliseForComparison(std::string_view text) {
-  const std::string lower = unicode::Lower(text);
-  std::string result;
-  bool blank = false;
-  for (size_t at = 0; at < lower.size();) {
-    const size_t begin = at;
-    if (unicode::IsSpace(unicode::Next(lower, at))) {
-      blank = !result.empty();
-      continue;
-    }
-    if (blank) result += ' ';
-    blank = false;
-    result.append(lower, begin, at - begin);
-  }
   return result;
 }
 

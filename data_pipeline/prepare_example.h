@@ -10,6 +10,8 @@
 
 #include "data_pipeline/example_renderer.h"
 #include "data_pipeline/prepare.h"
+#include "data_pipeline/split.h"
+#include "data_pipeline/split_overlap.h"
 #include "data_pipeline/token_dataset.h"
 #include "data_pipeline/tokenizer/tokenizer.h"
 
@@ -22,7 +24,7 @@ struct PreparedExample {
   bool truncated = false;
   bool boundary_merge = false;   // see EncodePair
   bool ends_in_special = false;  // the last token is a special token that carries loss
-  uint64_t content_hash = 0;     // of NormaliseForComparison(text): equal for duplicates
+  ComparedText compared;         // what tells that it stands in another split too
 };
 
 // Immutable; every method may be called from any thread at the same time. Holds references to its
@@ -31,7 +33,10 @@ class ExampleBuilder {
  public:
   ExampleBuilder(const PrepareConfig& config, const ExampleRenderer& renderer,
                  const Tokenizer& tokenizer)
-      : config_(config), renderer_(renderer), tokenizer_(tokenizer) {}
+      : config_(config),
+        renderer_(renderer),
+        tokenizer_(tokenizer),
+        looks_for_near_(config.overlap.near_similarity > 0 && SplitNames(config.task).size() > 1) {}
 
   // `path` is the document's file, for messages. Errors: the renderer's and tokenizer's, with file
   // and line in front; kBadData for markers that do not pair, and for a too long example where
@@ -46,6 +51,7 @@ class ExampleBuilder {
   const PrepareConfig& config_;
   const ExampleRenderer& renderer_;
   const Tokenizer& tokenizer_;
+  const bool looks_for_near_;  // duplicates in other splits
 };
 
 // Pure. Text without its markers, and the byte ranges that stood between them.
@@ -55,11 +61,6 @@ struct MarkedText {
 };
 // Error(kBadData) for a marker without its partner, or one inside another.
 MarkedText TakeOutMarkers(std::string_view marked, std::string_view begin, std::string_view end);
-
-// Pure. What two examples are compared by: lower case (Unicode's full mapping), every run of white
-// space one blank, none at the ends. Other spellings of the same text (Unicode's NFC and NFD) count
-// as different.
-std::string NormaliseForComparison(std::string_view text);
 
 }  // namespace breakeven
 

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "data_pipeline/prepare_example.h"
@@ -18,15 +17,17 @@ struct PreparedSplit {
   std::string path;  // of the documents
   bool written = false;
   std::vector<PreparedExample> examples;
-  // Of all documents, the dropped ones too: `eval` asks them all the same.
-  std::unordered_set<uint64_t> contents;
-  std::unordered_set<uint64_t> groups;
+  // Of all documents of dev and test, the dropped ones too: `eval` asks them all the same.
+  std::vector<ComparedText> compared;
   std::map<std::string, int64_t> counts;
 };
 
-// Takes out of train what stands in dev or test, by content or by group, and enters the counts of duplicates and shared
-// groups (README.md) in every split. Warns where dev and test share something, and where train loses groups.
-void CloseLeaks(std::vector<PreparedSplit>& splits, std::vector<std::string>& warnings);
+// Takes out of train what stands in dev or test, by content or by group, and enters the counts of duplicates, shared groups
+// and near duplicates (README.md) in every split. Warns where dev and test share something, where train loses groups, and
+// of near duplicates; Error(kBadData) where dev or test have more of those in train than the config allows. Takes
+// `compared` of the splits.
+void CloseLeaks(std::vector<PreparedSplit>& splits, const PrepareConfig& config,
+                std::vector<std::string>& warnings);
 
 }  // namespace breakeven
 

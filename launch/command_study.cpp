@@ -1,6 +1,7 @@
 // breakeven study: prompts against fine-tuning, from data to verdict.
 #include "comm/data_plane.h"
 #include "launch/command.h"
+#include "launch/report/report_json.h"
 #include "launch/study_folder.h"
 #include "trainer/study/study_run.h"
 
@@ -18,7 +19,7 @@ void RunStudyCommand(const CommandOptions& options, World& world) {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     const StudyReport report = ReadStudy(config.output);
     WriteStudyReport(report, config.output);
-    text = options.json ? FormatStudyJson(report) : FormatStudyText(report);
+    text = options.json ? FormatReportJson(report) : FormatStudyText(report);
   });
   PrintResult(world, text);
 }

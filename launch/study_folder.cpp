@@ -8,6 +8,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "launch/report/report_text.h"
 #include "trainer/study/study_file.h"
 
 namespace breakeven {
@@ -119,27 +120,16 @@ std::vector<TestLook> ReadLooks(const StudyFile& study, const fs::path& run) {
   return looks;
 }
 
-std::string Points(double value, bool sign) {
-  char text[32];
-  std::snprintf(text, sizeof(text), sign ? "%+.3f" : "%.3f", value);
-  return text;
-}
-
-std::string IntervalText(const Interval& interval, bool sign) {
-  return "[" + Points(interval.low, sign) + ", " + Points(interval.high, sign) + "]";
-}
-
-std::string Headline(const StudyReport& report) {
-  const Comparison& headline = report.findings.headline;
-  const std::string& tuned = report.input.arms[report.input.candidate].name;
-  const std::string& prompt = report.input.arms[report.input.baseline].name;
-  std::string text = tuned + " is " + std::string(VerdictName(headline.verdict));
-  if (headline.verdict == Verdict::kCannotTell)
-    text = "cannot tell whether " + tuned + " is better";
-  return text + " than " + prompt + ": " + report.findings.metric + " " +
-         Points(headline.difference, true) + " " + IntervalText(headline.deciding.interval, true) +
-         " on " + std::to_string(headline.num_documents) + " documents; detectable was " +
-         Points(headline.minimum_detectable_effect, false);
+// Of the documents that test holds; a study of an earlier program has none.
+std::vector<DocumentText> ReadPrompts(const fs::path& run) {
+  std::vector<DocumentText> documents;
+  const fs::path path = run / "eval" / "prompts.jsonl";
+  if (!fs::exists(path)) return documents;
+  ForLines(path, [&](const Json& line) {
+    if (!line.contains("doc_id")) return;
+    documents.push_back({line["doc_id"].dump(), line.value("prompt", "")});
+  });
+  return documents;
 }
 
 }  // namespace
@@ -169,6 +159,7 @@ StudyReport ReadStudy(const fs::path& run) {
   }
   for (const StudyFileCell& cell : study.cells) report.training.push_back(ReadCurve(cell, run));
   report.looks = ReadLooks(study, run);
+  report.documents = ReadPrompts(run);
   for (const StudyFileFact& fact : study.facts) {
     report.provenance.push_back({fact.group, fact.name, fact.value});
   }
@@ -176,16 +167,19 @@ StudyReport ReadStudy(const fs::path& run) {
 }
 
 std::string FormatStudyText(const StudyReport& report) {
-  std::string text = Headline(report) + "\n\n| arm | " + report.findings.metric +
-                     " | against the best prompt | verdict |\n|---|---|---|---|\n";
+  const ScoreFormat format = ScoreFormatOf(report);
+  std::string text = HeadlineSentence(report) + "\n";
+  for (const std::string& detail : HeadlineDetails(report)) text += detail + "\n";
+  text += "\n| arm | " + report.findings.metric +
+          " | against the best prompt | verdict |\n|---|---|---|---|\n";
   for (size_t i = 0; i < report.findings.arms.size(); ++i) {
     const ArmFinding& arm = report.findings.arms[i];
     text += "| " + arm.arm.name + (i == report.input.candidate ? " (dev's choice)" : "") + " | " +
-            Points(arm.score.score, false) + " " + IntervalText(arm.score.interval, false) + " | ";
+            format.Score(arm.score.score) + " (" + format.Range(arm.score.interval) + ") | ";
     if (arm.against_baseline.has_value()) {
       const Comparison& against = *arm.against_baseline;
-      text += Points(against.difference, true) + " " +
-              IntervalText(against.deciding.interval, true) + " | " +
+      text += format.Difference(against.difference) + " (" +
+              format.DifferenceRange(against.deciding.interval) + ") | " +
               std::string(VerdictName(against.verdict)) + " |\n";
     } else {
       text += "– | the prompt to beat |\n";
@@ -194,39 +188,6 @@ std::string FormatStudyText(const StudyReport& report) {
   text += "\n";
   for (const std::string& caution : report.findings.cautions) text += "caution: " + caution + "\n";
   return text;
-}
-
-std::string FormatStudyJson(const StudyReport& report) {
-  const auto comparison = [](const Comparison& c) {
-    return Json{{"difference", c.difference},
-                {"low", c.deciding.interval.low},
-                {"high", c.deciding.interval.high},
-                {"p_value", c.p_value},
-                {"adjusted_p_value", c.adjusted_p_value},
-                {"minimum_detectable_effect", c.minimum_detectable_effect},
-                {"num_documents", c.num_documents},
-                {"verdict", VerdictName(c.verdict)}};
-  };
-  Json json = {{"task", report.task},
-               {"metric", report.findings.metric},
-               {"headline", Headline(report)},
-               {"verdict", VerdictName(report.findings.headline.verdict)},
-               {"comparison", comparison(report.findings.headline)},
-               {"arms", Json::array()},
-               {"cautions", report.findings.cautions}};
-  for (size_t i = 0; i < report.findings.arms.size(); ++i) {
-    const ArmFinding& arm = report.findings.arms[i];
-    Json row = {{"name", arm.arm.name},
-                {"role", ArmRoleName(arm.arm.role)},
-                {"num_examples", arm.arm.num_examples},
-                {"score", arm.score.score},
-                {"baseline", i == report.input.baseline},
-                {"candidate", i == report.input.candidate}};
-    row["against_baseline"] =
-        arm.against_baseline.has_value() ? comparison(*arm.against_baseline) : Json(nullptr);
-    json["arms"].push_back(std::move(row));
-  }
-  return json.dump(2) + "\n";
 }
 
 }  // namespace breakeven

@@ -9,15 +9,14 @@
 
 namespace breakeven {
 
-// Everything from files of RUN: study.json, eval/records.jsonl and regression.jsonl, cells/*/metrics.jsonl, eval/ledger.jsonl.
+// Everything from files of RUN: study.json, eval/records.jsonl, regression.jsonl, prompts.jsonl and ledger.jsonl,
+// cells/*/metrics.jsonl.
 // Findings are concluded anew. Error(kBadData) where a file is missing (a study that is not finished has no study.json), is
 // of another study, or holds a score that is not a number.
 StudyReport ReadStudy(const std::filesystem::path& run);
 
-// For a terminal: the headline, the verdict table, what to be careful about.
+// For a terminal: the headline, the verdict table, what to be careful about. FormatReportJson is the same as JSON.
 std::string FormatStudyText(const StudyReport& report);
-// The same as JSON.
-std::string FormatStudyJson(const StudyReport& report);
 
 }  // namespace breakeven
 

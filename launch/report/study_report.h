@@ -45,7 +45,7 @@ struct ReportFact {
   std::string value;
 };
 
-// The texts of one document, for the flips table.
+// One document as the candidate asks it, without shots: for the flips table.
 struct DocumentText {
   std::string id;  // as Flip::id
   std::string prompt;

@@ -201,6 +201,41 @@ TEST_F(PrepareTest, GroupsOfDevAndTestLeaveTrain) {
                                    HasSubstr("1 examples of dev have a group_key of test too")));
 }
 
+TEST_F(PrepareTest, NearDuplicatesOfTestAreCountedListedAndRefusedAboveAShare) {
+  std::vector<std::pair<std::string, std::string>> train = {{"something else", "2"}};
+  std::vector<std::pair<std::string, std::string>> test;
+  for (int i = 0; i < 7; ++i) {
+    std::string text;
+    for (int word = 0; word < 20; ++word) text += "w" + std::to_string(100 * i + word) + " ";
+    train.emplace_back(text + "until evening comes", "1");
+    test.emplace_back(i < 5 ? text + "until evening" : "number " + std::to_string(i), "1");
+  }
+  Data("train", train);
+  Data("test", test);
+  EXPECT_THAT(Failure(ErrorKind::kBadData),
+              AllOf(HasSubstr("5 of 7 documents of 'test'"), HasSubstr("lines 1 and 2, 2 and 3"),
+                    HasSubstr("max_near_share")));
+  config_.overlap.max_near_share = 0.8;
+  PrepareReport report = RunPrepare(config_);
+  EXPECT_EQ(report.splits.at("train").counts.at("near_duplicates_of_test"), 5);
+  EXPECT_EQ(Open("train")->num_examples(), 8) << "they stay";
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_THAT(report.warnings[0], HasSubstr("nearly equal to one in 'train'"));
+  config_.overlap.near_similarity = 0;
+  EXPECT_THAT(RunPrepare(config_).warnings, IsEmpty());
+}
+
+TEST_F(PrepareTest, APromptThatShowsItsAnswerIsWarnedAbout) {
+  Data("train", {{"one", "1"}, {"two", "2"}, {"three", "3"}});
+  config_.task.doc_to_text = "Q: {{ question }} ({{ answer }})\nA:";
+  const PrepareReport report = RunPrepare(config_);
+  ASSERT_EQ(report.warnings.size(), 1u);
+  EXPECT_THAT(report.warnings[0], AllOf(HasSubstr("train.jsonl: prompt 'default' shows the answer"),
+                                        HasSubstr("field 'answer'"), HasSubstr("(1)\nA:")));
+  config_.train_on_prompt = true;
+  EXPECT_THAT(RunPrepare(config_).warnings, IsEmpty());
+}
+
 TEST_F(PrepareTest, FractionsDivideOneFile) {
   std::vector<std::pair<std::string, std::string>> rows;
   for (int i = 0; i < 300; ++i) rows.emplace_back("number " + std::to_string(i), std::to_string(i));
@@ -463,13 +498,6 @@ TEST(TakeOutMarkersTest, FindsPieces) {
   // One marker may start the other.
   EXPECT_THAT(TakeOutMarkers("x[[y[", "[[", "[").pieces, ElementsAre(Pair(1, 2)));
   EXPECT_EQ(TakeOutMarkers("x[[y[", "[[", "[").text, "xy");
-}
-
-TEST(NormaliseForComparisonTest, FoldsCaseAndWhiteSpace) {
-  EXPECT_EQ(NormaliseForComparison("  A\t\nb\u3000C  "), "a b c");
-  EXPECT_EQ(NormaliseForComparison("ÄÖ Привет ΣΟΦΟΣ"), NormaliseForComparison("äö привет σοφος"));
-  EXPECT_EQ(NormaliseForComparison(""), "");
-  EXPECT_NE(NormaliseForComparison("ab"), NormaliseForComparison("a b"));
 }
 
 TEST(LengthStatisticsTest, QuantilesAreElements) {

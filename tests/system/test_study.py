@@ -43,13 +43,16 @@ def records(study):
     return (study / "study" / "eval" / "records.jsonl").read_text()
 
 
+def verdict(report):
+    """What a report says that no clock decides."""
+    return {key: report[key] for key in ("sentence", "headline", "arms", "equal_data", "curves", "won", "lost", "prompts")}
 
 
 def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     done = run("study", study.study, "--json", timeout=240)
     assert done.code == 0, done.err
     first = done.json()
-    assert first["verdict"] in ("better", "worse", "cannot tell")
+    assert first["headline"]["verdict"] in ("better", "worse", "cannot tell")
     roles = {arm["role"] for arm in first["arms"]}
     assert {"zero-shot", "few-shot", "fine-tuned"} <= roles, roles
     assert sum(arm["baseline"] for arm in first["arms"]) == 1 == sum(arm["candidate"] for arm in first["arms"])
@@ -73,7 +76,13 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     written = report.read_text()
     report.unlink()
     again = run("report", study / "study", "--json")
-    assert again.code == 0 and again.out == written == report.read_text(), again.err
+    assert again.code == 0 and again.out == done.out == written == report.read_text(), again.err
+    flipped = [flip["id"] for flip in first["won"] + first["lost"]]
+    assert all(first["prompts"][name].startswith(("Thing: ", "What colour")) for name in flipped), first["prompts"]
+    assert len(first["prompts"]) == 36
+    for name, cell in cells.items():
+        assert 0 < cell["validation_loss"] < 20, (name, cell)
+    assert any(curve["validation_losses"] for curve in first["training"])
 
     # The same checkpoints, scored again by two ranks: nothing is trained, every record is the same.
     before = records(study)
@@ -86,7 +95,7 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     assert again.code == 0, again.err
     assert {name: cell["seconds"] for name, cell in state(study)["cells"].items()} == trained
     assert records(study) == before
-    assert again.json() == first
+    assert verdict(again.json()) == verdict(first)
     assert len((study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()) == 1
 
 
@@ -104,7 +113,7 @@ def test_killed_and_continued_is_the_same_study(study, fault):
     done = run("study", study.study, "--json", timeout=240)
     assert done.code == 0, done.err
     assert records(study) == (whole / "eval" / "records.jsonl").read_text()
-    assert done.json() == uninterrupted.json()
+    assert verdict(done.json()) == verdict(uninterrupted.json())
     for name, cell in finished.items():
         assert state(study)["cells"][name]["seconds"] == cell["seconds"], "a finished cell was trained again"
     assert len((study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()) == 1
@@ -113,7 +122,7 @@ def test_killed_and_continued_is_the_same_study(study, fault):
 def test_dry_run_says_the_plan_and_writes_nothing(study):
     done = run("study", study.study, "--dry-run", ranks=2)
     assert done.code == 0, done.err
-    for part in ("cells: 6", "n24_lr0.005_s1", "disk: up to", "time: about", "36 of test"):
+    for part in ("cells: 6", "n24_lr0.005_s1", "disk: up to", "time: about", "36 of test", "scoring", "by the repeats of a short probe"):
         assert part in done.out, done.out
     assert not (study / "study").exists()
 
@@ -124,7 +133,7 @@ def test_what_cannot_be_told_or_must_not_be_is_said(study):
     assert done.code == 0 and "fewer than 30" in done.out, done.err
     write_jsonl(study / "test.jsonl", [*documents(20, 200), {**next(documents(1, 3)), "id": "copy"}])
     done = run("study", study.study, "--dry-run")
-    assert done.code == 65 and "splits overlap" in done.err and "lines 4 and 21" in done.err, done.err
+    assert done.code == 65 and "splits overlap" in done.err and "lines 21 and 4" in done.err, done.err
     write_jsonl(study / "test.jsonl", documents(36, 200))
     write_jsonl(study / "dev.jsonl", documents(4, 100))
     done = run("study", study.study, "--dry-run")
@@ -132,6 +141,78 @@ def test_what_cannot_be_told_or_must_not_be_is_said(study):
     write_jsonl(study / "dev.jsonl", documents(24, 100))
     done = run("study", study.study, "--dry-run", "--set", "sizes=[6,1000]")
     assert done.code == 65 and "48 training documents" in done.err, done.err
+
+
+def near(study, count):
+    """Test documents of which `count` differ from a train document by one word of many."""
+    words = "a thing that lies on the old table by the window of the small house near the river, where we used to go in summer"
+    write_jsonl(study / "train.jsonl", [*documents(43), *({"id": f"n{i}", "thing": f"{words} {i}", "colour": "red"} for i in range(5))])
+    copies = [{"id": f"c{i}", "thing": f"{words} {i} too", "colour": "red"} for i in range(count)]
+    write_jsonl(study / "test.jsonl", [*documents(40 - count, 200), *copies])
+
+
+def test_near_duplicates_between_splits_are_listed_and_refused_above_a_share(study):
+    near(study, 2)
+    done = run("study", study.study, "--dry-run")
+    assert done.code == 0, done.err
+    assert "2 of 40 documents of 'test'" in done.out and "nearly equal to one in 'train'" in done.out, done.out
+    assert "lines 39 and 44, 40 and 45" in done.out, done.out
+    near(study, 5)
+    done = run("study", study.study, "--dry-run")
+    assert done.code == 65 and "overlap.max_near_share" in done.err and "5 of 40" in done.err, done.err
+    done = run("study", study.study, "--dry-run", "--set", "overlap.max_near_share=0.2")
+    assert done.code == 0, done.err
+    done = run("study", study.study, "--dry-run", "--set", "overlap.near_similarity=0")
+    assert done.code == 0 and "nearly" not in done.out, done.err
+
+
+def test_a_prompt_that_shows_the_answer_is_refused(study):
+    leaking = (study / "variants.yaml").read_text() + '  - {name: leaks, doc_to_text: "{{ thing }} ({{ colour }})\\nColour:"}\n'
+    (study / "variants.yaml").write_text(leaking)
+    for command, config in (("study", study.study), ("eval", study.eval)):
+        done = run(command, config, "--dry-run")
+        assert done.code == 65 and len(done.messages()) == 1, done.err
+        for part in ("dev.jsonl", "prompt 'leaks' shows the answer", "the field 'colour'", "Line 1, whose answer is 'green'",
+                     "(green)", "allow_answer_in_prompt"):
+            assert part in done.err, done.err
+        done = run(command, config, "--dry-run", "--set", "allow_answer_in_prompt=true")
+        assert done.code == 0 and "'leaks' shows the answer" in done.out + done.err, done.err
+
+
+def test_prompts_longer_than_the_context_are_counted_and_refused(study):
+    done = run("study", study.study, "--dry-run", "--set", "max_length=56")
+    assert done.code == 65, done.err
+    for part in ("prompt 'shots'", "24 documents of dev", "lose their start", "allow_truncated"):
+        assert part in done.err, done.err
+    small = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-3]", "--set", "timed_documents=0"]
+    done = run("study", study.study, *small, "--set", "max_length=16", "--set", "allow_truncated=true", "--json", timeout=240)
+    assert done.code == 0, done.err
+    report = done.json()
+    for arm in report["arms"]:
+        assert 0 < arm["num_truncated"] <= 36, arm
+        assert any(arm["name"] in c and "were cut on the left" in c for c in report["cautions"]), report["cautions"]
+
+
+def test_a_model_whose_scores_are_no_numbers_ends_the_study(study):
+    from safetensors.numpy import load_file, save_file
+
+    path = study / "model" / "model.safetensors"
+    weights = load_file(path)
+    weights["model.norm.weight"][:] = float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    (study / "model" / "manifest.json").unlink(missing_ok=True)
+    done = run("study", study.study)
+    assert done.code == 65 and len(done.messages()) == 1, done.err
+    assert f"model 'base' in {study.folder}/model" in done.err and "not a number" in done.err, done.err
+
+
+def test_shots_that_are_asked_too_are_said(study):
+    write_jsonl(study / "dev.jsonl", [*documents(39, 100), {**next(documents(1, 3)), "id": "copy"}])
+    done = run("eval", study.eval, "--dry-run")
+    assert done.code == 0 and "1 of 40 documents of 'dev'" in done.err and "from which shots are drawn" in done.err, done.err
+    write_jsonl(study / "dev.jsonl", [*documents(20, 100), *({**row, "id": f"copy {row['id']}"} for row in documents(20))])
+    done = run("eval", study.eval, "--dry-run")
+    assert done.code == 65 and "20 of 40 documents of 'dev'" in done.err, done.err
 
 
 def test_another_config_does_not_go_on_in_the_folder_and_a_second_look_is_flagged(study):

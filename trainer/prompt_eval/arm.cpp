@@ -75,10 +75,15 @@ std::vector<DocumentOutcome> Score(const EvalConfig& config, const ArmRequests& 
   const bool rolling = config.task.output_type == "loglikelihood_rolling";
   std::vector<DocumentOutcome> outcomes;
   RunTogether(*world.control, /*root_only=*/false, [&] {
-    for (size_t i = 0; i < result.documents.size(); ++i) {
-      const DocumentRequests& document = requests.documents[i];
-      outcomes.push_back(rolling ? ScoreRolling(document, result.documents[i], metrics)
-                                 : ScoreChoices(document, result.documents[i], metrics));
+    try {
+      for (size_t i = 0; i < result.documents.size(); ++i) {
+        const DocumentRequests& document = requests.documents[i];
+        outcomes.push_back(rolling ? ScoreRolling(document, result.documents[i], metrics)
+                                   : ScoreChoices(document, result.documents[i], metrics));
+      }
+    } catch (const Error& error) {
+      throw Error(error.kind(), "model '" + model.name + "' in " + model.folder + ", asked by '" +
+                                    summary.variant + "': " + error.what());
     }
   });
   return outcomes;

@@ -73,6 +73,13 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
            "every look is written to a ledger beside the data; empty = no sealed look"},
           sealed_split);
   v.Visit({"choose_by", "metric of the choice; empty = the task's first"}, choose_by);
+  v.Visit({"allow_answer_in_prompt",
+           "score prompts that show the answer they ask for all the same",
+           {},
+           false},
+          allow_answer_in_prompt);
+  v.Visit({"overlap", "near duplicates between the scored splits and that of the shots", {}, false},
+          overlap);
   v.Visit({"limit", "documents of each split, from its start; 0 = all", AtLeast(0)}, limit);
   v.Visit({"batch_tokens", "tokens of a forward pass; a longer document stands alone", AtLeast(1)},
           batch_tokens);

@@ -12,6 +12,7 @@
 #include "comm/base/fields.h"
 #include "comm/device_binding.h"
 #include "comm/watchdog_config.h"
+#include "data_pipeline/split_overlap.h"
 #include "data_pipeline/task.h"
 
 namespace breakeven {
@@ -42,13 +43,15 @@ struct EvalConfig {
   std::string split = "dev";
   // Test is looked at once: dev chooses one variant for each run, and only these are scored on
   // `sealed_split`.
-  std::string sealed_split;           // "" = no sealed look
-  std::string choose_by;              // metric for the choice; "" = the task's first
-  int64_t limit = 0;                  // first N documents of each split; 0 = all
-  int64_t batch_tokens = 2048;        // per forward pass
-  int64_t generation_batch = 16;      // prompts that are continued side by side
-  int64_t max_length = 0;             // tokens that a request may have; 0 = the model's positions
-  std::string rolling_bos = "clean";  // clean | lm_eval
+  std::string sealed_split;             // "" = no sealed look
+  std::string choose_by;                // metric for the choice; "" = the task's first
+  bool allow_answer_in_prompt = false;  // variants that show what they ask for (answer_leak.h)
+  OverlapConfig overlap;                // between the scored splits and that of the shots
+  int64_t limit = 0;                    // first N documents of each split; 0 = all
+  int64_t batch_tokens = 2048;          // per forward pass
+  int64_t generation_batch = 16;        // prompts that are continued side by side
+  int64_t max_length = 0;               // tokens that a request may have; 0 = the model's positions
+  std::string rolling_bos = "clean";    // clean | lm_eval
   ExactMatchConfig exact_match;
   std::string output;   // folder for the files; "" in train = eval/ of the run folder
   int64_t threads = 0;  // per rank

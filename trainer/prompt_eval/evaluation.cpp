@@ -13,6 +13,7 @@
 #include "comm/base/progress.h"
 #include "trainer/prompt_eval/arm.h"
 #include "trainer/prompt_eval/choice.h"
+#include "trainer/prompt_eval/eval_checks.h"
 #include "trainer/prompt_eval/ledger.h"
 #include "trainer/stop_signals.h"
 #include "trainer/tensor_bridge.h"
@@ -44,6 +45,25 @@ EvalData ReadSameData(const EvalConfig& config, World& world, int num_threads) {
                         documents.content_hash);
   }
   return data;
+}
+
+// COLLECTIVE. What makes scores say nothing is refused, what makes them say less is a warning.
+void CheckData(const EvalConfig& config, const EvalData& data, const ChatFormat& chat,
+               int num_threads, World& world) {
+  std::vector<std::string> warnings;
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    warnings = CheckShots(config, data, chat, num_threads);
+    for (const std::string& split : {config.split, config.sealed_split}) {
+      if (split.empty()) continue;
+      for (std::string& sentence : CheckAnswers(config.task, EvalVariants(config), chat,
+                                                data.at(split), config.allow_answer_in_prompt)) {
+        warnings.push_back(std::move(sentence));
+      }
+    }
+  });
+  for (const std::string& warning : warnings) {
+    if (world.is_root()) LogWarning(warning);
+  }
 }
 
 // Line of a dry run. Builds the sealed split's requests too: a field that is missing there would
@@ -79,7 +99,9 @@ class Evaluation {
     summary_.choose_by = ChoiceMetric(config_);
     // A folder that cannot be used is known before hours of scoring others.
     for (const auto& [name, path] : config_.models) {
-      LoadEvalModel(name, path, /*with_weights=*/false, world_);
+      const LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/false, world_);
+      if (name == config_.models.begin()->first)
+        CheckData(config_, data_, model.chat, num_threads, world_);
     }
     for (const auto& [name, path] : config_.models) {
       LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/true, world_);
@@ -206,6 +228,8 @@ std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_
   }
   for (const auto& [name, path] : config.models) {
     const LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/false, world);
+    if (name == config.models.begin()->first)
+      CheckData(config, data, model.chat, num_threads, world);
     text += "model " + name + ": " + model.config.model_type + ", " +
             FormatCount(model.config.num_parameters()) + " parameters (" +
             FormatCount(4 * model.config.num_parameters() / 1000000) + " MB a rank), " + path +

@@ -33,8 +33,10 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
   CellState state;
   RunTogether(*world.control, /*root_only=*/true, [&] { state.seconds = SecondsBefore(folder); });
   const Stopwatch watch;
-  const TrainSummary summary = RunTraining(
-      CellTraining(config, cell, SubsetDataset(config.output, cell.size), folder), world);
+  const TrainSummary summary =
+      RunTraining(CellTraining(config, cell, SubsetDataset(config.output, cell.size),
+                               ValidationDataset(config.output), folder),
+                  world);
   state.seconds += watch.Seconds();
   // One clock speaks for all, so that every rank holds the same state.
   double shared[] = {state.seconds};
@@ -43,6 +45,7 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
   state.steps = summary.steps;
   state.tokens = summary.tokens;
   state.final_loss = summary.final_loss;
+  state.validation_loss = summary.best_validation_loss;
   state.checkpoint = fs::relative(summary.last_checkpoint, config.output).string();
   return state;
 }

@@ -54,6 +54,7 @@ void RecipeConfig::VisitFields(FieldVisitor& v) {
           activation_checkpointing);
   v.Visit(Unhashed("log_every_steps", "steps between lines of the log", AtLeast(1)),
           log_every_steps);
+  v.Visit(Unhashed("validate", "the loss on dev's answers at the end of each epoch"), validate);
   v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);
   v.Visit(Unhashed("watchdog", "ends a job that hangs and names the rank that holds it up"),
           watchdog);
@@ -103,6 +104,10 @@ void StudyConfig::VisitFields(FieldVisitor& v) {
           allow_truncated);
   v.Visit({"allow_small_dev", "choose among many variants on few documents all the same"},
           allow_small_dev);
+  v.Visit(Unhashed("allow_answer_in_prompt",
+                   "prompts that show the answer they ask for may be in the verdict"),
+          allow_answer_in_prompt);
+  v.Visit(Unhashed("overlap", "near duplicates between the splits"), overlap);
   v.Visit({"metric", "chooses on dev and decides on test; empty = the task's first"}, metric);
   v.Visit({"limit", "documents of dev and of test, from their start; 0 = all", AtLeast(0)}, limit);
   v.Visit({"batch_tokens", "tokens of a forward pass of scoring", AtLeast(1)}, batch_tokens);
@@ -181,6 +186,8 @@ EvalConfig StudyConfig::Scoring() const {
   eval.sealed_split = "test";
   eval.choose_by = Metric();
   eval.limit = limit;
+  eval.allow_answer_in_prompt = allow_answer_in_prompt;
+  eval.overlap = overlap;
   eval.batch_tokens = batch_tokens;
   eval.max_length = max_length;
   eval.exact_match = exact_match;

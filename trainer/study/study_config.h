@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/base/fields.h"
+#include "data_pipeline/split_overlap.h"
 #include "data_pipeline/task.h"
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/study/verdict_config.h"
@@ -28,6 +29,7 @@ struct RecipeConfig {
   DeviceConfig device;
   std::string activation_checkpointing = "none";
   int64_t log_every_steps = 10;
+  bool validate = true;  // the loss on dev at the end of each epoch
   CommConfig comm;
   WatchdogConfig watchdog;
   PreflightConfig preflight;
@@ -63,8 +65,10 @@ struct StudyConfig {
   int64_t max_shots = 0;         // larger equal-data arms are left out; 0 = what the context holds
   bool allow_truncated = false;  // prompts that lose their start, in the verdict
   bool allow_small_dev = false;
-  std::string metric;  // chooses and decides; "" = the task's first
-  int64_t limit = 0;   // first N documents of dev and of test
+  bool allow_answer_in_prompt = false;  // prompts that show what they ask for (answer_leak.h)
+  OverlapConfig overlap;                // near duplicates between the splits
+  std::string metric;                   // chooses and decides; "" = the task's first
+  int64_t limit = 0;                    // first N documents of dev and of test
   int64_t batch_tokens = 2048;
   int64_t max_length = 0;
   ExactMatchConfig exact_match;

@@ -3,13 +3,14 @@
 
 #include <cstdio>
 #include <filesystem>
-#include <unordered_map>
+#include <optional>
+#include <set>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "data_pipeline/prepare.h"
-#include "data_pipeline/prepare_example.h"
+#include "trainer/prompt_eval/eval_checks.h"
 #include "trainer/study/study_plan.h"
 
 namespace breakeven {
@@ -19,57 +20,41 @@ constexpr size_t kFewTestDocuments = 30;
 constexpr double kCautiousOptimism = 0.03;
 constexpr double kMostOptimism = 0.10;
 
-struct Keys {
-  std::vector<uint64_t> texts;
-  std::vector<std::string> groups;  // "" = none
-};
-
-Keys KeysOf(const ExampleRenderer& renderer, const EvalDocuments& split) {
-  Keys keys;
-  for (const Document& document : split.documents) {
-    const std::string text =
-        renderer.Context(document, {}) + renderer.TrainingContinuation(document);
-    keys.texts.push_back(Hash64(NormaliseForComparison(text)));
-    keys.groups.push_back(renderer.Group(document));
+// Error(kBadData) where two splits share a text or a group, or too many near duplicates; fewer are a caution.
+void CheckApart(const StudyConfig& config, const ExampleRenderer& renderer, int num_threads,
+                StudyData& data) {
+  std::vector<ComparedSplit> splits;
+  for (const EvalDocuments* split : {&data.train, &data.dev, &data.test}) {
+    splits.push_back(
+        CompareDocuments(renderer, *split, config.overlap.near_similarity > 0, num_threads));
   }
-  return keys;
+  // Each pair once: what is later in the plan stands in what is earlier.
+  const auto counts = [](const Overlap& overlap) {
+    return overlap.other < overlap.split && !overlap.lines.empty();
+  };
+  for (const Overlap& overlap : FindShared(splits)) {
+    if (!counts(overlap)) continue;
+    throw Error(ErrorKind::kBadData,
+                "splits overlap: " + DescribeOverlap(overlap) +
+                    ". Scores on what was trained or chosen on say nothing: take them out, or "
+                    "give the task a group_key and split_fractions");
+  }
+  for (const Overlap& overlap : FindNear(splits, config.overlap, num_threads)) {
+    if (!counts(overlap)) continue;
+    RefuseOverlap(overlap, config.overlap);
+    data.cautions.push_back("Splits overlap a little: " + DescribeOverlap(overlap) + ".");
+  }
 }
 
-template <typename Key>
-void RefuseShared(const char* what, const EvalDocuments& first, const std::vector<Key>& firsts,
-                  const EvalDocuments& second, const std::vector<Key>& seconds) {
-  std::unordered_map<Key, size_t> known;
-  for (size_t i = 0; i < firsts.size(); ++i) {
-    if (firsts[i] != Key()) known.emplace(firsts[i], i);
-  }
-  int64_t count = 0;
-  std::string lines;
-  for (size_t i = 0; i < seconds.size(); ++i) {
-    const auto found = known.find(seconds[i]);
-    if (found == known.end()) continue;
-    if (++count > 5) continue;
-    lines += (lines.empty() ? "" : ", ") + std::to_string(first.documents[found->second].line) +
-             " and " + std::to_string(second.documents[i].line);
-  }
-  if (count == 0) return;
-  throw Error(ErrorKind::kBadData,
-              "splits overlap: " + std::to_string(count) + " documents of '" + second.split +
-                  "' (" + second.path + ") have the " + what + " of one in '" + first.split +
-                  "' (" + first.path + "), as on lines " + lines +
-                  ". Scores on what was trained or chosen on say nothing: take them out, or give "
-                  "the task a group_key and split_fractions");
-}
-
-void CheckApart(const ExampleRenderer& renderer, const StudyData& data) {
-  const EvalDocuments* splits[] = {&data.train, &data.dev, &data.test};
-  std::vector<Keys> keys;
-  for (const EvalDocuments* split : splits) keys.push_back(KeysOf(renderer, *split));
-  for (size_t a = 0; a < 3; ++a) {
-    for (size_t b = a + 1; b < 3; ++b) {
-      RefuseShared("text", *splits[a], keys[a].texts, *splits[b], keys[b].texts);
-      RefuseShared("group", *splits[a], keys[a].groups, *splits[b], keys[b].groups);
+void CheckPrompts(const StudyConfig& config, const ChatFormat& chat, StudyData& data) {
+  std::set<std::string> sentences;  // of dev and of test alike
+  for (const EvalDocuments* split : {&data.dev, &data.test}) {
+    for (const std::string& sentence : CheckAnswers(config.task, config.Variants(), chat, *split,
+                                                    config.allow_answer_in_prompt)) {
+      sentences.insert(sentence);
     }
   }
+  data.cautions.insert(data.cautions.end(), sentences.begin(), sentences.end());
 }
 
 void CheckSizes(const StudyConfig& config, StudyData& data) {
@@ -126,6 +111,32 @@ void TakeInNestedOrder(const StudyConfig& config, const ExampleRenderer& rendere
   train = std::move(ordered);
 }
 
+std::string LinesOf(const EvalDocuments& split, int64_t count) {
+  std::string lines;
+  for (int64_t i = 0; i < count; ++i) lines += ToJson(Value(split.documents[i].fields)) + "\n";
+  return lines;
+}
+
+// The lines' dataset, and how many examples it has; nullopt where a former process has written it.
+std::optional<int64_t> WriteTokens(const StudyConfig& config, const std::string& split,
+                                   const std::string& lines, const std::string& path,
+                                   const std::string& dataset) {
+  if (std::filesystem::exists(dataset) && ReadFile(path) == lines) return std::nullopt;
+  WriteFileDurably(path, lines);
+  PrepareConfig prepare;
+  prepare.task = config.task;
+  prepare.task.split_fractions.clear();
+  prepare.task.splits = {{split, {path, "jsonl", {}}}};
+  prepare.prompt = config.training_prompt;
+  prepare.tokenizer = config.model;
+  prepare.output = std::filesystem::path(dataset).parent_path().string();
+  prepare.max_tokens = config.max_tokens;
+  // A dev document that is too long is no error of the training data.
+  prepare.too_long = split == "train" ? config.too_long : "truncate_prompt_left";
+  prepare.threads = config.threads;
+  return RunPrepare(prepare).splits.at(split).num_examples;
+}
+
 }  // namespace
 
 std::string StudyData::Fingerprint() const {
@@ -141,7 +152,8 @@ StudyData ReadStudyData(const StudyConfig& config, const ChatFormat& chat, int n
   data.test = ReadEvalDocuments(config.task, "test", config.limit, num_threads);
   const ExampleRenderer renderer(config.task, config.training_prompt, chat);
   CheckSizes(config, data);
-  CheckApart(renderer, data);
+  CheckApart(config, renderer, num_threads, data);
+  CheckPrompts(config, chat, data);
   TakeInNestedOrder(config, renderer, data.train);
   return data;
 }
@@ -150,33 +162,25 @@ std::string SubsetDataset(const std::string& run_folder, int64_t size) {
   return run_folder + "/data/tokens_" + std::to_string(size) + "/train.h5";
 }
 
+std::string ValidationDataset(const std::string& run_folder) {
+  return run_folder + "/data/tokens_dev/dev.h5";
+}
+
 void WriteSubsets(const StudyConfig& config, const StudyData& data) {
   CreateFolders(config.output + "/data");
   for (const int64_t size : config.sizes) {
     const std::string path = config.output + "/data/train_" + std::to_string(size) + ".jsonl";
-    const std::string dataset = SubsetDataset(config.output, size);
-    std::string lines;
-    for (int64_t i = 0; i < size; ++i)
-      lines += ToJson(Value(data.train.documents[i].fields)) + "\n";
-    if (std::filesystem::exists(dataset) && ReadFile(path) == lines) continue;
-    WriteFileDurably(path, lines);
-    PrepareConfig prepare;
-    prepare.task = config.task;
-    prepare.task.split_fractions.clear();
-    prepare.task.splits = {{"train", {path, "jsonl", {}}}};
-    prepare.prompt = config.training_prompt;
-    prepare.tokenizer = config.model;
-    prepare.output = std::filesystem::path(dataset).parent_path().string();
-    prepare.max_tokens = config.max_tokens;
-    prepare.too_long = config.too_long;
-    prepare.threads = config.threads;
-    const int64_t written = RunPrepare(prepare).splits.at("train").num_examples;
-    if (written == size) continue;
-    throw Error(ErrorKind::kBadData, path + ": " + std::to_string(size - written) + " of " +
+    const auto written = WriteTokens(config, "train", LinesOf(data.train, size), path,
+                                     SubsetDataset(config.output, size));
+    if (!written.has_value() || *written == size) continue;
+    throw Error(ErrorKind::kBadData, path + ": " + std::to_string(size - *written) + " of " +
                                          std::to_string(size) +
                                          " documents make no training example within max_tokens: " +
                                          std::to_string(config.max_tokens) + "; raise it");
   }
+  if (!config.train.validate) return;
+  WriteTokens(config, "dev", LinesOf(data.dev, std::ssize(data.dev.documents)),
+              config.output + "/data/dev.jsonl", ValidationDataset(config.output));
 }
 
 }  // namespace breakeven

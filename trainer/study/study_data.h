@@ -25,15 +25,17 @@ struct StudyData {
   }
 };
 
-// Errors: kBadData as the readers say; where two splits share a text (equal when rendered and normalised) or a group, naming
-// count and lines; where train has fewer documents than the largest size. kUsage for a dev set on which the best of the
+// Errors: kBadData as the readers say; where two splits share a text (equal when rendered and normalised) or a group, or more
+// near duplicates than config.overlap allows, naming count and lines; where a prompt shows the answer; where train has fewer
+// documents than the largest size. kUsage for a dev set on which the best of the
 // variants would look ten points better than it is.
 StudyData ReadStudyData(const StudyConfig& config, const ChatFormat& chat, int num_threads);
 
-// RUN/data/train_N.jsonl, then RUN/data/tokens_N/train.h5, for every size; same input, same bytes. Error(kBadData) where an
-// example does not fit into max_tokens.
+// RUN/data/train_N.jsonl, then RUN/data/tokens_N/train.h5, for every size, and the same of dev for the validation loss; same
+// input, same bytes. Error(kBadData) where a training example does not fit into max_tokens.
 void WriteSubsets(const StudyConfig& config, const StudyData& data);
 std::string SubsetDataset(const std::string& run_folder, int64_t size);
+std::string ValidationDataset(const std::string& run_folder);
 
 }  // namespace breakeven
 

@@ -39,6 +39,14 @@ class Fields {
                                        : json_.at(name).get<double>();
     }
   }
+  // A number that files of the same format did not always have: not a number where it is missing.
+  void Later(const char* name, double& value) {
+    if (reads_ && !json_.contains(name)) {
+      value = std::numeric_limits<double>::quiet_NaN();
+    } else {
+      (*this)(name, value);
+    }
+  }
   template <typename T, typename Visit>
   void Object(const char* name, T& value, Visit visit) {
     if (!reads_) json_[name] = Json::object();
@@ -104,6 +112,7 @@ void VisitCell(Fields& f, StudyFileCell& cell) {
   f("learning_rate", cell.learning_rate);
   f("seed", cell.seed);
   f("dev_score", cell.dev_score);
+  f.Later("validation_loss", cell.validation_loss);
   f("seconds", cell.seconds);
   f("chosen", cell.chosen);
   f("checkpoint", cell.checkpoint);
@@ -235,6 +244,26 @@ void CheckIndices(const StudyFile& study) {
 }
 
 }  // namespace
+
+std::string FormatServing(const ServingMeasurement& serving) {
+  ServingMeasurement copy = serving;
+  Json json = Json::object();
+  Fields fields(json, /*reads=*/false);
+  VisitServing(fields, copy);
+  return json.dump();
+}
+
+ServingMeasurement ParseServing(const std::string& text, const std::string& where) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  ServingMeasurement serving;
+  try {
+    Fields fields(json, /*reads=*/true);
+    VisitServing(fields, serving);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::kBadData, where + ": no serving measurement: " + error.what());
+  }
+  return serving;
+}
 
 std::string FormatStudyFile(const StudyFile& study) {
   StudyFile copy = study;

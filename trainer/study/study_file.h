@@ -35,7 +35,8 @@ struct StudyFileCell {
   double learning_rate = 0;
   int64_t seed = 0;
   double dev_score = 0;
-  double seconds = 0;  // wall clock, over restarts
+  double validation_loss = 0;  // on dev, the lowest; NaN without validation
+  double seconds = 0;          // wall clock, over restarts
   bool chosen = false;
   std::string checkpoint;  // below RUN; "" = its weights were removed
 };
@@ -74,6 +75,10 @@ struct StudyFile {
   VerdictConfig verdict;
   CostConfig prices;
 };
+
+// One serving measurement, wherever it is kept. Errors as ParseStudyFile.
+std::string FormatServing(const ServingMeasurement& serving);
+ServingMeasurement ParseServing(const std::string& json, const std::string& where);
 
 // Floats read back exactly.
 std::string FormatStudyFile(const StudyFile& study);

@@ -1,6 +1,7 @@
 // Pure.
 #include "trainer/study/study_outcome.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -67,9 +68,9 @@ class OutcomeMaker {
     for (const StudyCell& cell : cells) {
       const CellState& state = in_.state.cells.at(cell.name);
       const double score = Arm("dev", cell.name, own_).metrics.at(study_.metric).value;
-      study_.cells.push_back({cell.name, cell.size, cell.rate, cell.seed, score, state.seconds,
-                              in_.choices.rates.at(cell.size) == cell.rate,
-                              state.removed ? "" : state.checkpoint});
+      study_.cells.push_back(
+          {cell.name, cell.size, cell.rate, cell.seed, score, state.validation_loss, state.seconds,
+           in_.choices.rates.at(cell.size) == cell.rate, state.removed ? "" : state.checkpoint});
     }
   }
 
@@ -194,6 +195,24 @@ class OutcomeMaker {
   StudyFile study_;
 };
 
+// Test's questions in the candidate's words, for whoever reads which of them were won and lost.
+std::string PromptLines(const StudyOutcomeInput& input) {
+  const std::vector<PromptConfig> variants = input.config.Variants();
+  const auto asked = std::find_if(variants.begin(), variants.end(), [&](const PromptConfig& v) {
+    return v.name == input.choices.candidate_variant;
+  });
+  const ExampleRenderer renderer(input.config.task, *asked, input.chat);
+  std::string lines;
+  for (size_t i = 0; i < input.data.test.documents.size(); ++i) {
+    const Document& document = input.data.test.documents[i];
+    Dict line;
+    line.Set("doc_id", ParseJson(input.data.test.ids[i], "id"));
+    line.Set("prompt", renderer.Context(document, {}));
+    lines += ToJson(Value(std::move(line))) + "\n";
+  }
+  return lines;
+}
+
 }  // namespace
 
 StudyFile MakeStudyFile(const StudyOutcomeInput& input) { return OutcomeMaker(input).Make(); }
@@ -208,42 +227,8 @@ void WriteStudyOutcome(const StudyOutcomeInput& input) {
   }
   WriteFileDurably(run + "/eval/records.jsonl", records);
   if (!regression.empty()) WriteFileDurably(run + "/eval/regression.jsonl", regression);
+  WriteFileDurably(run + "/eval/prompts.jsonl", PromptLines(input));
   WriteFileDurably(run + "/study.json", FormatStudyFile(study));
-}
-
-std::string DescribePlan(const PlanDescription& plan) {
-  const StudyConfig& config = plan.config;
-  const auto list = [](const auto& values) {
-    std::string text;
-    for (const auto value : values) {
-      char number[32];
-      std::snprintf(number, sizeof(number), "%g", static_cast<double>(value));
-      text += (text.empty() ? "" : ", ") + std::string(number);
-    }
-    return text;
-  };
-  std::string text = "study of " + config.task.name + ", decided by " + config.Metric() + "\n";
-  text += "documents: " + FormatCount(config.sizes.back()) + " of train, " +
-          FormatCount(std::ssize(plan.data.dev.documents)) + " of dev (chooses), " +
-          FormatCount(std::ssize(plan.data.test.documents)) + " of test (one look)\n";
-  text += "prompts: " + std::to_string(config.Variants().size()) + " to choose from on dev\n";
-  text += "cells: " + std::to_string(NumCells(config)) + " = sizes (" + list(config.sizes) +
-          ") × [rates (" + list(config.Rates()) + ") by the first seed + the other seeds of (" +
-          list(config.seeds) + ")]\n";
-  for (const StudyCell& cell : RateCells(config)) text += "  " + cell.name + "\n";
-  if (config.seeds.size() > 1) {
-    text += "  then " + std::to_string(NumCells(config) - std::ssize(RateCells(config))) +
-            " more, at each size's chosen rate\n";
-  }
-  for (const std::string& caution : plan.data.cautions) text += "caution: " + caution + "\n";
-  for (const std::string& sentence : plan.left_out) text += sentence + "\n";
-  text += "disk: up to " + FormatCount(DiskNeed(config, plan.num_parameters) >> 20) + " MiB\n";
-  const double seconds = plan.total_tokens / plan.tokens_per_second;
-  text += "time: about " + FormatSeconds(seconds) + " on " + std::to_string(plan.world_size) +
-          " rank(s): " + FormatCount(std::llround(plan.total_tokens)) +
-          " tokens (a trained one counts three) at " +
-          FormatCount(std::llround(plan.tokens_per_second)) + " tokens/s of a short probe\n";
-  return text;
 }
 
 }  // namespace breakeven

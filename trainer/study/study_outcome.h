@@ -1,4 +1,4 @@
-// Pure. What a finished study leaves behind, and what a dry run says of one to come.
+// Pure. What a finished study leaves behind.
 #ifndef BREAKEVEN_TRAINER_STUDY_STUDY_OUTCOME_H_
 #define BREAKEVEN_TRAINER_STUDY_STUDY_OUTCOME_H_
 
@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data_pipeline/example_renderer.h"
 #include "trainer/study/study_config.h"
 #include "trainer/study/study_data.h"
 #include "trainer/study/study_file.h"
@@ -31,22 +32,13 @@ struct StudyOutcomeInput {
   std::string model_hash;
   int world_size = 1;
   std::vector<PromptConfig> few_shots;
+  ChatFormat chat;  // of the base model
 };
 
 StudyFile MakeStudyFile(const StudyOutcomeInput& input);
-// eval/records.jsonl from the parts, regression.jsonl, study.json last: its presence says that the study is complete.
+// eval/records.jsonl from the parts, regression.jsonl, prompts.jsonl (test as the candidate asks it, {"doc_id", "prompt"} a
+// line), study.json last: its presence says that the study is complete.
 void WriteStudyOutcome(const StudyOutcomeInput& input);
-
-struct PlanDescription {
-  const StudyConfig& config;
-  const StudyData& data;
-  std::vector<std::string> left_out;
-  double total_tokens = 0;
-  int64_t num_parameters = 0;
-  double tokens_per_second = 0;  // of the probe
-  int world_size = 1;
-};
-std::string DescribePlan(const PlanDescription& plan);
 
 }  // namespace breakeven
 

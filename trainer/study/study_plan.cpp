@@ -51,11 +51,12 @@ int64_t NumCells(const StudyConfig& config) {
 }
 
 TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
-                         const std::string& folder) {
+                         const std::string& validation, const std::string& folder) {
   const RecipeConfig& recipe = config.train;
   TrainConfig train;
   train.model.path = config.model;
   train.data = data;
+  if (recipe.validate) train.validation.data = validation;
   train.output = folder;
   train.seed = cell.seed;
   train.epochs = recipe.epochs;

@@ -35,9 +35,9 @@ std::vector<StudyCell> SeedCells(const StudyConfig& config, const std::map<int64
 std::vector<StudyCell> ChosenCells(const StudyConfig& config,
                                    const std::map<int64_t, double>& rates);
 int64_t NumCells(const StudyConfig& config);
-// What trains a cell. `data`: the subset's dataset.
+// What trains a cell. `data`: the subset's dataset; `validation`: dev's, used where the config validates.
 TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
-                         const std::string& folder);
+                         const std::string& validation, const std::string& folder);
 
 // Index of the best score, the first of equals; a score that is not a number is never better than another.
 size_t BestOf(std::span<const double> scores, bool lower_is_better);

@@ -101,6 +101,7 @@ class Study {
   const PromptConfig own_;
   const bool lower_is_better_ = LowerIsBetter(config_.Metric());
   std::unique_ptr<FolderLock> lock_;  // rank 0
+  ChatFormat chat_;                   // of the base model
   StudyData data_;
   ScoringSet set_;
   StudyWork work_;
@@ -127,7 +128,8 @@ void Study::ReadInputs(const std::string& config_hash) {
   const int num_threads = SetEvalThreads(config_.threads, world_);
   const LoadedModel base = LoadEvalModel(kBase, config_.model, /*with_weights=*/false, world_);
   RunTogether(*world_.control, /*root_only=*/false, [&] {
-    data_ = ReadStudyData(config_, base.chat, num_threads);
+    chat_ = base.chat;
+    data_ = ReadStudyData(config_, chat_, num_threads);
     set_ = {config_.Scoring(), data_.Splits(), ""};
     work_ = MeasureWork(config_, set_, base);
   });
@@ -321,8 +323,9 @@ void Study::TimeServing() {
 
 void Study::Finish() {
   OnRoot([&] {
-    StudyOutcomeInput input{config_,     store_->state,       choices_,       data_, work_.left_out,
-                            model_hash_, world_.world_size(), work_.few_shots};
+    StudyOutcomeInput input{
+        config_,     store_->state,       choices_,        data_, work_.left_out,
+        model_hash_, world_.world_size(), work_.few_shots, chat_};
     WriteStudyOutcome(input);
   });
 }
@@ -335,29 +338,6 @@ void RunStudy(const StudyConfig& config, World& world, std::string_view resolved
   const PhaseScope start_up(world.watchdog.get(), Phase::kStartUp);
   RunTogether(*world.control, /*root_only=*/false, [&] { config.Validate(); });
   Study(config, world, resolved_yaml, config_hash).Run();
-}
-
-std::string DryRunStudy(const StudyConfig& config, World& world) {
-  RunTogether(*world.control, /*root_only=*/false, [&] { config.Validate(); });
-  const int num_threads = SetEvalThreads(config.threads, world);
-  LoadedModel base = LoadEvalModel(kBase, config.model, /*with_weights=*/true, world);
-  StudyData data;
-  ScoringSet set;
-  StudyWork work;
-  RunTogether(*world.control, /*root_only=*/false, [&] {
-    data = ReadStudyData(config, base.chat, num_threads);
-    set = {config.Scoring(), data.Splits(), ""};
-    work = MeasureWork(config, set, base);
-  });
-  // The probe: a few documents, asked once to warm up and once by the clock.
-  const int64_t probe = std::min<int64_t>(std::ssize(set.data.at("dev").documents), 16);
-  set.data = DevPart(set.data, 0, probe);
-  ScoreArm(set.config, config.OwnPrompt(), set.data, "dev", base, world);
-  const ArmSummary timed =
-      ScoreArm(set.config, config.OwnPrompt(), set.data, "dev", base, world).summary;
-  return DescribePlan({config, data, work.left_out, work.Total(config),
-                       base.config.num_parameters(),
-                       static_cast<double>(timed.tokens) / timed.seconds, world.world_size()});
 }
 
 }  // namespace breakeven

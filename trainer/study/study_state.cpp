@@ -7,6 +7,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "trainer/study/study_file.h"
 
 namespace breakeven {
 namespace {
@@ -58,28 +59,6 @@ ArmSummary SummaryOf(const Json& json) {
   return arm;
 }
 
-Json JsonOf(const ServingMeasurement& serving) {
-  Json batches = Json::array();
-  for (const TimedBatch& batch : serving.batches) {
-    batches.push_back({batch.num_queries, batch.device_seconds});
-  }
-  return {{"prompt_tokens", serving.prompt_tokens},
-          {"shared_prefix_tokens", serving.shared_prefix_tokens},
-          {"generated_tokens", serving.generated_tokens},
-          {"batches", batches}};
-}
-
-ServingMeasurement ServingOf(const Json& json) {
-  ServingMeasurement serving;
-  serving.prompt_tokens = json.at("prompt_tokens");
-  serving.shared_prefix_tokens = json.at("shared_prefix_tokens");
-  serving.generated_tokens = json.at("generated_tokens");
-  for (const Json& batch : json.at("batches")) {
-    serving.batches.push_back({batch.at(0).get<double>(), batch.at(1).get<double>()});
-  }
-  return serving;
-}
-
 }  // namespace
 
 std::string ArmKey(const std::string& split, const std::string& model, const std::string& variant) {
@@ -99,15 +78,20 @@ std::string FormatStudyState(const StudyState& state) {
                {"arms", Json::object()},
                {"serving", Json::object()}};
   for (const auto& [name, cell] : state.cells) {
-    json["cells"][name] = {{"seconds", cell.seconds},       {"steps", cell.steps},
-                           {"tokens", cell.tokens},         {"final_loss", Number(cell.final_loss)},
-                           {"checkpoint", cell.checkpoint}, {"removed", cell.removed}};
+    json["cells"][name] = {{"seconds", cell.seconds},
+                           {"steps", cell.steps},
+                           {"tokens", cell.tokens},
+                           {"final_loss", Number(cell.final_loss)},
+                           {"validation_loss", Number(cell.validation_loss)},
+                           {"checkpoint", cell.checkpoint},
+                           {"removed", cell.removed}};
   }
   for (const auto& [key, arm] : state.arms) {
     json["arms"][key] = {
         {"summary", JsonOf(arm.summary)}, {"hash", arm.hash}, {"records_hash", arm.records_hash}};
   }
-  for (const auto& [key, serving] : state.serving) json["serving"][key] = JsonOf(serving);
+  for (const auto& [key, serving] : state.serving)
+    json["serving"][key] = Json::parse(FormatServing(serving));
   return json.dump(1) + "\n";
 }
 
@@ -120,15 +104,19 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     state.look = json.at("look");
     state.num_looks = json.at("num_looks");
     for (const auto& [name, cell] : json.at("cells").items()) {
-      state.cells[name] = {cell.at("seconds"),    cell.at("steps"),
-                           cell.at("tokens"),     NumberOf(cell.at("final_loss")),
-                           cell.at("checkpoint"), cell.at("removed")};
+      state.cells[name] = {cell.at("seconds"),
+                           cell.at("steps"),
+                           cell.at("tokens"),
+                           NumberOf(cell.at("final_loss")),
+                           NumberOf(cell.value("validation_loss", Json())),
+                           cell.at("checkpoint"),
+                           cell.at("removed")};
     }
     for (const auto& [key, arm] : json.at("arms").items()) {
       state.arms[key] = {SummaryOf(arm.at("summary")), arm.at("hash"), arm.at("records_hash")};
     }
     for (const auto& [key, serving] : json.at("serving").items()) {
-      state.serving[key] = ServingOf(serving);
+      state.serving[key] = ParseServing(serving.dump(), where);
     }
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kBadData, where + ": damaged (" + error.what() +

@@ -18,8 +18,9 @@ struct CellState {
   int64_t steps = 0;
   int64_t tokens = 0;
   double final_loss = 0;
-  std::string checkpoint;  // below RUN
-  bool removed = false;    // its weights, when its rate lost
+  double validation_loss = 0;  // on dev, the lowest; NaN without validation
+  std::string checkpoint;      // below RUN
+  bool removed = false;        // its weights, when its rate lost
 };
 
 struct ArmState {

@@ -1,6 +1,7 @@
 #include "trainer/study/study_work.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "comm/base/error.h"
 #include "trainer/study/study_plan.h"
@@ -76,22 +77,26 @@ double StudyWork::TrainingTokens(const StudyConfig& config, int64_t size) const 
                                          : static_cast<double>(batch.examples) * example_tokens;
     tokens = static_cast<double>(recipe.max_steps) * step;
   }
-  return kTrainedToken * tokens;
+  return kTrainedToken * tokens + std::ceil(recipe.epochs) * validation_tokens;
 }
 
-double StudyWork::Total(const StudyConfig& config) const {
+double StudyWork::Trainings(const StudyConfig& config) const {
+  const auto cells_of_size = static_cast<double>(config.Rates().size() + config.seeds.size() - 1);
+  double total = 0;
+  for (const int64_t size : config.sizes) total += cells_of_size * TrainingTokens(config, size);
+  return total;
+}
+
+double StudyWork::Scorings(const StudyConfig& config) const {
   const std::string own = config.OwnPrompt().name;
   const auto cells_of_size = static_cast<double>(config.Rates().size() + config.seeds.size() - 1);
   const auto num_seeds = static_cast<double>(config.seeds.size());
-  double total = 0;
-  for (const auto& [variant, tokens] : dev_tokens) total += tokens;
-  for (const int64_t size : config.sizes) {
-    total += cells_of_size * (TrainingTokens(config, size) + dev_tokens.at(own));
-    total += num_seeds * test_tokens.at(own);
-    if (config.tuned_with_best_prompt) {
-      total += num_seeds * (Largest(dev_tokens, config) + Largest(test_tokens, config));
-    }
+  double of_size = cells_of_size * dev_tokens.at(own) + num_seeds * test_tokens.at(own);
+  if (config.tuned_with_best_prompt) {
+    of_size += num_seeds * (Largest(dev_tokens, config) + Largest(test_tokens, config));
   }
+  double total = of_size * static_cast<double>(config.sizes.size());
+  for (const auto& [variant, tokens] : dev_tokens) total += tokens;
   total += test_tokens.at(own) + Largest(test_tokens, config);
   for (const PromptConfig& few_shot : few_shots) total += test_tokens.at(few_shot.name);
   return total;
@@ -117,6 +122,7 @@ StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const Lo
           tokens += static_cast<double>(document.requests.front().tokens.size());
         }
         work.example_tokens = tokens / static_cast<double>(requests.documents.size());
+        if (config.train.validate) work.validation_tokens = tokens;
       }
     }
   }

@@ -19,9 +19,13 @@ struct StudyWork {
   std::vector<std::string> left_out;          // sentences: equal-data arms that are not
   double example_tokens = 0;                  // mean of a training example
 
+  double validation_tokens = 0;  // of one pass over dev, where the config validates
+
   double TrainingTokens(const StudyConfig& config, int64_t size) const;  // of a cell, times three
-  double Total(
-      const StudyConfig& config) const;  // dev chose nothing yet: the dearest prompt counts
+  // dev chose nothing yet: the dearest prompt counts.
+  double Trainings(const StudyConfig& config) const;
+  double Scorings(const StudyConfig& config) const;
+  double Total(const StudyConfig& config) const { return Trainings(config) + Scorings(config); }
   int64_t Pieces(const StudyConfig& config) const;
 };
 

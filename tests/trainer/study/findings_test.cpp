@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 
 #include "tests/support/planted_study.h"
 
@@ -44,24 +45,29 @@ Tally Simulate(const PlantedTruth& truth, int studies) {
   return tally;
 }
 
-// 100 studies: with a true rate of 95 % fewer than 87 are covered once in 2,000 times.
+// What is promised, and what 2,000 studies a case must keep in the long form (BREAKEVEN_FULL); of 100 as many fewer as chance
+// explains once in 2,000 times.
+int NumStudies() { return std::getenv("BREAKEVEN_FULL") != nullptr ? 2000 : 100; }
+double ByChance(double rate) { return 3.3 * std::sqrt(rate * (1 - rate) * NumStudies()); }
+
 TEST(PlantedStudyTest, TuningThatHelpsIsSeen) {
-  const Tally tally = Simulate(Truth({0.66, 0.72, 0.80}), 100);
-  EXPECT_GE(tally.better, 80);
-  EXPECT_EQ(tally.worse, 0);
-  EXPECT_GE(tally.covered, 87);
+  const Tally tally = Simulate(Truth({0.66, 0.72, 0.80}), NumStudies());
+  EXPECT_GE(tally.better, 0.8 * NumStudies());
+  EXPECT_LE(tally.worse, 0.001 * NumStudies());
+  EXPECT_GE(tally.covered, 0.95 * NumStudies() - ByChance(0.95));
 }
 
 TEST(PlantedStudyTest, TuningThatDoesNothingIsNotCalledBetter) {
-  const Tally tally = Simulate(Truth({0.70, 0.70, 0.70}), 100);
-  EXPECT_LE(tally.better + tally.worse, 10);
-  EXPECT_GE(tally.covered, 87);
+  const Tally tally = Simulate(Truth({0.70, 0.70, 0.70}), NumStudies());
+  EXPECT_LE(tally.better + tally.worse, 0.05 * NumStudies() + ByChance(0.05) / 2);
+  EXPECT_GE(tally.covered, 0.95 * NumStudies() - ByChance(0.95));
 }
 
 TEST(PlantedStudyTest, APromptThatIsBetterStays) {
-  const Tally tally = Simulate(Truth({0.55, 0.58, 0.60}), 100);
-  EXPECT_EQ(tally.better, 0);
-  EXPECT_GE(tally.worse, 80);
+  const Tally tally = Simulate(Truth({0.55, 0.58, 0.60}), NumStudies());
+  EXPECT_LE(tally.better, 0.001 * NumStudies());
+  EXPECT_GE(tally.worse, 0.8 * NumStudies());
+  EXPECT_GE(tally.covered, 0.95 * NumStudies() - ByChance(0.95));
 }
 
 StudyInput FullInput() {

@@ -65,12 +65,17 @@ TEST(StudyPlanTest, TheFirstSeedTriesEveryRateAndTheOthersFollow) {
 
 TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
   const StudyConfig config = SmallConfig();
-  const TrainConfig train = CellTraining(config, MakeCell(8, 1e-3, 2), "d.h5", "run/cells/x");
+  const TrainConfig train =
+      CellTraining(config, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "run/cells/x");
   EXPECT_NO_THROW(train.Validate());
   EXPECT_EQ(train.seed, 2);
   EXPECT_EQ(train.optimizer.learning_rate, 1e-3);
   EXPECT_EQ(train.data, "d.h5");
   EXPECT_EQ(train.resume, "auto");
+  EXPECT_EQ(train.validation.data, "v.h5");
+  StudyConfig without = config;
+  without.train.validate = false;
+  EXPECT_EQ(CellTraining(without, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "x").validation.data, "");
 }
 
 TEST(StudyPlanTest, SubsetsAreNestedAndBalanced) {
@@ -152,11 +157,16 @@ TEST(StudyFileTest, WhatIsWrittenReadsBackTheSame) {
                 {"tuned", ArmRole::kTuned, 8, {"a/plain", "b/plain"}}};
   study.candidate = 1;
   study.cells = {
-      {"n8", 8, 0.1, 3, std::nan(""), 1.0 / 3, true, "cells/n8/checkpoints/step_000001"}};
+      {"n8", 8, 0.1, 3, std::nan(""), 0.7, 1.0 / 3, true, "cells/n8/checkpoints/step_000001"}};
   study.costs = CostInput{{{"dev", 2, 1.5, 0.5}}, {}, {10, 2, 0, {{4, 0.25}}, {}}, {}};
   study.regression = StudyFileRegression{"other", "acc", "test", {"a/x"}, {"base/x"}};
   const std::string text = FormatStudyFile(study);
   EXPECT_EQ(FormatStudyFile(ParseStudyFile(text, "study.json")), text);
+  std::string earlier = text;  // before cells were validated
+  const size_t at = earlier.find("   \"validation_loss\"");
+  ASSERT_NE(at, std::string::npos) << text;
+  earlier.erase(at, earlier.find('\n', at) - at + 1);
+  EXPECT_TRUE(std::isnan(ParseStudyFile(earlier, "study.json").cells[0].validation_loss));
   EXPECT_THROW(ParseStudyFile("{}", "study.json"), Error);
   study.candidate = 2;
   EXPECT_THROW(ParseStudyFile(FormatStudyFile(study), "study.json"), Error);
@@ -165,7 +175,7 @@ TEST(StudyFileTest, WhatIsWrittenReadsBackTheSame) {
 TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   StudyState state;
   state.fingerprint = "f";
-  state.cells["n8"] = {1.25, 4, 100, 0.1, "cells/n8/checkpoints/step_000004", true};
+  state.cells["n8"] = {1.25, 4, 100, 0.1, 0.2, "cells/n8/checkpoints/step_000004", true};
   ArmState arm;
   arm.summary.model = "base";
   arm.summary.metrics["acc"] = {0.1, std::nan("")};
@@ -176,6 +186,10 @@ TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   const std::string text = FormatStudyState(state);
   EXPECT_EQ(FormatStudyState(ParseStudyState(text, "state")), text);
   EXPECT_THROW(ParseStudyState("{\"format\":1}", "state"), Error);
+  // The same words in study.json.
+  const ServingMeasurement serving = ParseServing(FormatServing(state.serving.begin()->second), "");
+  EXPECT_EQ(serving.batches.at(0).device_seconds, 0.125);
+  EXPECT_THROW(ParseServing("[]", "state"), Error);
 }
 
 }  // namespace
