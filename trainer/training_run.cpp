@@ -124,6 +124,7 @@ void TrainingRun::FailForMemory(const std::string& detail) const {
 
 void TrainingRun::StepsFromHere() {
   LoaderOptions options;
+  options.drop_tails = true;
   options.rank = session_.world.rank();
   options.start = {state_.epoch, state_.step_in_epoch};
   options.num_steps = session_.inputs.total_steps - state_.step;
