@@ -74,6 +74,8 @@ void StudyConfig::VisitFields(FieldVisitor& v) {
           model);
   v.Visit({"task", "what is asked, with splits train, dev and test", Required()}, task);
   v.Visit({"prompts", "the prompts to beat: dev chooses one"}, prompts);
+  v.Visit({"prompt_search", "which prompts are worth the whole of dev; absent = all are"},
+          prompt_search);
   v.Visit({"training_prompt", "how a training example is asked; also the zero-shot arm"},
           training_prompt);
   v.Visit(Unhashed("output", "run folder", Required()), output);
@@ -147,6 +149,7 @@ void StudyConfig::Validate() const {
     }
   }
   Scoring().Validate();
+  if (prompt_search.has_value()) prompt_search->Validate(Metric());
   if (regression.has_value()) RegressionScoring().Validate();
   train.batching.Validate();
 }

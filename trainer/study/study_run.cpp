@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -14,6 +15,7 @@
 #include "comm/watched_world.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/prompt_eval/ledger.h"
+#include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
 #include "trainer/study/study_cell.h"
 #include "trainer/study/study_data.h"
@@ -61,6 +63,7 @@ class Study {
   }
   void OpenFolder(std::string_view resolved_yaml);
   void ReadInputs(const std::string& config_hash);
+  void SearchPrompts(const LoadedModel& base);
   void CheckDisk(int64_t num_parameters);
   void EndIfSignalled();
   void ChooseBaseline();
@@ -96,7 +99,7 @@ class Study {
   }
 
   const StopSignals signals_;
-  const StudyConfig& config_;
+  StudyConfig config_;  // prompts: after a search those that it left
   World& world_;
   const PromptConfig own_;
   const bool lower_is_better_ = LowerIsBetter(config_.Metric());
@@ -104,6 +107,7 @@ class Study {
   StudyData data_;
   ScoringSet set_;
   StudyWork work_;
+  int64_t num_prompts_tried_ = 0;
   std::string model_hash_;
   std::unique_ptr<StudyStore> store_;
   std::unique_ptr<StudyProgress> progress_;
@@ -129,7 +133,6 @@ void Study::ReadInputs(const std::string& config_hash) {
   RunTogether(*world_.control, /*root_only=*/false, [&] {
     data_ = ReadStudyData(config_, base.chat, num_threads);
     set_ = {config_.Scoring(), data_.Splits(), ""};
-    work_ = MeasureWork(config_, set_, base);
   });
   CheckSameOnAllRanks(*world_.control, ErrorKind::kBadData, "content of the splits",
                       data_.Fingerprint());
@@ -143,6 +146,32 @@ void Study::ReadInputs(const std::string& config_hash) {
       config_.output, config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" + limit,
       world_);
   CheckDisk(base.config.num_parameters());
+  SearchPrompts(base);
+  RunTogether(*world_.control, /*root_only=*/false,
+              [&] { work_ = MeasureWork(config_, set_, base); });
+}
+
+// Leaves of the prompts those that are worth the whole of dev.
+void Study::SearchPrompts(const LoadedModel& base) {
+  num_prompts_tried_ = std::ssize(config_.Variants());
+  if (!config_.prompt_search.has_value()) return;
+  const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
+  std::optional<LoadedModel> model;
+  const auto load = [&]() -> LoadedModel& {
+    if (!model.has_value()) {
+      model.emplace(LoadEvalModel(kBase, base.folder, /*with_weights=*/true, world_));
+    }
+    return *model;
+  };
+  const PromptSearchResult result =
+      RunPromptSearch(set_.config, *config_.prompt_search, config_.Variants(), set_.data, load,
+                      world_, store_->state.search, [&] {
+                        store_->Save();
+                        FaultPoint("study.search_score", kCallNumber);
+                      });
+  config_.prompts.variants = result.kept;
+  set_.config = config_.Scoring();
+  num_prompts_tried_ = result.num_tried;
 }
 
 void Study::CheckDisk(int64_t num_parameters) {
@@ -321,8 +350,15 @@ void Study::TimeServing() {
 
 void Study::Finish() {
   OnRoot([&] {
-    StudyOutcomeInput input{config_,     store_->state,       choices_,       data_, work_.left_out,
-                            model_hash_, world_.world_size(), work_.few_shots};
+    StudyOutcomeInput input{config_,
+                            store_->state,
+                            choices_,
+                            data_,
+                            work_.left_out,
+                            model_hash_,
+                            world_.world_size(),
+                            work_.few_shots,
+                            num_prompts_tried_};
     WriteStudyOutcome(input);
   });
 }
