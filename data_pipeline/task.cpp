@@ -133,6 +133,9 @@ void TaskConfig::VisitFields(FieldVisitor& v) {
       metrics);
   v.Visit({"until", "generate_until: strings that end an answer; empty = the fewshot_delimiter"},
           until);
+  v.Visit({"until_end_of_text",
+           "generate_until with an empty `until`: only the model's end of text ends an answer"},
+          until_end_of_text);
   v.Visit({"max_gen_toks", "generate_until: tokens to generate at most", AtLeast(1)}, max_gen_toks);
   v.Visit(
       {"filter_list",
@@ -202,6 +205,9 @@ void TaskConfig::Validate() const {
   if (!until.empty() && !generates) {
     Fail("task.until", "given, but output_type is " + Quote(output_type) +
                            "; only generate_until stops at strings");
+  }
+  if (until_end_of_text && !until.empty()) {
+    Fail("task.until_end_of_text", "true, but `until` names other ends; leave one of them out");
   }
   if (std::find(until.begin(), until.end(), "") != until.end()) {
     Fail("task.until", "holds an empty string, which would end every answer at once");

@@ -42,6 +42,7 @@ struct TaskConfig {
       doc_to_choice;  // the choices, each a template; a single element may render to a list
   std::vector<std::string> metrics;  // by output_type; see trainer/prompt_eval/metrics.h
   std::vector<std::string> until;    // generate_until: stop strings; empty = [fewshot_delimiter]
+  bool until_end_of_text = false;    // an empty `until` means the model's end of text alone
   int64_t max_gen_toks = 256;
   std::vector<AnswerPipelineConfig>
       filter_list;  // generate_until: answer in the text; none = the text

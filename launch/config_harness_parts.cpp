@@ -219,9 +219,9 @@ void ConvertGeneration(const ConfigNode& node, ConfigNode& task) {
     const auto alias = std::find(std::begin(kTokens), std::end(kTokens), entry.key);
     if (entry.value.is_null()) continue;
     if (entry.key == "until") {
-      if (entry.value.is_list() && entry.value.items.empty())
-        RefuseHarness(entry.value, key, "empty; expected what ends an answer");
-      task.Add("until", entry.value);
+      const bool none = entry.value.is_list() && entry.value.items.empty();
+      if (none) task.Add("until_end_of_text", ScalarNode("true", false));
+      if (!none) task.Add("until", entry.value);
     } else if (alias != std::end(kTokens)) {
       const auto rank = static_cast<int>(alias - std::begin(kTokens));
       if (rank < tokens_rank) tokens = &entry.value;

@@ -23,6 +23,7 @@ int64_t MaxLength(const EvalConfig& config, const LoadedModel& model) {
 
 std::vector<std::string> StopTexts(const EvalConfig& config, const PromptConfig& variant) {
   if (!config.task.until.empty()) return config.task.until;
+  if (config.task.until_end_of_text) return {};
   // An empty delimiter would stop every text at once.
   const std::string delimiter = *ResolvePrompt(config.task, variant).fewshot_delimiter;
   if (delimiter.empty()) return {};
