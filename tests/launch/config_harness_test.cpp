@@ -48,7 +48,7 @@ class ConfigHarnessTest : public ::testing::Test {
   fs::path folder_;
 };
 
-constexpr char kBase[] = R"(
+constexpr char kBase[] = R"yaml(
 dataset_path: org/data
 test_split: test
 fewshot_split: dev
@@ -62,7 +62,7 @@ metric_list:
     higher_is_better: true
 fewshot_config: {sampler: first_n}
 metadata: {version: 1.0}
-)";
+)yaml";
 
 TEST_F(ConfigHarnessTest, IncludesAndUnionTypesBecomeOurKeys) {
   Write("theirs/_base_yaml", kBase);
@@ -88,7 +88,7 @@ TEST_F(ConfigHarnessTest, OurOwnKeysWin) {
 }
 
 TEST_F(ConfigHarnessTest, GenerationKwargsFiltersAndOptionsOfTheMetric) {
-  const TaskConfig task = Read(R"(
+  const TaskConfig task = Read(R"yaml(
 task: math
 test_split: null
 training_split: train
@@ -106,7 +106,7 @@ filter_list:
       - {function: map, mapping_dict: {1: one, yes: true}, default_value: "?"}
       - {function: take_first}
   - {name: none, filter: [{function: take_first}]}
-)");
+)yaml");
   EXPECT_EQ(task.output_type, "generate_until");
 EXPECT_EQ(task.doc_to_target, "[\"a\",1]");
 EXPECT_THAT(task.until, ElementsAre("Q:", "</s>"));
@@ -125,14 +125,14 @@ EXPECT_EQ(task.fewshot_split, "train");
 }
 
 TEST_F(ConfigHarnessTest, SamplesKeepTheirTypes) {
-  const TaskConfig task = Read(R"(
+  const TaskConfig task = Read(R"yaml(
 task: t
 test_split: test
 doc_to_text: "{{q}}"
 doc_to_target: "{{a}}"
 generation_kwargs: {until: []}
 fewshot_config: {samples: [{q: "1", a: 1, b: [true, 0.5, x]}]}
-)");
+)yaml");
   EXPECT_THAT(task.fewshot_samples, ElementsAre("{\"q\":\"1\",\"a\":1,\"b\":[true,0.5,\"x\"]}"));
   EXPECT_EQ(task.fewshot_split, "samples");
   EXPECT_TRUE(task.until_end_of_text);

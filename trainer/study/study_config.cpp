@@ -20,6 +20,8 @@ bool AsksAlike(const PromptConfig& a, const PromptConfig& b) {
   return a.description == b.description && a.doc_to_text == b.doc_to_text &&
          a.doc_to_target == b.doc_to_target && a.doc_to_choice == b.doc_to_choice &&
          a.target_delimiter == b.target_delimiter && a.system == b.system &&
+         a.label_words == b.label_words && a.label_order == b.label_order &&
+         a.gen_prefix == b.gen_prefix && a.calibration == b.calibration &&
          a.apply_chat_template == b.apply_chat_template && a.num_fewshot == b.num_fewshot;
 }
 
