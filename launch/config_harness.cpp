@@ -24,6 +24,7 @@ struct Refusal {
 };
 constexpr Refusal kRefused[] = {
     {"group", "the file names a group of tasks; give one of its tasks"},
+    {"aggregate_metric_list", "the file names a group of tasks; give one of its tasks"},
     {"task_list", "the file holds several tasks; give one of them in a file of its own"},
     {"class", "the task is a Python class; only tasks that are all YAML can be read"},
     {"process_docs", "documents are changed by Python code; change the data file instead"},
