@@ -130,7 +130,7 @@ void EvalConfig::Validate() const {
   }
   CheckVariants(*this);
   exact_match.Validate("exact_match");
-  if (prompt_search.has_value()) prompt_search->Validate(ChoiceMetric(*this));
+  if (prompt_search.has_value()) prompt_search->Validate(ChoiceMetric(*this), EvalVariants(*this));
   const std::string metric = ChoiceMetric(*this);
   const std::vector<std::string> metrics = EvalMetrics(task);
   if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {

@@ -109,16 +109,10 @@ class Evaluation {
   // Leaves the variants that are worth the whole split.
   void Search(const PromptSearchConfig& search) {
     const std::string name = search.model.empty() ? config_.models.begin()->first : search.model;
-    std::optional<LoadedModel> model;
-    const auto load = [&]() -> LoadedModel& {
-      if (!model.has_value()) {
-        model.emplace(LoadEvalModel(name, config_.models.at(name), /*with_weights=*/true, world_));
-      }
-      return *model;
-    };
     SearchScores scores;
     const PromptSearchResult result =
-        RunPromptSearch(config_, search, variants_, data_, load, world_, scores, [] {});
+        RunPromptSearch(config_, search, variants_, data_, name, config_.models.at(name), world_,
+                        scores, /*on_score=*/[] {});
     variants_ = result.kept;
     summary_.search = {name, result.num_tried, result.num_documents, {}};
     for (const PromptConfig& kept : result.kept) summary_.search->kept.push_back(kept.name);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "comm/base/error.h"
@@ -29,7 +30,10 @@ void PromptSearchConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"model", "eval: which of the models is asked; empty = the first by name"}, model);
 }
 
-void PromptSearchConfig::Validate(std::string_view metric) const {
+void PromptSearchConfig::Validate(std::string_view metric,
+                                  std::span<const PromptConfig> variants) const {
+  SearchPlan(*this, std::ssize(SearchCandidates(*this, variants)),
+             std::numeric_limits<int64_t>::max());
   for (const char* kind : {"acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood",
                            "exact_match", "rouge_l"}) {
     if (metric.substr(0, metric.find(',')) == kind) return;

@@ -3,10 +3,12 @@
 #define BREAKEVEN_TRAINER_PROMPT_EVAL_PROMPT_SEARCH_CONFIG_H_
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "comm/base/fields.h"
+#include "data_pipeline/task.h"
 
 namespace breakeven {
 
@@ -17,8 +19,9 @@ struct PromptSearchConfig {
   int64_t seed = 1;       // order of the documents
   std::string model;      // eval: which of `models` is asked; "" = the first by name
   void VisitFields(FieldVisitor& v);
-  // Error(kUsage) where `metric`, which chooses, is no mean over documents.
-  void Validate(std::string_view metric) const;
+  // Error(kUsage) where `metric`, which chooses, is no mean over documents, or the budget does not give every candidate
+  // that `variants` make a document.
+  void Validate(std::string_view metric, std::span<const PromptConfig> variants) const;
 };
 
 }  // namespace breakeven

@@ -1,5 +1,7 @@
 #include "trainer/prompt_eval/prompt_search_run.h"
 
+#include <optional>
+
 #include "comm/base/log.h"
 #include "comm/base/progress.h"
 
@@ -27,8 +29,9 @@ EvalData Selected(const EvalData& data, const std::string& split, std::span<cons
 
 PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchConfig& search,
                                    std::span<const PromptConfig> variants, const EvalData& data,
-                                   const std::function<LoadedModel&()>& load, World& world,
+                                   const std::string& name, const std::string& folder, World& world,
                                    SearchScores& scores, const std::function<void()>& on_score) {
+  std::optional<LoadedModel> model;
   const int64_t num_documents = std::ssize(data.at(config.split).documents);
   const std::vector<int64_t> order = SearchOrder(search, num_documents);
   const std::string metric = ChoiceMetric(config);
@@ -40,9 +43,12 @@ PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchC
     const std::span<const int64_t> places =
         std::span(order).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
     const EvalData part = Selected(data, config.split, places);
-    const double score = ScoreArm(config, candidate, part, config.split, load(), world)
-                             .summary.metrics.at(metric)
-                             .value;
+    if (!model.has_value()) {
+      model.emplace(LoadEvalModel(name, folder, /*with_weights=*/true, world));
+    }
+    const ArmSummary summary =
+        ScoreArm(config, candidate, part, config.split, *model, world).summary;
+    const double score = summary.metrics.at(metric).value;
     scores[key] = score;
     on_score();
     return score;

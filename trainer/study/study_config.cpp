@@ -151,7 +151,7 @@ void StudyConfig::Validate() const {
     }
   }
   Scoring().Validate();
-  if (prompt_search.has_value()) prompt_search->Validate(Metric());
+  if (prompt_search.has_value()) prompt_search->Validate(Metric(), Variants());
   if (regression.has_value()) RegressionScoring().Validate();
   train.batching.Validate();
 }

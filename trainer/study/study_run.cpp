@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -63,7 +62,7 @@ class Study {
   }
   void OpenFolder(std::string_view resolved_yaml);
   void ReadInputs(const std::string& config_hash);
-  void SearchPrompts(const LoadedModel& base);
+  void SearchPrompts();
   void CheckDisk(int64_t num_parameters);
   void EndIfSignalled();
   void ChooseBaseline();
@@ -146,29 +145,23 @@ void Study::ReadInputs(const std::string& config_hash) {
       config_.output, config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" + limit,
       world_);
   CheckDisk(base.config.num_parameters());
-  SearchPrompts(base);
+  SearchPrompts();
   RunTogether(*world_.control, /*root_only=*/false,
               [&] { work_ = MeasureWork(config_, set_, base); });
 }
 
 // Leaves of the prompts those that are worth the whole of dev.
-void Study::SearchPrompts(const LoadedModel& base) {
+void Study::SearchPrompts() {
   num_prompts_tried_ = std::ssize(config_.Variants());
   if (!config_.prompt_search.has_value()) return;
   const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
-  std::optional<LoadedModel> model;
-  const auto load = [&]() -> LoadedModel& {
-    if (!model.has_value()) {
-      model.emplace(LoadEvalModel(kBase, base.folder, /*with_weights=*/true, world_));
-    }
-    return *model;
+  const auto save = [&] {
+    store_->Save();
+    FaultPoint("study.search_score", kCallNumber);
   };
   const PromptSearchResult result =
-      RunPromptSearch(set_.config, *config_.prompt_search, config_.Variants(), set_.data, load,
-                      world_, store_->state.search, [&] {
-                        store_->Save();
-                        FaultPoint("study.search_score", kCallNumber);
-                      });
+      RunPromptSearch(set_.config, *config_.prompt_search, config_.Variants(), set_.data, kBase,
+                      config_.model, world_, store_->state.search, save);
   config_.prompts.variants = result.kept;
   set_.config = config_.Scoring();
   num_prompts_tried_ = result.num_tried;

@@ -86,6 +86,13 @@ TEST(PromptSearchTest, KeepsTheBestAndAsksThemMost) {
   EXPECT_EQ(SearchPrompts(config, Variants(8), 400, true, score).kept[0].name, "v1");
 }
 
+TEST(PromptSearchTest, OnlyMeansOverDocumentsCanChoose) {
+  const PromptSearchConfig config;
+  config.Validate("exact_match,strict", Variants(9));
+  EXPECT_THROW(config.Validate("word_perplexity", Variants(9)), Error);
+  EXPECT_THROW(config.Validate("mcc", Variants(9)), Error);
+}
+
 TEST(PromptSearchTest, EveryDocumentStandsOnceInTheOrder) {
   PromptSearchConfig config;
   const std::vector<int64_t> order = SearchOrder(config, 50);
