@@ -128,7 +128,7 @@ class Task:
             model=model,
             tasks=[config],
             num_fewshot=num_fewshot,
-            bootstrap_iters=0,
+            bootstrap_iters=1000,  # 0 leaves standard errors out
             cache_requests=False,
             **how,
         )
