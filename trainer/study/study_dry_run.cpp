@@ -6,6 +6,7 @@
 
 #include "comm/base/progress.h"
 #include "comm/base/timing.h"
+#include "trainer/prompt_eval/prompt_search.h"
 #include "trainer/prompt_eval/scorer.h"
 #include "trainer/study/study_data.h"
 #include "trainer/study/study_plan.h"
@@ -128,6 +129,12 @@ std::string DescribePlan(const StudyConfig& config, const StudyData& data, const
           FormatCount(std::ssize(data.dev.documents)) + " of dev (chooses), " +
           FormatCount(std::ssize(data.test.documents)) + " of test (one look)\n";
   text += "prompts: " + std::to_string(config.Variants().size()) + " to choose from on dev\n";
+  if (config.prompt_search.has_value()) {
+    const auto tried = SearchCandidates(*config.prompt_search, config.Variants()).size();
+    text += "  a search tries " + std::to_string(tried) + " with at most " +
+            FormatCount(config.prompt_search->budget_documents) +
+            " documents and keeps the best; the time below is without it\n";
+  }
   text += "cells: " + std::to_string(NumCells(config)) + " = sizes (" + ListOf(config.sizes) +
           ") × [rates (" + ListOf(config.Rates()) + ") by the first seed + the other seeds of (" +
           ListOf(config.seeds) + ")]\n";

@@ -53,6 +53,7 @@ class OutcomeMaker {
   }
 
   void AddVariants() {
+    study_.num_prompts_tried = in_.num_prompts_tried;
     for (const PromptConfig& variant : config_.Variants()) {
       const ArmSummary& arm = Arm("dev", "base", variant.name);
       const MetricValue& score = arm.metrics.at(study_.metric);
@@ -181,6 +182,12 @@ class OutcomeMaker {
 
   void AddCautions() {
     study_.cautions = in_.data.cautions;
+    if (in_.num_prompts_tried > std::ssize(study_.variants)) {
+      study_.cautions.push_back("A search tried " + std::to_string(in_.num_prompts_tried) +
+                                " prompts on parts of dev; the " +
+                                std::to_string(study_.variants.size()) +
+                                " in the table are those that it left, and the training prompt.");
+    }
     if (in_.state.look > 1) {
       study_.cautions.push_back("This test set was looked at before with other arms (look " +
                                 std::to_string(in_.state.look) +

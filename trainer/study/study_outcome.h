@@ -33,6 +33,7 @@ struct StudyOutcomeInput {
   int world_size = 1;
   std::vector<PromptConfig> few_shots;
   ChatFormat chat;  // of the base model
+  int64_t num_prompts_tried = 0;
 };
 
 StudyFile MakeStudyFile(const StudyOutcomeInput& input);

@@ -92,6 +92,7 @@ std::string FormatStudyState(const StudyState& state) {
   }
   for (const auto& [key, serving] : state.serving)
     json["serving"][key] = Json::parse(FormatServing(serving));
+  for (const auto& [key, score] : state.search) json["search"][key] = Number(score);
   return json.dump(1) + "\n";
 }
 
@@ -114,6 +115,10 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     }
     for (const auto& [key, arm] : json.at("arms").items()) {
       state.arms[key] = {SummaryOf(arm.at("summary")), arm.at("hash"), arm.at("records_hash")};
+    }
+    if (json.contains("search")) {
+      for (const auto& [key, score] : json.at("search").items())
+        state.search[key] = NumberOf(score);
     }
     for (const auto& [key, serving] : json.at("serving").items()) {
       state.serving[key] = ParseServing(serving.dump(), where);
