@@ -20,15 +20,22 @@
 
 say() { printf '[%s] %s\n' "$(date +%T)" "$*"; }
 
-# set_default NAME VALUE SOURCE: exports NAME unless it is there already, and says whose value
+declare -A variable_source
+
+# set_default NAME VALUE SOURCE: exports NAME unless it is there already, and says once whose value
 # holds.
 set_default() {
-  if [ -n "${!1+set}" ]; then
-    if [ "${!1}" != "$2" ]; then say "$1=${!1} (environment; $3 has '$2')"; fi
-  else
+  local source=$3
+  if [ -n "${variable_source[$1]:-}" ]; then return; fi
+  if [ -z "${!1+set}" ]; then
     export "$1=$2"
-    say "$1=$2 ($3)"
+  elif [ "${!1}" = "$2" ]; then
+    source=environment
+  else
+    source="environment; $3 has '$2'"
   fi
+  variable_source[$1]=$source
+  say "$1=${!1} ($source)"
 }
 
 # What Open MPI needs to know. A lost node is noticed after 11 s instead of 8 minutes.
@@ -87,7 +94,7 @@ keep_time() {
       kill -USR1 "$script"
       return 0
     fi
-    sleep "$((left < 30 ? left : 30))"
+    sleep "$((left < 30 ? left : 30))" >/dev/null 2>&1
   done
 }
 
@@ -209,7 +216,7 @@ requeue() {
     say "requeued"
     # Slurm ends this script. Ending first would make this the job's end, and those that wait for it
     # by afterok would never run.
-    sleep 120 &
+    sleep 120 >/dev/null 2>&1 &
     wait $!
   fi
   say "Slurm did not requeue the job: submit it again to go on"
