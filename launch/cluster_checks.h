@@ -12,8 +12,8 @@
 
 namespace breakeven {
 
-// The type of the file system that holds an existing path, "" when other machines see it too (NFS, Lustre, GPFS, …), else its
-// name: "ext4".
+// The type of the file system that holds an existing path, "" when other machines see it too (NFS,
+// Lustre, GPFS, …), else its name: "ext4".
 std::string LocalFileSystem(const std::string& path);
 
 struct ClusterChecks {
@@ -23,17 +23,18 @@ struct ClusterChecks {
   std::function<std::string(const std::string&)> local_file_system = LocalFileSystem;
 };
 
-// Errors(kUsage), naming the key: a file that is missing; a path that other nodes cannot see; GPUs that do not fit the ranks;
-// a job that would begin anew at each requeue or whose time limit leaves nothing behind the save.
-// Returns what is worth knowing and no error, a sentence each.
+// Errors(kUsage), naming the key: a file that is missing; a path that other nodes cannot see; GPUs
+// that do not fit the ranks; a job that would begin anew at each requeue or whose time limit leaves
+// nothing behind the save. Returns what is worth knowing and no error, a sentence each.
 std::vector<std::string> CheckClusterJob(const ClusterJob& job, const ClusterChecks& checks,
                                          int64_t lead_seconds);
 
-// Steps of a training in all; 0 where nothing tells: no training, or steps cut by tokens. Opens the dataset where max_steps
-// does not say; one that cannot be read counts as unknown.
+// Steps of a training in all; 0 where nothing tells: no training, or steps cut by tokens. Opens the
+// dataset where max_steps does not say; one that cannot be read counts as unknown.
 int64_t TotalSteps(const ClusterJob& job);
 
-// "the last run did 120 of 400 steps, 2.1 s each: about 10 min are left, 1 job(s) of 60 min". "" when nothing is known.
+// "the last run did 120 of 400 steps, 2.1 s each: about 10 min are left, 1 job(s) of 60 min". ""
+// when nothing is known.
 std::string DescribeTime(const ClusterJob& job, const RunHistory& history, int64_t total_steps,
                          int64_t lead_seconds);
 

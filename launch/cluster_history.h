@@ -18,8 +18,8 @@ struct RunHistory {
 // Reads the end of OUTPUT/metrics.jsonl; lines that are torn are passed over.
 RunHistory ReadRunHistory(const std::string& output);
 
-// How long before its time limit a job is told to save: twice the longest save, a step that has just begun, half a minute of
-// Slurm's own delays; at least 120.
+// How long before its time limit a job is told to save: twice the longest save, a step that has
+// just begun, half a minute of Slurm's own delays; at least 120.
 int64_t LeadSeconds(const RunHistory& history);
 
 // Steps and saves that are left; 0 where nothing is known.

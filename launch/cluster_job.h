@@ -1,4 +1,5 @@
-// Pure. A config as a job on a cluster: which command it is for, what it reads and writes, and where it shall run.
+// Pure. A config as a job on a cluster: which command it is for, what it reads and writes, and
+// where it shall run.
 #ifndef BREAKEVEN_LAUNCH_CLUSTER_JOB_H_
 #define BREAKEVEN_LAUNCH_CLUSTER_JOB_H_
 
@@ -39,7 +40,8 @@ struct ClusterJob {
   std::string Logs() const;
 };
 
-// Errors(kUsage): as every config's; no config file; a config whose keys fit several commands alike.
+// Errors(kUsage): as every config's; no config file; a config whose keys fit several commands
+// alike.
 ClusterJob ReadClusterJob(const std::string& config, const std::vector<std::string>& set);
 
 // "KIND\tKEY\tPATH" a line, KIND one of input, dataset, output: for scripts.

@@ -6,7 +6,8 @@
 namespace breakeven {
 namespace {
 
-// "a lost node is noticed after 11 s instead of 8 minutes": as set_mpi_defaults in cluster/slurm/job.sh.
+// A lost node is noticed after 11 s instead of 8 minutes: the values of set_mpi_defaults in
+// cluster/slurm/job.sh.
 constexpr std::pair<const char*, const char*> kMpiDefaults[] = {
     {"OMPI_MCA_oob_tcp_keepalive_time", "5"},
     {"OMPI_MCA_oob_tcp_keepalive_intvl", "2"},

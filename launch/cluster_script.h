@@ -28,8 +28,8 @@ struct JobVariable {
 // By name. `lead_seconds` is what the job's own clock is told; mpirun jobs have none (0).
 std::vector<JobVariable> JobVariables(const ClusterJob& job, const std::string& program,
                                       int64_t lead_seconds, const GetVariable& get);
-// The site's partition, account, … as the variables by which sbatch lets the user's environment win over a script's options. For
-// people only: Slurm itself decides.
+// The site's partition, account, … as the variables by which sbatch lets the user's environment win
+// over a script's options. For people only: Slurm itself decides.
 std::vector<JobVariable> SbatchVariables(const SiteConfig& site, const GetVariable& get);
 // As a table.
 std::string FormatVariables(const std::vector<JobVariable>& variables);
@@ -40,7 +40,8 @@ std::string ShellQuote(const std::string& text);
 // cluster/slurm/job.sh, which every script holds.
 std::string_view CommonPart();
 
-// The whole batch script; the same job gives the same bytes. `folder`: working directory of the job, absolute.
+// The whole batch script; the same job gives the same bytes. `folder`: working directory of the
+// job, absolute.
 std::string SlurmScript(const ClusterJob& job, const std::vector<JobVariable>& variables,
                         const std::string& folder, int64_t lead_seconds);
 

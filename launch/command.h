@@ -57,7 +57,8 @@ std::string ResolveModelPath(const std::string& path);
 void CheckSameConfig(World& world, const std::string& resolved);
 
 // COLLECTIVE. Reads the config on every rank: a rank that cannot, or that reads another one, ends
-// the job for all. A `cluster:` section may stand in it and is checked; here nothing follows from it.
+// the job for all. A `cluster:` section may stand in it and is checked; here nothing follows from
+// it.
 template <FieldStruct T>
 WithCluster<T> ReadWholeConfigTogether(const CommandOptions& options, World& world) {
   WithCluster<T> config;

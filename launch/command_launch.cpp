@@ -1,4 +1,5 @@
-// breakeven launch: a config's job on a cluster, checked, written as a script or command, and started.
+// breakeven launch: a config's job on a cluster, checked, written as a script or command, and
+// started.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,7 +73,8 @@ void Say(const Plan& plan) {
   for (const std::string& note : plan.notes) LogInfo(note);
 }
 
-// In a process that a launcher started, its variables would make sbatch's or mpirun's ranks believe that they are its own.
+// In a process that a launcher started, its variables would make sbatch's or mpirun's ranks believe
+// that they are its own.
 void ScrubLauncherVariables() {
   if (DescribeLaunch().world_size > 1) {
     throw Error(ErrorKind::kUsage,

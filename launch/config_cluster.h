@@ -1,5 +1,6 @@
-// Pure. What a config says about the cluster that its job runs on, and what a site file says about the cluster itself:
-// read by `breakeven launch`, allowed and ignored by the commands that run there.
+// Pure. What a config says about the cluster that its job runs on, and what a site file says about
+// the cluster itself: read by `breakeven launch`, allowed and ignored by the commands that run
+// there.
 #ifndef BREAKEVEN_LAUNCH_CONFIG_CLUSTER_H_
 #define BREAKEVEN_LAUNCH_CONFIG_CLUSTER_H_
 

@@ -1,7 +1,8 @@
 #!/bin/bash
-# First process of a node: node_init.sh HOST MOUNTPOINT [SHARED…] -- COMMAND…
-# Runs in network, UTS, IPC, PID and mount namespaces of its own. /tmp and /dev/shm are the node's and start empty; the SHARED folders
-# below /tmp, and all that is not below /tmp, are what every node sees: the shared file system. Ends when COMMAND does.
+# First process of a node: node_init.sh HOST MOUNTPOINT [SHARED…] -- COMMAND… Runs in network, UTS,
+# IPC, PID and mount namespaces of its own. /tmp and /dev/shm are the node's and start empty; the
+# SHARED folders below /tmp, and all that is not below /tmp, are what every node sees: the shared
+# file system. Ends when COMMAND does.
 set -euo pipefail
 host=$1 private=$2
 shift 2

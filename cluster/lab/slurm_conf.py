@@ -6,10 +6,12 @@ SlurmctldHost={controller}({controller_address})
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# Credentials that live 5 s make a requeued job eligible after 6 s instead of two minutes; less is refused.
+# Credentials that live 5 s make a requeued job eligible after 6 s instead of two minutes; less is
+# refused.
 AuthInfo=socket={folder}/munge/socket,cred_expire=5
 StateSaveLocation={folder}/state
-# A node's /tmp is its own and empty after a crash: what Slurm leaves there of a dead node's steps is in no way of the next ones.
+# A node's /tmp is its own and empty after a crash: what Slurm leaves there of a dead node's steps
+# is in no way of the next ones.
 SlurmdSpoolDir=/tmp/.slurmd
 TmpFS=/tmp
 SlurmctldPidFile={folder}/run/slurmctld.pid
@@ -53,7 +55,8 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=1:00:00 DefaultTime=10 Priority
 PartitionName=urgent Nodes=ALL MaxTime=1:00:00 DefaultTime=10 PriorityTier=10 PreemptMode=OFF State=UP
 """
 
-# No requeue by exit code here: a batch script that relies on the cluster's RequeueExit would fail on most clusters.
+# No requeue by exit code here: a batch script that relies on the cluster's RequeueExit would fail
+# on most clusters.
 
 CGROUP_CONF = "CgroupPlugin=cgroup/v1\n"  # never used; keeps slurmd from looking for a cgroup file system
 

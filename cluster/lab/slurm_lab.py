@@ -180,7 +180,8 @@ class SlurmLab:
         for path in (folder, key):
             os.chown(path, user.pw_uid, user.pw_gid)
         folder.chmod(0o755)
-        files = [f"--{name}={folder / name.removesuffix('-file')}" for name in ("socket", "key-file", "log-file", "pid-file", "seed-file")]
+        names = ("socket", "key-file", "log-file", "pid-file", "seed-file")
+        files = [f"--{name}={folder / name.removesuffix('-file')}" for name in names]
         self._spawn("munged", ["munged", "--foreground", *files], user="munge")
         wait_for("munged", (folder / "socket").exists, 10)
 

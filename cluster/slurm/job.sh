@@ -1,30 +1,41 @@
-# One Slurm job of breakeven from its first line to its requeue: the part that the templates beside this file and the scripts of
-# `breakeven launch --slurm` share. bash; source it in a batch script, then: run_job COMMAND CONFIG [--set key=value…]
+# One Slurm job of breakeven from its first line to its requeue: the part that the templates beside
+# this file and the scripts of `breakeven launch --slurm` share. bash; source it in a batch script,
+# then: run_job COMMAND CONFIG [--set key=value…]
 # shellcheck shell=bash
 #
-# Variables, all optional. What is in the environment wins over what a script gives by `set_default`; each is said in the job's output.
+# Variables, all optional. What is in the environment wins over what a script gives by
+# `set_default`; each is said in the job's output.
 #   BREAKEVEN_PROGRAM         the program
 #   BREAKEVEN_PREFIX          words before it, such as: apptainer exec --nv breakeven.sif
 #   BREAKEVEN_LAUNCHER        srun (PMIx) | mpirun
 #   BREAKEVEN_MPIRUN_OPTIONS  how mpirun maps and binds; the default gives each rank its --cpus-per-task
 #   BREAKEVEN_ATTEMPTS        starts without a new checkpoint or record after which the job gives up
-#   BREAKEVEN_STAGE           node-local folder that token datasets are copied to; empty: they are read where they are
+#   BREAKEVEN_STAGE           node-local folder that token datasets are copied to; empty: none
 #   BREAKEVEN_LOGS            folder for the output of each attempt, JOBNAME-JOBID.rRESTART.aATTEMPT.log
-#   BREAKEVEN_LEAD_SECONDS    how long before the time limit to save at the latest; measured save times make it longer, never shorter
+#   BREAKEVEN_LEAD_SECONDS    how long before the time limit to save; measured saves make it longer
 #
-# Ends with the program's code: 0 done; 75 saved, and Slurm would not requeue; others as in README.md's table. SIGUSR1 (from --signal=B:USR1@T,
-# `scancel --batch --signal=USR1`, or this script's own clock) saves and requeues; SIGTERM (scancel) saves and ends.
+# Ends with the program's code: 0 done; 75 saved, and Slurm would not requeue; others as in
+# README.md's table. SIGUSR1 (from --signal=B:USR1@T, `scancel --batch --signal=USR1`, or this
+# script's own clock) saves and requeues; SIGTERM (scancel) saves and ends.
 
 say() { printf '[%s] %s\n' "$(date +%T)" "$*"; }
 
-# set_default NAME VALUE SOURCE: exports NAME unless it is there already, and says whose value holds.
+declare -A variable_source
+
+# set_default NAME VALUE SOURCE: exports NAME unless it is there already, and says once whose value
+# holds.
 set_default() {
-  if [ -n "${!1+set}" ]; then
-    if [ "${!1}" != "$2" ]; then say "$1=${!1} (environment; $3 has '$2')"; fi
-  else
+  local source=$3
+  if [ -n "${variable_source[$1]:-}" ]; then return; fi
+  if [ -z "${!1+set}" ]; then
     export "$1=$2"
-    say "$1=$2 ($3)"
+  elif [ "${!1}" = "$2" ]; then
+    source=environment
+  else
+    source="environment; $3 has '$2'"
   fi
+  variable_source[$1]=$source
+  say "$1=${!1} ($source)"
 }
 
 # What Open MPI needs to know. A lost node is noticed after 11 s instead of 8 minutes.
@@ -55,18 +66,21 @@ progress() {
   } 2>/dev/null | sort | cksum | tr ' ' -
 }
 
-# lead_seconds LEAST FILE…: twice the longest save in these metrics.jsonl, a step, and half a minute; at least LEAST.
+# lead_seconds LEAST FILE…: twice the longest save in these metrics.jsonl, a step, and half a
+# minute; at least LEAST.
 lead_seconds() {
   local least=$1
   shift
   tail -q -n 5000 -- "$@" 2>/dev/null | awk -v least="$least" '
     match($0, /"event":"checkpoint"/) && match($0, /"seconds":[0-9.e+-]+/) {
       value = substr($0, RSTART + 10, RLENGTH - 10) + 0; if (value > save) save = value }
-    match($0, /"step_seconds":[0-9.e+-]+/) { value = substr($0, RSTART + 15, RLENGTH - 15) + 0; if (value > step) step = value }
+    match($0, /"step_seconds":[0-9.e+-]+/) {
+      value = substr($0, RSTART + 15, RLENGTH - 15) + 0; if (value > step) step = value }
     END { lead = int(2 * save + step + 30.999); print (save > 0 && lead > least) ? lead : least }'
 }
 
-# Sends this script SIGUSR1 when the time limit is near. Slurm's own --signal knows no save times, and comes up to a minute off.
+# Sends this script SIGUSR1 when the time limit is near. Slurm's own --signal knows no save times,
+# and comes up to a minute off.
 keep_time() {
   local end_time script=$$ metrics left
   end_time=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o ' EndTime=[^ ]*' | cut -d= -f2)
@@ -80,16 +94,18 @@ keep_time() {
       kill -USR1 "$script"
       return 0
     fi
-    sleep "$((left < 30 ? left : 30))"
+    sleep "$((left < 30 ? left : 30))" >/dev/null 2>&1
   done
 }
 
-# Copies every token dataset of the config to the nodes' own disks and adds the settings that name the copies. Where it does not work the shared
-# file is read instead.
+on_every_node() { srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" "$@"; }
+
+# Copies every token dataset of the config to the nodes' own disks and adds the settings that name
+# the copies. Where it does not work the shared file is read instead.
 stage_datasets() {
   local key path file files folder=$BREAKEVEN_STAGE/breakeven-$id
   [ -n "$BREAKEVEN_STAGE" ] || return 0
-  srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" mkdir -p "$folder" || return 0
+  on_every_node mkdir -p "$folder" || return 0
   staged=$folder
   while IFS=$'\t' read -r key path; do
     files=("$path")
@@ -108,7 +124,7 @@ stage_datasets() {
 clean_up() {
   if [ -n "${timer:-}" ]; then kill "$timer" 2>/dev/null; fi
   timer=
-  if [ -n "${staged:-}" ]; then srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" rm -rf -- "$staged"; fi
+  if [ -n "${staged:-}" ]; then on_every_node rm -rf -- "$staged"; fi
   staged=
 }
 
@@ -117,13 +133,16 @@ choose_launcher() {
   local cpus=${SLURM_CPUS_PER_TASK:-1}
   case $BREAKEVEN_LAUNCHER in
     srun)
-      # A rank that ends alone ends the others after a minute; at once (--kill-on-bad-exit) would be before they have said 75.
+      # A rank that ends alone ends the others after a minute; at once (--kill-on-bad-exit) would be
+      # before they have said 75.
       launch=(srun --mpi=pmix --cpus-per-task="$cpus" --kill-on-bad-exit=0 --wait=60)
-      # By --gpus-per-node each rank sees all GPUs of the job on its node and takes one by its place: NCCL reaches the others directly only if it
-      # sees them. --gpu-bind=none would unset CUDA_VISIBLE_DEVICES, and a rank see other jobs' GPUs as well.
+      # By --gpus-per-node each rank sees all GPUs of the job on its node and takes one by its
+      # place: NCCL reaches the others directly only if it sees them. --gpu-bind=none would unset
+      # CUDA_VISIBLE_DEVICES, and a rank see other jobs' GPUs as well.
       ;;
     mpirun)
-      set_default BREAKEVEN_MPIRUN_OPTIONS "--map-by ppr:${SLURM_NTASKS_PER_NODE:-1}:node:pe=$cpus --bind-to core" default
+      set_default BREAKEVEN_MPIRUN_OPTIONS \
+        "--map-by ppr:${SLURM_NTASKS_PER_NODE:-1}:node:pe=$cpus --bind-to core" default
       # shellcheck disable=SC2206  # words
       launch=(mpirun -n "$SLURM_NTASKS" $BREAKEVEN_MPIRUN_OPTIONS)
       ;;
@@ -143,13 +162,14 @@ count_attempt() {
   if [ -f "$attempts_file" ]; then read -r tried before <"$attempts_file"; fi
   if [ "$tried" -gt 0 ] && [ "$before" = "$now" ]; then tried=$((tried + 1)); else tried=1; fi
   if [ "$tried" -gt "$BREAKEVEN_ATTEMPTS" ]; then
-    say "$BREAKEVEN_ATTEMPTS starts without a new checkpoint or record: giving up. The last output: $BREAKEVEN_LOGS/$name.r*.log"
+    say "$BREAKEVEN_ATTEMPTS starts without a new checkpoint or record: giving up"
     exit "${status:-70}"
   fi
   printf '%s %s\n' "$tried" "$now" >"$attempts_file"
 }
 
-# pass_on SIGNAL: srun and mpirun both hand SIGUSR1 to all ranks at once, and SIGTERM to some or late.
+# pass_on SIGNAL: srun and mpirun both hand SIGUSR1 to all ranks at once, and SIGTERM to some or
+# late.
 pass_on() {
   interrupted=yes
   if [ "$1" = USR1 ]; then save_wanted=yes; else end_wanted=yes; fi
@@ -164,7 +184,8 @@ run_attempt() {
   interrupted=
   "${launch[@]}" "$@" >"$log" 2>&1 </dev/null &
   child=$!
-  # A trap ends `wait` early, with a code that looks like a rank's: ask again, until bash has no other answer.
+  # A trap ends `wait` early, with a code that looks like a rank's: ask again, until bash has no
+  # other answer.
   wait "$child"
   status=$?
   while [ -n "$interrupted" ] && [ "$status" -gt 128 ]; do
@@ -179,7 +200,8 @@ run_attempt() {
   if [ "$status" -ne 0 ]; then tail -n 5 "$log" | sed 's/^/    /'; fi
 }
 
-# Hands the job back to Slurm, to be started again. Not after scancel or at the time limit: then the job is over.
+# Hands the job back to Slurm, to be started again. Not after scancel or at the time limit: then the
+# job is over.
 requeue() {
   local state
   clean_up
@@ -192,8 +214,9 @@ requeue() {
   trap - TERM
   if scontrol requeue "$id"; then
     say "requeued"
-    # Slurm ends this script. Ending first would make this the job's end, and those that wait for it by afterok would never run.
-    sleep 120 &
+    # Slurm ends this script. Ending first would make this the job's end, and those that wait for it
+    # by afterok would never run.
+    sleep 120 >/dev/null 2>&1 &
     wait $!
   fi
   say "Slurm did not requeue the job: submit it again to go on"
@@ -202,7 +225,8 @@ requeue() {
 
 run_job() {
   local command=$1 config=$2 config_paths output id name attempts_file attempt=0
-  local settings=("${@:3}") launch=() status='' child='' interrupted='' save_wanted='' end_wanted='' timer='' staged=''
+  local settings=("${@:3}") launch=() status='' child='' timer='' staged=''
+  local interrupted='' save_wanted='' end_wanted=''
   set_default BREAKEVEN_LAUNCHER srun default
   set_default BREAKEVEN_ATTEMPTS 3 default
   set_default BREAKEVEN_STAGE '' default
@@ -214,7 +238,8 @@ run_job() {
   name=$SLURM_JOB_NAME-$id
   attempts_file=$BREAKEVEN_LOGS/$name.attempts
   # shellcheck disable=SC2086  # words
-  config_paths=$(${BREAKEVEN_PREFIX:-} "$BREAKEVEN_PROGRAM" launch "$config" --paths --set "cluster.command=$command" "${settings[@]}") || exit
+  config_paths=$(${BREAKEVEN_PREFIX:-} "$BREAKEVEN_PROGRAM" launch "$config" --paths \
+    --set "cluster.command=$command" "${settings[@]}") || exit
   output=$(paths_of output | cut -f 2)
   trap 'pass_on USR1' USR1
   trap 'pass_on TERM' TERM

@@ -84,8 +84,8 @@ def faulty_once(folder, fault="train.step@5:0=stop"):
     return path
 
 
-def stopped_rank(output):
-    """The process of the training into `output` that has stopped itself; None while none has."""
+def stopped_rank(word):
+    """The process of a training with this word in its command that has stopped itself; None while none has."""
     for entry in pathlib.Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -94,7 +94,7 @@ def stopped_rank(output):
             state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
         except OSError:
             continue
-        if state == "T" and f"output={output}".encode() in words:
+        if state == "T" and word.encode() in words:
             return int(entry.name)
     return None
 

@@ -12,7 +12,8 @@ from system_support import ROOT
 
 JOB = TEMPLATES / "job.sh"
 
-# Each start of the ranks takes the next line of `plan`: a code, or "wait" for SIGUSR1 and code 75; + makes a checkpoint.
+# Each start of the ranks takes the next line of `plan`: a code, or "wait" for SIGUSR1 and code 75;
+# + makes a checkpoint.
 SRUN = r"""#!/bin/bash
 case $1 in --mpi=none) exit;; esac
 line=$(head -n 1 "$STUBS/plan"); sed -i 1d "$STUBS/plan"

@@ -30,7 +30,8 @@ def test_a_launched_training_and_its_eval_run_on_two_nodes(lab, own):
         f"train-{train['job']}.out", f"train-{train['job']}.r0.a1.log", "train.sbatch"], sorted(logs.iterdir())  # fmt: skip
     assert (own / "eval" / "summary.json").exists()
     said = (logs / f"train-{train['job']}.out").read_text()
-    assert "OMPI_MCA_mpi_yield_when_idle=1" in said and "staged data: /tmp/breakeven-" in said, said
+    assert "OMPI_MCA_mpi_yield_when_idle=1 (environment)" in said and "BREAKEVEN_STAGE=/tmp (cluster)" in said, said
+    assert said.count("BREAKEVEN_STAGE=") == 1 and "staged data: /tmp/breakeven-" in said, said
     reference = slurm.sbatch(*SIZE, ROOT / "cluster/slurm/cpu.sbatch", "train", own.train, *settings(own / "again"))
     slurm.wait(reference)
     assert trained_bytes(own / "run") == trained_bytes(own / "again")

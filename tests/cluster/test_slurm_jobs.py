@@ -30,16 +30,17 @@ def whole(lab, prepared, tmp_path_factory):
 
 
 def submit_pair(slurm, prepared, output):
-    """A training whose rank 0 stops itself before step 5, and the eval that waits for its end."""
-    config = slurm.folder / "eval.yaml"
-    config.write_text(prepared.eval.read_text().replace(str(prepared / "model"), f"{output}/checkpoints/step_{STEPS:06d}")
-                      .replace("task.yaml", str(prepared / "task.yaml")).replace("variants.yaml", str(prepared / "variants.yaml"))
-                      .replace(str(prepared / "eval"), str(slurm.folder / "eval")))  # fmt: skip
-    env = slurm.environment(faulty_once(slurm.folder))
-    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
-    evaluation = slurm.sbatch(f"--dependency=afterok:{train}", "--kill-on-invalid-dep=yes", TEMPLATES / "cpu.sbatch", "eval",
-                              config, env=env)  # fmt: skip
-    return train, evaluation, until("a rank to stop itself", lambda: stopped_rank(output))
+    """By train_then_eval.sh: a training whose rank 0 stops itself before step 5, and the eval that waits for its end."""
+    train = slurm.folder / "train.yaml"
+    train.write_text(prepared.train.read_text().replace(str(prepared / "run"), str(output)).replace("max_steps: 6", f"max_steps: {STEPS}")
+                     + "checkpoint: {every_steps: 3}\n")  # fmt: skip
+    evaluation = slurm.folder / "eval.yaml"
+    evaluation.write_text(prepared.eval.read_text().replace(str(prepared / "model"), f"{output}/checkpoints/step_{STEPS:06d}")
+                          .replace("task.yaml", str(prepared / "task.yaml")).replace("variants.yaml", str(prepared / "variants.yaml"))
+                          .replace(str(prepared / "eval"), str(slurm.folder / "eval")))  # fmt: skip
+    jobs = slurm.client(TEMPLATES / "train_then_eval.sh", train, evaluation, *SIZE, f"--output={slurm.folder}/%j.out",
+                        env=slurm.environment(faulty_once(slurm.folder)))  # fmt: skip
+    return *jobs.split(), until("a rank to stop itself", lambda: stopped_rank(str(train)))
 
 
 def expect_one_eval(slurm, evaluation, train):
@@ -84,7 +85,7 @@ def test_mpirun_inside_the_allocation_gives_the_same_bits_and_passes_usr1_on(slu
     output = slurm.folder / "run"
     env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_LAUNCHER="mpirun", BREAKEVEN_MPIRUN_OPTIONS="--bind-to none")
     train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
-    rank = until("a rank to stop itself", lambda: stopped_rank(output))
+    rank = until("a rank to stop itself", lambda: stopped_rank(f"output={output}"))
     slurm.client("scancel", "--batch", "--signal=USR1", train)
     until("SIGUSR1 to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
     os.kill(rank, signal.SIGCONT)
@@ -113,7 +114,7 @@ def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(slurm, pre
     output = slurm.folder / "run"
     env = slurm.environment(faulty_once(slurm.folder))
     train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
-    rank = until("a rank to stop itself", lambda: stopped_rank(output))
+    rank = until("a rank to stop itself", lambda: stopped_rank(f"output={output}"))
     urgent = slurm.sbatch("--partition=urgent", "--wrap=true", size=["--nodes=2", "--ntasks-per-node=2"])
     until("Slurm's notice to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
     os.kill(rank, signal.SIGCONT)
