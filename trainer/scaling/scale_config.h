@@ -15,8 +15,9 @@ namespace breakeven {
 
 // One way to place ranks: on one node, over two hosts of a host file, over a link of a certain rate.
 struct NetworkConfig {
-  std::vector<std::string> mpirun;  // more arguments for it
-  int64_t ranks_per_node = 0;       // 0 = all on one
+  std::vector<std::string> launcher;  // in place of the sweep's `mpirun`
+  std::vector<std::string> mpirun;    // more arguments for it
+  int64_t ranks_per_node = 0;         // 0 = all on one
   void VisitFields(FieldVisitor& v);
 };
 
