@@ -100,11 +100,11 @@ int64_t ScaleRuns::NumDone() const {
 
 std::vector<std::string> ScaleRuns::Command(size_t index) const {
   const ScalingRun& run = runs_.at(index);
-  std::vector<std::string> command = config_.mpirun;
+  const NetworkConfig network = config_.Networks().at(run.cell.network);
+  std::vector<std::string> command = network.launcher.empty() ? config_.mpirun : network.launcher;
   const auto add = [&](std::initializer_list<std::string> more) {
     command.insert(command.end(), more);
   };
-  const NetworkConfig& network = config_.Networks().at(run.cell.network);
   command.insert(command.end(), network.mpirun.begin(), network.mpirun.end());
   const int64_t n = run.cell.world_size;
   add({"-n", std::to_string(n)});

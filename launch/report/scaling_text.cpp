@@ -75,6 +75,15 @@ std::string Costs(const ScalingReport& report) {
   return text;
 }
 
+std::string LinkText(const LinkCost& link) {
+  return Line("alpha %s, 1/beta %.3f GB/s;", Short(link.latency_seconds).c_str(),
+              1e-9 / link.seconds_per_byte);
+}
+
+std::string Signed(double share) {
+  return std::isfinite(share) ? Line("%+.1f %%", 100 * share) : "-";
+}
+
 std::string LeftOutLine(const char* what, const LeftOut& left_out) {
   return Line("%s: median error %s, largest %s; cells with more ranks than CPUs %s, largest %s\n",
               what, PerCent(left_out.median_size).c_str(), PerCent(left_out.largest_size).c_str(),
@@ -94,21 +103,23 @@ std::string FitText(const ScalingReport& report) {
                  Short(law.seconds_per_step).c_str());
   }
   for (const auto& [name, law] : report.fit.exchange) {
-    const LinkCost& link = law.fabric.in_node;
-    text += Line("%-36s  alpha %s, 1/beta %.2f GB/s, in a step %.2f times that\n", name.c_str(),
-                 Short(link.latency_seconds).c_str(),
-                 link.seconds_per_byte > 0 ? 1e-9 / link.seconds_per_byte : 0.0, law.stretch);
+    text += Line("%-36s ", name.c_str());
+    if (law.fabric.in_node.seconds_per_byte > 0)
+      text += " in a node " + LinkText(law.fabric.in_node);
+    if (law.fabric.between_nodes.seconds_per_byte > 0)
+      text += " between nodes " + LinkText(law.fabric.between_nodes);
+    text += Line(" in a step %.2f times that\n", law.stretch);
   }
   text += LeftOutLine("unseen cell", report.without_cell);
   text += LeftOutLine("unseen number of ranks", report.without_world_size);
   for (size_t i = 0; i < report.fitted.size(); ++i) {
-    const double one = report.without_cell.errors[i];
-    const double size = report.without_world_size.errors[i];
-    text += Line(
-        "  %-44s  measured %8s  fitted %8s  unseen cell %+6.1f %%  unseen ranks %+6.1f %%%s\n",
-        report.rows[report.fitted[i]].cell.Name().c_str(), Short(report.cells[i].step()).c_str(),
-        Short(report.fit.Step(report.cells[i])).c_str(), 100 * one, 100 * size,
-        report.cells[i].oversubscribed() ? "  more ranks than CPUs" : "");
+    text +=
+        Line("  %-44s  measured %8s  fitted %8s  unseen cell %8s  unseen ranks %8s%s\n",
+             report.rows[report.fitted[i]].cell.Name().c_str(),
+             Short(report.cells[i].step()).c_str(), Short(report.fit.Step(report.cells[i])).c_str(),
+             Signed(report.without_cell.errors[i]).c_str(),
+             Signed(report.without_world_size.errors[i]).c_str(),
+             report.cells[i].oversubscribed() ? "  more ranks than CPUs" : "");
   }
   return text;
 }
@@ -173,8 +184,13 @@ std::string PublishedText(const ScalingReport& report) {
 
 std::string ScalingSentence(const ScalingReport& report) {
   const ScalingRow* most = nullptr;
+  int64_t fewest = 0;  // ranks: what efficiency is against
   for (const ScalingRow& row : report.rows) {
-    if (row.num_repeats == 0 || row.cell.world_size == 1) continue;
+    if (row.num_repeats > 0)
+      fewest = fewest == 0 ? row.cell.world_size : std::min(fewest, row.cell.world_size);
+  }
+  for (const ScalingRow& row : report.rows) {
+    if (row.num_repeats == 0 || row.cell.world_size == fewest) continue;
     const bool crowded =
         static_cast<double>(row.ranks_per_node * row.threads) > static_cast<double>(report.cores);
     if (crowded) continue;
@@ -183,17 +199,20 @@ std::string ScalingSentence(const ScalingReport& report) {
         (row.cell.world_size == most->cell.world_size && row.efficiency > most->efficiency);
     if (better) most = &row;
   }
+  if (most == nullptr && fewest > 0)
+    return "Measured, with no larger number of ranks to compare that the machine has CPUs for.";
   if (most == nullptr) {
     return report.forecasts.empty() ? "Nothing is measured yet."
                                     : "All of this is predicted; nothing was measured here.";
   }
-  std::string text = Line(
-      "%lld ranks train %s %.2f times as fast as one (%s scaling, %s): each at %s",
-      static_cast<long long>(most->cell.world_size), most->cell.model.c_str(), most->speed_up,
-      most->cell.scaling.c_str(), most->cell.backend.c_str(), PerCent(most->efficiency).c_str());
+  std::string text =
+      Line("%lld ranks train %s %.2f times as fast as %s (%s scaling, %s): each at %s",
+           static_cast<long long>(most->cell.world_size), most->cell.model.c_str(), most->speed_up,
+           fewest == 1 ? "one" : std::to_string(fewest).c_str(), most->cell.scaling.c_str(),
+           most->cell.backend.c_str(), PerCent(most->efficiency).c_str());
   if (std::isfinite(most->efficiency_interval.low))
     text += " [" + PerCentRange(most->efficiency_interval) + "]";
-  return text + " of its speed alone.";
+  return text + (fewest == 1 ? " of its speed alone." : " of its speed there.");
 }
 
 std::vector<std::string> ScalingDetails(const ScalingReport& report) {

@@ -23,7 +23,7 @@ struct ClusterConfig {
   std::string source;  // where the constants come from
   int64_t ranks_per_node = 8;
   double peak_flops_per_second = 0;  // of a rank's device, dense, in the precision that is used
-  double mfu_low = 0.3;              // share of the peak that computing reaches, without communication
+  double mfu_low = 0.3;  // share of the peak that computing reaches, without communication
   double mfu_high = 0.45;
   double memory_bytes = 0;  // of a device; 0 = not looked at
   double memory_bytes_per_second = 0;
@@ -47,8 +47,8 @@ struct WorkloadConfig {
   std::string model;           // a config.json
   std::string measured_model;  // of `models`: computing takes what it takes here; "" = by the peak
   int64_t sequence_tokens = 1024;
-  int64_t tokens_per_rank = 16384;  // of a micro-batch
-  int64_t strong_tokens = 524288;   // of a step, over all ranks, where the global batch is fixed
+  int64_t tokens_per_rank = 16384;    // of a micro-batch
+  int64_t strong_tokens = 524288;     // of a step, over all ranks, where the global batch is fixed
   int64_t max_step_tokens = 4194304;  // most that accumulation may make a step, over all ranks
   double gradient_bytes = 4;          // sent for a parameter
   bool table_first = false;           // a tied token table is reduced before backward (CPU ranks)

@@ -55,8 +55,8 @@ std::vector<CollectiveMeasurement> ParseCollectives(const std::string& json,
 struct TrainMeasurement {
   double tokens = 0;
   int64_t steps = 0;
-  double validation_loss = 0;  // the last one; NaN = none
-  double checkpoint_seconds = 0;  // median of the saves; NaN = none
+  double validation_loss = 0;            // the last one; NaN = none
+  double checkpoint_seconds = 0;         // median of the saves; NaN = none
   std::map<std::string, double> scores;  // "task variant metric", of the tuned model
 };
 TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::string& where);

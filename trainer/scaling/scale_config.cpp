@@ -37,6 +37,11 @@ void CheckList(const std::string& key, const std::vector<T>& values) {
 }  // namespace
 
 void NetworkConfig::VisitFields(FieldVisitor& v) {
+  v.Visit(
+      {"launcher",
+       "program and arguments in place of the sweep's `mpirun`: to start it on another machine; "
+       "empty = the sweep's"},
+      launcher);
   v.Visit({"mpirun", "more arguments of mpirun: --hostfile and the like"}, mpirun);
   v.Visit({"ranks_per_node", "0 = all ranks on one node", AtLeast(0)}, ranks_per_node);
 }

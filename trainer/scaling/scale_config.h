@@ -15,8 +15,9 @@ namespace breakeven {
 
 // One way to place ranks: on one node, over two hosts of a host file, over a link of a certain rate.
 struct NetworkConfig {
-  std::vector<std::string> mpirun;  // more arguments for it
-  int64_t ranks_per_node = 0;       // 0 = all on one
+  std::vector<std::string> launcher;  // in place of the sweep's `mpirun`
+  std::vector<std::string> mpirun;    // more arguments for it
+  int64_t ranks_per_node = 0;         // 0 = all on one
   void VisitFields(FieldVisitor& v);
 };
 
@@ -30,7 +31,8 @@ struct SlurmConfig {
 struct ScaleConfig {
   std::string title;
   std::string output;
-  TrainConfig train;  // what every cell trains; model, batches, back end, precision, output are the cell's
+  TrainConfig
+      train;  // what every cell trains; model, batches, back end, precision, output are the cell's
   std::map<std::string, ModelSourceConfig> models;  // none: nothing is measured, only forecast
   std::vector<std::string> scaling = {"strong", "weak"};
   GlobalBatchConfig strong_batch;  // of a step, over all ranks
@@ -44,8 +46,9 @@ struct ScaleConfig {
   int64_t warmup_steps = 3;
   int64_t control_batches = 0;
   bool all_reduce = true;
-  double quality_epochs = 0;  // > 0: also trains this long with each batch size, to compare what it learns
-  int64_t cores = 0;          // CPUs of a node; 0 = this machine's
+  double quality_epochs =
+      0;              // > 0: also trains this long with each batch size, to compare what it learns
+  int64_t cores = 0;  // CPUs of a node; 0 = this machine's
   double price_per_rank_hour = 0;
   std::string currency = "USD";
   double confidence = 0.95;

@@ -25,7 +25,8 @@ struct StepSchedule {
   double backward = 0;  // of the last micro-batch: earlier ones are in `forward`
   double update = 0;
   std::vector<ScheduledBucket> buckets;  // in order of launch
-  bool overlapped = true;  // collectives run beside backward; false: backward stands still meanwhile
+  bool overlapped =
+      true;  // collectives run beside backward; false: backward stands still meanwhile
   bool shard = false;
 };
 

@@ -14,7 +14,8 @@
 namespace breakeven {
 
 struct SimulationOptions {
-  double pace_spread = 0;  // standard deviation of ranks' compute time, relative; normal, from `seed`
+  double pace_spread =
+      0;  // standard deviation of ranks' compute time, relative; normal, from `seed`
   uint64_t seed = 0;
 };
 
