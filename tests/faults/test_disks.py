@@ -19,7 +19,7 @@ from training_runs import (FAULTY, Job, acknowledged, arguments, checkpoints, ex
 def expect_former_checkpoint(prepared, output, whole, result, *parts):  # noqa: F811
     """Ended with 74 and one message on all ranks' behalf; nothing half-written stays; with space the run goes on."""
     assert result.code == 74, result.err
-    assert len(result.messages()) == 1 and "step_000006" in result.err, result.err
+    assert len(result.messages()) == 1 and "/checkpoints" in result.messages()[0], result.err
     for part in parts:
         assert part in result.err, (part, result.err)
     assert checkpoints(output) == ["step_000003"]
@@ -41,10 +41,10 @@ def at_step_3(prepared, tmp_path):
     "fault, said",
     [
         pytest.param("durable_file.write@6+:0=errno:ENOSPC", "No space left", marks=pytest.mark.fault(22)),
-        pytest.param("durable_file.write@1+:1=errno:EDQUOT", "quota", marks=pytest.mark.fault(22)),
+        pytest.param("durable_file.write@0+:1=errno:EDQUOT", "quota", marks=pytest.mark.fault(22)),
         pytest.param("durable_file.write@7:0=errno:EIO", "Input/output error", marks=pytest.mark.fault(23)),
-        pytest.param("durable_file.fsync@6:0=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
-        pytest.param("durable_file.fsync@3:1=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.fsync@9+:0=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.fsync@0+:1=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
         pytest.param("durable_file.rename@6:0=errno:EIO", "renam", marks=pytest.mark.fault(23)),
     ],
 )
