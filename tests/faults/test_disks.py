@@ -19,7 +19,7 @@ from training_runs import (FAULTY, Job, acknowledged, arguments, checkpoints, ex
 def expect_former_checkpoint(prepared, output, whole, result, *parts):  # noqa: F811
     """Ended with 74 and one message on all ranks' behalf; nothing half-written stays; with space the run goes on."""
     assert result.code == 74, result.err
-    assert len(result.messages()) == 1 and "step_000006" in result.err, result.err
+    assert len(result.messages()) == 1 and "/checkpoints" in result.messages()[0], result.err
     for part in parts:
         assert part in result.err, (part, result.err)
     assert checkpoints(output) == ["step_000003"]
@@ -32,10 +32,8 @@ def expect_former_checkpoint(prepared, output, whole, result, *parts):  # noqa: 
 def at_step_3(prepared, tmp_path):
     """A run that was killed with its checkpoint of step 3 saved."""
     output = tmp_path / "run"
-    assert train(prepared, output, fault="train.step@5:0=kill").code == 137
-    assert checkpoints(output)[0] == "step_000003"
-    for left in (output / "checkpoints").glob("*.tmp"):
-        shutil.rmtree(left)
+    assert train(prepared, output, "checkpoint.asynchronous=false", fault="train.step@5:0=kill").code == 137
+    assert checkpoints(output) == ["step_000003"]
     return output
 
 
@@ -43,10 +41,10 @@ def at_step_3(prepared, tmp_path):
     "fault, said",
     [
         pytest.param("durable_file.write@6+:0=errno:ENOSPC", "No space left", marks=pytest.mark.fault(22)),
-        pytest.param("durable_file.write@1+:1=errno:EDQUOT", "quota", marks=pytest.mark.fault(22)),
+        pytest.param("durable_file.write@0+:1=errno:EDQUOT", "quota", marks=pytest.mark.fault(22)),
         pytest.param("durable_file.write@7:0=errno:EIO", "Input/output error", marks=pytest.mark.fault(23)),
-        pytest.param("durable_file.fsync@6:0=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
-        pytest.param("durable_file.fsync@3:1=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.fsync@9+:0=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
+        pytest.param("durable_file.fsync@0+:1=errno:EIO", "fsync", marks=pytest.mark.fault(23)),
         pytest.param("durable_file.rename@6:0=errno:EIO", "renam", marks=pytest.mark.fault(23)),
     ],
 )
@@ -110,9 +108,7 @@ def test_a_file_system_that_is_really_full(prepared, whole, tmp_path):  # noqa: 
     mounted("ext4", tmp_path / "image", disk, 8)
     try:
         output = disk / "run"
-        assert train(prepared, output, fault="train.step@5:0=kill").code == 137
-        for left in (output / "checkpoints").glob("*.tmp"):
-            shutil.rmtree(left)
+        assert train(prepared, output, "checkpoint.asynchronous=false", fault="train.step@5:0=kill").code == 137
         free = shutil.disk_usage(disk).free
         (disk / "ballast").write_bytes(bytes(max(0, free - (150 << 10))))
         full = train(prepared, output)

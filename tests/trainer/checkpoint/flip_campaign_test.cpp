@@ -22,6 +22,7 @@ TEST_F(FlipCampaign, EveryFlipInACheckpointIsFoundOrMeansNothing) {
   const uint64_t num_flips = std::getenv("BREAKEVEN_FULL") != nullptr ? 20000 : 2000;
   TrainConfig config = Config();
   config.max_steps = 2;
+  config.schedule.warmup_steps = 0;
   const std::string folder = Train(config, 2).last_checkpoint;
   std::map<std::string, std::string> files;
   for (const auto& item : fs::recursive_directory_iterator(folder)) {
