@@ -22,17 +22,18 @@ std::shared_ptr<void> AllocatePlain(int64_t num_bytes) {
 }
 
 LoadedMicroBatch Fill(const TokenDataset& dataset, const std::vector<int64_t>& examples,
-                      const HostAllocator& allocate) {
+                      const LoaderOptions& options) {
   LoadedMicroBatch loaded;
   const auto count = static_cast<size_t>(CountTokens(dataset, examples));
   loaded.num_bytes = static_cast<int64_t>(count * (3 * sizeof(int64_t) + sizeof(float)));
-  if (count > 0) loaded.memory = allocate(loaded.num_bytes);
+  if (count > 0) loaded.memory = options.allocate(loaded.num_bytes);
   auto* numbers = static_cast<int64_t*>(loaded.memory.get());
   loaded.batch.tokens = {numbers, count};
   loaded.batch.positions = {numbers + count, count};
   loaded.batch.targets = {numbers + 2 * count, count};
   loaded.batch.loss_weight = {reinterpret_cast<float*>(numbers + 3 * count), count};
   FillMicroBatch(dataset, examples, loaded.batch);
+  if (options.drop_tails) DropTails(loaded.batch);
   return loaded;
 }
 
@@ -66,7 +67,7 @@ struct Loader::Impl {
     BE_CHECK(options.rank >= 0 && options.rank < static_cast<int>(step.plan.micro_batches.size()),
              "rank " + std::to_string(options.rank));
     for (const auto& examples : step.plan.micro_batches[static_cast<size_t>(options.rank)]) {
-      step.micro_batches.push_back(Fill(dataset, examples, options.allocate));
+      step.micro_batches.push_back(Fill(dataset, examples, options));
     }
     return step;
   }

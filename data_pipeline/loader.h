@@ -48,6 +48,7 @@ struct LoaderOptions {
   int64_t num_steps = 0;     // to deliver, over as many epochs as it takes
   int64_t queued_steps = 2;  // filled ahead, at least 1
   HostAllocator allocate;    // empty: plain memory
+  bool drop_tails = false;   // DropTails of every micro-batch
 };
 
 // One consumer. `dataset` and `planner` outlive it.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/base/error.h"
 
@@ -41,6 +43,30 @@ void FillMicroBatch(const TokenDataset& dataset, std::span<const int64_t> exampl
     start += length;
     batch.segment_starts.push_back(static_cast<int64_t>(start));
   }
+}
+
+void DropTails(MicroBatch& batch) {
+  const std::vector<int64_t> starts = std::exchange(batch.segment_starts, {0});
+  size_t kept = 0;
+  for (size_t b = 0; b + 1 < starts.size(); ++b) {
+    const auto begin = static_cast<size_t>(starts[b]);
+    auto end = static_cast<size_t>(starts[b + 1]);
+    while (end > begin && batch.loss_weight[end - 1] == 0) --end;
+    if (end == begin) continue;
+    const auto close_up = [&](auto values) {
+      std::copy(values.begin() + begin, values.begin() + end, values.begin() + kept);
+    };
+    close_up(batch.tokens);
+    close_up(batch.positions);
+    close_up(batch.targets);
+    close_up(batch.loss_weight);
+    kept += end - begin;
+    batch.segment_starts.push_back(static_cast<int64_t>(kept));
+  }
+  batch.tokens = batch.tokens.first(kept);
+  batch.positions = batch.positions.first(kept);
+  batch.targets = batch.targets.first(kept);
+  batch.loss_weight = batch.loss_weight.first(kept);
 }
 
 }  // namespace breakeven

@@ -24,6 +24,11 @@ int64_t CountTokens(const TokenDataset& dataset, std::span<const int64_t> exampl
 void FillMicroBatch(const TokenDataset& dataset, std::span<const int64_t> examples,
                     MicroBatch& batch);
 
+// Leaves out of every segment what stands behind its last row that carries loss, at least the example's
+// last token: where attention is causal nothing depends on it. Segments close up, the spans get shorter;
+// a segment without loss goes altogether.
+void DropTails(MicroBatch& batch);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_DATA_PIPELINE_MICRO_BATCH_H_

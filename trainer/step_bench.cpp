@@ -153,6 +153,7 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   TrainingSession session(train, world, /*resolved_yaml=*/"");
   session.exact_phases = true;
   LoaderOptions options;
+  options.drop_tails = true;
   options.rank = world.rank();
   options.num_steps = num_steps;
   Loader loader(*session.inputs.train, *session.inputs.planner, options);

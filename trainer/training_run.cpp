@@ -73,6 +73,7 @@ class TrainingRun {
 
 TrainSummary TrainingRun::Run() {
   LoaderOptions options;
+  options.drop_tails = true;
   options.rank = session_.world.rank();
   options.start = {state_.epoch, state_.step_in_epoch};
   options.num_steps = session_.inputs.total_steps - state_.step;

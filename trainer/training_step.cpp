@@ -36,6 +36,7 @@ struct BatchBuffer {
     loss_weight.resize(size);
     MicroBatch batch{tokens, positions, targets, loss_weight, {}};
     FillMicroBatch(dataset, examples, batch);
+    DropTails(batch);
     return batch;
   }
 };
@@ -98,7 +99,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
                               session.optimizer->GradScale(result.outcome.grad_norm));
     buckets.GatherShards(session.storage.parameters_P);
-    RefreshCopies(session.storage);
+    RefreshCopies(session.storage, session.optimizer->uncopied());
   }
   result.times.update = Lap(session, watch);
   result.waits = buckets.waits();

@@ -61,6 +61,23 @@ TEST_F(FillMicroBatchTest, AnEmptyMicroBatchHasNoSegments) {
   EXPECT_TRUE(owned.batch.tokens.empty());
 }
 
+TEST_F(FillMicroBatchTest, TailsBehindTheLossGo) {
+  Write({{{5, 6, 7}, {{0, 3}}, 1, 0},
+         {{8}, {{0, 1}}, 2, 0},  // nothing to predict
+         {{10, 11, 12, 13, 14}, {{1, 2}, {3, 4}}, 3, 0}});
+  const std::vector<int64_t> examples = {2, 1, 0};
+  Owned owned(CountTokens(*dataset_, examples));
+  FillMicroBatch(*dataset_, examples, owned.batch);
+  for (int times = 1; times <= 2; ++times) {  // the second finds nothing to drop
+    DropTails(owned.batch);
+    EXPECT_THAT(owned.batch.tokens, ElementsAre(10, 11, 12, 5, 6));
+    EXPECT_THAT(owned.batch.positions, ElementsAre(0, 1, 2, 0, 1));
+    EXPECT_THAT(owned.batch.targets, ElementsAre(11, 0, 13, 6, 7));
+    EXPECT_THAT(owned.batch.loss_weight, ElementsAre(1, 0, 1, 1, 1));
+    EXPECT_THAT(owned.batch.segment_starts, ElementsAre(0, 3, 5));
+  }
+}
+
 TEST_F(FillMicroBatchTest, WeightsSumToTheCountOfTargets) {
   const auto examples = MakeExamples(200, 60, 1000);
   Write(examples);

@@ -32,20 +32,28 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
   if (product_type != at::kFloat) copies_P = at::zeros_like(parameters_P, product_type);
 }
 
-void RefreshCopies(const ModelStorage& storage) {
+void RefreshCopies(const ModelStorage& storage, const std::vector<FlatRange>& ranges) {
   if (!storage.copies_P.defined()) return;
   BE_CHECK(storage.copies_P.scalar_type() == at::kBFloat16, "copies are bfloat16");
-  if (!HasFusedKernel(storage.parameters_P)) {
-    const at::Tensor copies_P = storage.copies_P;
-    copies_P.copy_(storage.parameters_P);
-    return;
+  const bool fused = HasFusedKernel(storage.parameters_P);
+  for (const FlatRange& range : ranges) {
+    const at::Tensor from = storage.parameters_P.narrow(0, range.begin, range.size());
+    const at::Tensor to = storage.copies_P.narrow(0, range.begin, range.size());
+    if (!fused) {
+      to.copy_(from.detach());
+      continue;
+    }
+    const float* weights = ConstData<float>(from);
+    auto* copies = MutableData<BFloat16>(to);
+    constexpr int64_t kGrain = 1 << 16;
+    at::parallel_for(0, range.size(), kGrain, [=](int64_t begin, int64_t end) {
+      ConvertToBFloat16(weights + begin, copies + begin, end - begin);
+    });
   }
-  const float* from = storage.parameters_P.const_data_ptr<float>();
-  auto* to = static_cast<BFloat16*>(storage.copies_P.mutable_data_ptr());
-  constexpr int64_t kGrain = 1 << 16;
-  at::parallel_for(0, storage.num_elements(), kGrain, [=](int64_t begin, int64_t end) {
-    ConvertToBFloat16(from + begin, to + begin, end - begin);
-  });
+}
+
+void RefreshCopies(const ModelStorage& storage) {
+  RefreshCopies(storage, {{0, storage.num_elements()}});
 }
 
 at::Tensor ViewOf(const at::Tensor& flat_P, const ParameterRange& range) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "trainer/optim/bucket_plan.h"
 
 namespace breakeven {
 
@@ -53,13 +54,15 @@ struct ModelStorage {
   Memory memory;            // empty when communicator is null
   at::Tensor parameters_P;  // float32, flat
   // What matrix products read. bfloat16: BuildModel makes copies_P, and who changes the parameters
-  // calls RefreshCopies before the next forward pass.
+  // calls RefreshCopies (AdamW does it for what it updates) before the next forward pass.
   at::ScalarType product_type = at::kFloat;
   at::Tensor copies_P;                 // product_type, of the same layout; undefined for float32
   std::vector<ParameterRange> ranges;  // in the order of Model::parameters()
 };
 
-// Casts all parameters into copies_P, rounded to nearest even. Nothing to do for float32.
+// Casts the parameters of these ranges, or all, into copies_P, rounded to nearest even. Nothing to do
+// for float32.
+void RefreshCopies(const ModelStorage& storage, const std::vector<FlatRange>& ranges);
 void RefreshCopies(const ModelStorage& storage);
 
 // The parameter's view [shape] of a flat buffer with the storage's layout: parameters, gradients or

@@ -1,11 +1,16 @@
 #include "trainer/optim/adamw.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
+
+#include "trainer/autograd/element_type.h"
+#include "trainer/optim/adamw_kernel.h"
 
 namespace breakeven {
 namespace {
@@ -71,20 +76,66 @@ AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communi
 void AdamW::Update(const at::Tensor& gradient_P, double learning_rate, double grad_scale) {
   const at::NoGradGuard no_grad;
   ++num_updates_;
+  for (const Group& group : groups_) {
+    if (group.pieces.empty()) continue;
+    if (HasFusedKernel(gradient_P)) {
+      UpdateOnHost(group, gradient_P, learning_rate, grad_scale);
+    } else {
+      UpdateByAten(group, gradient_P, learning_rate, grad_scale);
+    }
+  }
+}
+
+void AdamW::UpdateOnHost(const Group& group, const at::Tensor& gradient_P, double learning_rate,
+                         double grad_scale) {
+  const auto count = static_cast<double>(num_updates_);
+  const auto rounded = [](double value) { return static_cast<float>(value); };
+  const AdamWFactors factors = {
+      .gradient = rounded(1 / grad_scale),
+      .keep = rounded(1 - learning_rate * group.weight_decay),
+      .new_avg = rounded(1 - config_.beta1),
+      .keep_sq = rounded(config_.beta2),
+      .new_sq = rounded(1 - config_.beta2),
+      .step_size = rounded(learning_rate / (1 - std::pow(config_.beta1, count))),
+      .deviation = rounded(1 / std::sqrt(1 - std::pow(config_.beta2, count))),
+      .epsilon = rounded(config_.epsilon)};
+  constexpr int64_t kGrain = 1 << 16;
+  for (const ShardPiece& piece : group.pieces) {
+    const int64_t place = piece.range.begin;
+    const AdamWElements all = {
+        .weight = MutableData<float>(storage_.parameters_P) + place,
+        .gradient = ConstData<float>(gradient_P) + place,
+        .exp_avg = MutableData<float>(exp_avg_P_.values) + piece.compact_begin,
+        .exp_avg_sq = MutableData<float>(exp_avg_sq_P_.values) + piece.compact_begin,
+        .copy = storage_.copies_P.defined() ? MutableData<BFloat16>(storage_.copies_P) + place
+                                            : nullptr};
+    at::parallel_for(0, piece.range.size(), kGrain, [=](int64_t begin, int64_t end) {
+      UpdateAdamW({all.weight + begin, all.gradient + begin, all.exp_avg + begin,
+                   all.exp_avg_sq + begin, all.copy == nullptr ? nullptr : all.copy + begin},
+                  end - begin, factors);
+    });
+  }
+}
+
+void AdamW::UpdateByAten(const Group& group, const at::Tensor& gradient_P, double learning_rate,
+                         double grad_scale) {
   const at::TensorOptions options = storage_.parameters_P.options();  // on a GPU: filled there
   const at::Tensor step = at::scalar_tensor(static_cast<float>(num_updates_), options);
   const std::optional<at::Tensor> scale =
       grad_scale == 1 ? std::nullopt
                       : std::optional(at::scalar_tensor(static_cast<float>(grad_scale), options));
-  for (const Group& group : groups_) {
-    if (group.pieces.empty()) continue;
-    at::_fused_adamw_(OfFlat(storage_.parameters_P.detach(), group.pieces),
-                      OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_.values, group.pieces),
-                      OfShard(exp_avg_sq_P_.values, group.pieces), {},
-                      std::vector<at::Tensor>(group.pieces.size(), step), learning_rate,
-                      config_.beta1, config_.beta2, group.weight_decay, config_.epsilon,
-                      /*amsgrad=*/false, /*maximize=*/false, scale);
-  }
+  at::_fused_adamw_(OfFlat(storage_.parameters_P.detach(), group.pieces),
+                    OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_.values, group.pieces),
+                    OfShard(exp_avg_sq_P_.values, group.pieces), {},
+                    std::vector<at::Tensor>(group.pieces.size(), step), learning_rate,
+                    config_.beta1, config_.beta2, group.weight_decay, config_.epsilon,
+                    /*amsgrad=*/false, /*maximize=*/false, scale);
+}
+
+std::vector<FlatRange> AdamW::uncopied() const {
+  const int64_t size = storage_.num_elements();
+  return HasFusedKernel(storage_.parameters_P) ? Complement(shard_, size)
+                                               : std::vector<FlatRange>{{0, size}};
 }
 
 void AdamW::TakeMoment(Moment which, const at::Tensor& flat_P) {

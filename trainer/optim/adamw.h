@@ -16,11 +16,11 @@
 
 namespace breakeven {
 
-// Two groups, with and without weight decay, each the fewest possible ranges of the flat buffers:
-// torch's fused kernel runs over a few long pieces instead of one small tensor per parameter.
-// Weights and moments are float32, on the storage's device.
 enum class Moment { kExpAvg, kExpAvgSq };
 
+// Two groups, with and without weight decay, each the fewest possible ranges of the flat buffers: a few
+// long passes instead of one small tensor per parameter. Weights and moments are float32, on the
+// storage's device. On CPUs by adamw_kernel.h, elsewhere by torch's fused kernel.
 class AdamW {
  public:
   // COLLECTIVE (Allocate). `storage` must outlive this. `shard`: the elements that this rank updates
@@ -31,10 +31,14 @@ class AdamW {
   AdamW(const AdamW&) = delete;
   AdamW& operator=(const AdamW&) = delete;
 
-  // One update of the shard's weights with gradient / grad_scale (which is written back to gradient_P
-  // where grad_scale is not 1). The caller does not call it for a step that is skipped: then the count for the bias
-  // correction stays as well.
+  // One update of the shard's weights with gradient / grad_scale, and on CPUs of their copies for
+  // products (ModelStorage::copies_P) in the same pass; elsewhere the scaled gradient is written back.
+  // The caller does not call it for a step that is skipped: then the count for the bias correction
+  // stays as well.
   void Update(const at::Tensor& gradient_P, double learning_rate, double grad_scale);
+
+  // What Update leaves to RefreshCopies: other ranks' weights, once they are gathered; not on CPUs, all.
+  std::vector<FlatRange> uncopied() const;
 
   // torch.nn.utils.clip_grad_norm_'s rule as a divisor: max(1, (norm + 1e-6) / max_grad_norm); 1
   // when clipping is off.
@@ -58,6 +62,11 @@ class AdamW {
     std::vector<ShardPiece> pieces;
     double weight_decay = 0;
   };
+  void UpdateOnHost(const Group& group, const at::Tensor& gradient_P, double learning_rate,
+                    double grad_scale);
+  void UpdateByAten(const Group& group, const at::Tensor& gradient_P, double learning_rate,
+                    double grad_scale);
+
   OptimizerConfig config_;
   const ModelStorage& storage_;
   std::vector<FlatRange> shard_;

@@ -66,6 +66,17 @@ std::vector<ShardPiece> IntersectShard(const std::vector<FlatRange>& shard,
   return pieces;
 }
 
+std::vector<FlatRange> Complement(const std::vector<FlatRange>& ranges, int64_t num_elements) {
+  std::vector<FlatRange> rest;
+  int64_t begin = 0;
+  for (const FlatRange& range : ranges) {
+    if (range.begin > begin) rest.push_back({begin, range.begin});
+    begin = range.end;
+  }
+  if (begin < num_elements) rest.push_back({begin, num_elements});
+  return rest;
+}
+
 std::vector<FlatRange> MergeNeighbours(const std::vector<FlatRange>& ranges) {
   std::vector<FlatRange> merged;
   for (const FlatRange& range : ranges) {

@@ -48,6 +48,9 @@ struct ShardPiece {
 std::vector<ShardPiece> IntersectShard(const std::vector<FlatRange>& shard,
                                        const std::vector<FlatRange>& ranges);
 
+// What of [0, num_elements) is in none of the ranges; ascending.
+std::vector<FlatRange> Complement(const std::vector<FlatRange>& ranges, int64_t num_elements);
+
 // Neighbours joined: sorted ranges that touch become one.
 std::vector<FlatRange> MergeNeighbours(const std::vector<FlatRange>& ranges);
 

@@ -82,6 +82,14 @@ TEST(Shards, IntersectionKeepsBothRangesAndPlaces) {
   EXPECT_THROW(ShardOf({0, 7}, 0, 2), Error) << "parts of equal size only";
 }
 
+TEST(Complement, IsWhatIsLeft) {
+  const auto rest = [](const std::vector<FlatRange>& ranges) { return Complement(ranges, 10); };
+  EXPECT_EQ(rest({}), (std::vector<FlatRange>{{0, 10}}));
+  EXPECT_EQ(rest({{0, 10}}), (std::vector<FlatRange>{}));
+  EXPECT_EQ(rest({{0, 2}, {5, 6}}), (std::vector<FlatRange>{{2, 5}, {6, 10}}));
+  EXPECT_EQ(rest({{1, 3}, {3, 10}}), (std::vector<FlatRange>{{0, 1}}));
+}
+
 TEST(MergeNeighbours, JoinsOnlyWhatTouches) {
   EXPECT_THAT(MergeNeighbours({{0, 2}, {2, 5}, {6, 7}, {7, 9}}),
               ElementsAre(FlatRange{0, 5}, FlatRange{6, 9}));
