@@ -42,8 +42,10 @@ CpuFeatures Detect() {
   if (!has(CpuId(1, 0).ecx, 27)) return features;  // no OSXSAVE: no state beyond SSE
   constexpr uint64_t kAvx512State = 0xe6, kTileState = 0x60000;
   const uint64_t saved = SavedState();
-  features.avx512_bfloat16 =
-      (saved & kAvx512State) == kAvx512State && has(CpuId(7, 0).ebx, 16) && has(CpuId(7, 1).eax, 5);
+  const uint32_t word = CpuId(7, 0).ebx;  // F, BW, VL
+  features.avx512 =
+      (saved & kAvx512State) == kAvx512State && has(word, 16) && has(word, 30) && has(word, 31);
+  features.avx512_bfloat16 = features.avx512 && has(CpuId(7, 1).eax, 5);
   features.amx_bfloat16 = (saved & kTileState) == kTileState && has(CpuId(7, 0).edx, 22);
   return features;
 }

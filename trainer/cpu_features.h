@@ -9,6 +9,7 @@ namespace breakeven {
 // By CPUID, and only what the operating system saves on a task switch: ATen has no query for
 // AVX512-BF16.
 struct CpuFeatures {
+  bool avx512 = false;  // F, BW and VL
   bool avx512_bfloat16 = false;
   bool amx_bfloat16 = false;
   bool is_intel = false;

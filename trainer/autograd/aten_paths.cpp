@@ -88,8 +88,10 @@ at::Tensor SwiGluBackward(const at::Tensor& gate_up_T2F, const at::Tensor& grad_
 
 at::Tensor HeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                     const at::Tensor& targets_T, const at::Tensor& loss_weight_T, double normalizer,
-                    const at::Tensor& grad_head_VC, const at::Tensor& grad_hidden_TC) {
+                    const at::Tensor& grad_head_VC, bool overwrites,
+                    const at::Tensor& grad_hidden_TC) {
   const int64_t num_rows = hidden_TC.size(0);
+  if (overwrites && num_rows == 0 && grad_head_VC.defined()) grad_head_VC.zero_();
   const int64_t vocabulary = head_VC.size(0);
   BE_CHECK(num_rows == 0 || normalizer > 0, "normalizer " + std::to_string(normalizer));
   const at::ScalarType type = SumType(hidden_TC);
@@ -120,7 +122,7 @@ at::Tensor HeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
     const at::Tensor grad_RV = logits_RV.to(hidden_TC.scalar_type());
     at::Tensor grad_RC = grad_hidden_TC.narrow(0, start, count);
     at::mm_out(grad_RC, grad_RV, head_VC);
-    AddTransposedProduct(grad_head_VC, grad_RV, hidden_RC);
+    MultiplyInto(grad_head_VC, grad_RV.t(), hidden_RC, !overwrites || start > 0);
   }
   if (num_rows == 0) return at::zeros({}, losses_T1.options());
   return losses_T1.sum(at::kDouble).div_(normalizer).to(type);

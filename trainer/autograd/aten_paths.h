@@ -58,12 +58,13 @@ at::Tensor AttentionBackward(const at::Tensor& qkv_TA, const RotaryAngles& angle
 // heads [T, n, D] turned by the angles [T, D/2]; direction -1: back. Undefined angles: as they are.
 at::Tensor Rotated(const at::Tensor& heads_TnD, const RotaryAngles& angles, double direction = 1);
 
-// fused_head_loss.h. Adds to grad_head_VC and fills grad_hidden_TC where they are defined (both or
-// none). A row of zero weight passes the head as well and counts for nothing: to find such rows the
+// fused_head_loss.h. Adds to grad_head_VC (or replaces it, where `overwrites`) and fills grad_hidden_TC
+// where they are defined (both or none). A row of zero weight passes the head as well and counts for nothing: to find such rows the
 // host would have to wait.
 at::Tensor HeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                     const at::Tensor& targets_T, const at::Tensor& loss_weight_T, double normalizer,
-                    const at::Tensor& grad_head_VC, const at::Tensor& grad_hidden_TC);
+                    const at::Tensor& grad_head_VC, bool overwrites,
+                    const at::Tensor& grad_hidden_TC);
 
 }  // namespace breakeven::aten_paths
 

@@ -22,7 +22,8 @@ using vector_math::Splat;
 using vector_math::Store;
 using vector_math::StoreWhole;
 
-constexpr int64_t kBlockRows = 64;  // query rows that are in work at a time
+// Query rows that are in work at a time: what lies above the diagonal of a block is computed for nothing.
+constexpr int64_t kBlockRows = 16;
 
 BE_INLINE int64_t Padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
@@ -165,8 +166,8 @@ struct Scratch {
   float *key, *value;                        // [Lp, Dp]
   float *key_transposed, *value_transposed;  // [Dp, Lp]
   float *grad_key, *grad_value;              // [Lp, Dp]
-  float *query, *out, *grad_out;             // [64, Dp]
-  float *scores, *grad_scores;               // [64, Lp]
+  float *query, *out, *grad_out;             // [rows, Dp]
+  float *scores, *grad_scores;               // [rows, Lp]
 };
 
 template <typename T>

@@ -33,10 +33,12 @@ void ForEachChunk(int64_t rows, const Body& body) {
 }
 
 // Sum of the chunks' parts [chunks, C], in order: into .grad where defined, else returned.
-at::Tensor DeliverPartialSums(const at::Tensor& parts, const at::Tensor& parameter) {
+at::Tensor DeliverPartialSums(const at::Tensor& parts, const at::Tensor& parameter,
+                              bool overwrites) {
   const int64_t width = parts.size(1);
   const bool owns = OwnsGradient(parameter);
   at::Tensor sink = owns ? parameter.grad() : at::zeros_like(parameter);
+  if (owns && overwrites) sink.zero_();
   for (int64_t chunk = 0; chunk < parts.size(0); ++chunk) {
     AddTo(sink.mutable_data_ptr<float>(), parts.const_data_ptr<float>() + chunk * width, width);
   }
@@ -44,9 +46,9 @@ at::Tensor DeliverPartialSums(const at::Tensor& parts, const at::Tensor& paramet
 }
 
 // A whole gradient: into .grad where defined, else returned.
-at::Tensor Deliver(const at::Tensor& gradient, const at::Tensor& parameter) {
+at::Tensor Deliver(const at::Tensor& gradient, const at::Tensor& parameter, bool overwrites) {
   if (!OwnsGradient(parameter)) return gradient;
-  parameter.grad().add_(gradient);
+  overwrites ? parameter.grad().copy_(gradient) : parameter.grad().add_(gradient);
   return {};
 }
 
@@ -62,6 +64,7 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
     ctx->saved_data["kind"] = static_cast<int64_t>(norm.kind);
     ctx->saved_data["output_type"] = norm.output_type;
     ctx->saved_data["has_update"] = update_TC.has_value();
+    ctx->saved_data["sink"] = HoldSink(norm.sink);
     if (!HasFusedKernel(residual)) {
       const auto [sum_TC, normed_TC, mean_T, inverse_T] =
           aten_paths::NormForward(residual, update_TC.value_or(at::Tensor()), norm);
@@ -99,13 +102,15 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
     const at::Tensor &sum_TC = saved[0], &weight_C = saved[1], &bias_C = saved[2];
     const at::ScalarType type = ctx->saved_data["output_type"].toScalarType();
     const bool has_update = ctx->saved_data["has_update"].toBool();
+    const bool overwrites = Overwrites(HeldSink(ctx->saved_data["sink"].toInt()));
     if (!HasFusedKernel(sum_TC)) {
       const aten_paths::NormGradients gradients = aten_paths::NormBackward(
           {sum_TC, {}, saved[3], saved[4]}, static_cast<NormKind>(ctx->saved_data["kind"].toInt()),
           weight_C, grad_outputs[0], grad_outputs[1]);
       return {gradients.input_TC, has_update ? gradients.input_TC.to(type) : at::Tensor(),
-              Deliver(gradients.weight_C, weight_C),
-              bias_C.defined() ? Deliver(gradients.bias_C, bias_C) : at::Tensor(), at::Tensor()};
+              Deliver(gradients.weight_C, weight_C, overwrites),
+              bias_C.defined() ? Deliver(gradients.bias_C, bias_C, overwrites) : at::Tensor(),
+              at::Tensor()};
     }
     const int64_t num_rows = sum_TC.size(0);
     const at::Tensor grad_sum =
@@ -140,8 +145,9 @@ class ResidualNormFunction : public torch::autograd::Function<ResidualNormFuncti
       });
     });
     return {grad_input, has_update && !apart ? grad_input : grad_update,
-            DeliverPartialSums(weight_parts, weight_C),
-            bias_C.defined() ? DeliverPartialSums(bias_parts, bias_C) : at::Tensor(), at::Tensor()};
+            DeliverPartialSums(weight_parts, weight_C, overwrites),
+            bias_C.defined() ? DeliverPartialSums(bias_parts, bias_C, overwrites) : at::Tensor(),
+            at::Tensor()};
   }
 };
 

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "trainer/autograd/gradient_sink.h"
 #include "trainer/autograd/norm_kernels.h"
 
 namespace breakeven {
@@ -27,6 +28,7 @@ struct NormWeights {
   at::Tensor bias_C;    // leaf; layer norm only
   double epsilon = 0;
   at::ScalarType output_type = at::kFloat;  // of what the next products read
+  GradientSink* sink = nullptr;
 };
 
 struct ResidualNormResult {

@@ -62,17 +62,19 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden_TC,
                             const at::Tensor& head_VC, const at::Tensor& targets_T,
                             const at::Tensor& loss_weight_T, double normalizer, bool gradients,
-                            const std::optional<at::Tensor>& head_copy_VC) {
+                            const std::optional<at::Tensor>& head_copy_VC, GradientSink* sink) {
     const at::Tensor head = head_copy_VC.value_or(head_VC);
     BE_CHECK(head.scalar_type() == hidden_TC.scalar_type(), "head and hidden states of one type");
     const bool owns = OwnsGradient(head_VC);
     at::Tensor grad_head;
-    if (gradients) grad_head = owns ? head_VC.grad() : at::zeros_like(head_VC);
+    if (gradients) grad_head = owns ? head_VC.grad() : at::empty_like(head_VC);
+    const bool overwrites = gradients && (Overwrites(sink) || !owns);
     ctx->saved_data["num_tokens"] = hidden_TC.size(0);
     if (!HasFusedKernel(hidden_TC)) {
       const at::Tensor grad_hidden_TC = gradients ? at::empty_like(hidden_TC) : at::Tensor();
-      const at::Tensor loss = aten_paths::HeadLoss(hidden_TC, head, targets_T, loss_weight_T,
-                                                   normalizer, grad_head, grad_hidden_TC);
+      const at::Tensor loss =
+          aten_paths::HeadLoss(hidden_TC, head, targets_T, loss_weight_T, normalizer, grad_head,
+                               overwrites, grad_hidden_TC);
       ctx->save_for_backward({at::Tensor(), grad_hidden_TC, owns ? at::Tensor() : grad_head});
       return loss;
     }
@@ -82,6 +84,7 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
     CheckTargets(targets_R, head_VC.size(0));
     const int64_t num_rows = rows_R.size(0);
     BE_CHECK(num_rows == 0 || normalizer > 0, "normalizer " + std::to_string(normalizer));
+    if (overwrites && num_rows == 0) grad_head.zero_();
     const int64_t num_chunks = (num_rows + kMaxChunkRows - 1) / kMaxChunkRows;
     const int64_t chunk_rows = num_chunks == 0 ? 0 : (num_rows + num_chunks - 1) / num_chunks;
 
@@ -93,14 +96,13 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
       const int64_t count = std::min(chunk_rows, num_rows - start);
       const at::Tensor hidden_RC = hidden_TC.index_select(0, rows_R.narrow(0, start, count));
       at::Tensor logits_RV = logits_buffer.narrow(0, 0, count);
-      at::mm_out(logits_RV, hidden_RC, head.t());
+      MultiplyInto(logits_RV, hidden_RC, head.t());
       LossOfChunk(logits_RV, targets_R.const_data_ptr<int64_t>() + start,
                   weights_R.const_data_ptr<float>() + start, normalizer, gradients,
                   losses.data() + start);
       if (!gradients) continue;
-      at::Tensor grad_rows = grad_hidden_RC.narrow(0, start, count);
-      at::mm_out(grad_rows, logits_RV, head);
-      AddTransposedProduct(grad_head, logits_RV, hidden_RC);
+      MultiplyInto(grad_hidden_RC.narrow(0, start, count), logits_RV, head);
+      MultiplyInto(grad_head, logits_RV.t(), hidden_RC, !overwrites || start > 0);
     }
     double loss = 0;
     for (const double row_loss : losses) loss += row_loss;
@@ -117,13 +119,12 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor& grad_hidden_RC = saved[1];
     const bool all_rows = !saved[0].defined();
-    if (all_rows) return {grad_hidden_RC, saved[2], {}, {}, {}, {}, {}};
+    if (all_rows) return {grad_hidden_RC, saved[2], {}, {}, {}, {}, {}, {}};
     const int64_t num_tokens = ctx->saved_data["num_tokens"].toInt();
     const at::Tensor grad_hidden_TC =
         at::zeros({num_tokens, grad_hidden_RC.size(1)}, grad_hidden_RC.options());
     grad_hidden_TC.index_copy_(0, saved[0], grad_hidden_RC);
-    return {grad_hidden_TC, saved[2],     at::Tensor(), at::Tensor(),
-            at::Tensor(),   at::Tensor(), at::Tensor()};
+    return {grad_hidden_TC, saved[2], {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -131,12 +132,12 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
 
 at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                          const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
-                         double normalizer, const at::Tensor& head_copy_VC) {
+                         double normalizer, const at::Tensor& head_copy_VC, GradientSink* sink) {
   const bool gradients =
       at::GradMode::is_enabled() && (hidden_TC.requires_grad() || head_VC.requires_grad());
   return FusedHeadLossFunction::apply(
       hidden_TC, head_VC, targets_T, loss_weight_T, normalizer, gradients,
-      head_copy_VC.defined() ? std::optional<at::Tensor>(head_copy_VC) : std::nullopt);
+      head_copy_VC.defined() ? std::optional<at::Tensor>(head_copy_VC) : std::nullopt, sink);
 }
 
 }  // namespace breakeven

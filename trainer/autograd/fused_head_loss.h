@@ -6,6 +6,8 @@
 
 #include <ATen/ATen.h>
 
+#include "trainer/autograd/gradient_sink.h"
+
 namespace breakeven {
 
 // Σ_t loss_weight[t] · cross_entropy(hidden[t] · headᵀ, targets[t]) / normalizer, a float32 scalar.
@@ -23,14 +25,15 @@ namespace breakeven {
 // idea), so no logits stay alive. All rows zero, or T = 0: the loss is 0 and so are the gradients.
 //
 // Gradient contract (of this and of every function in trainer/autograd): where the parameter's
-// .grad is defined, the gradient is ADDED into that tensor — for this function already during the
-// forward pass — and none is handed to autograd; where it is undefined, autograd receives the
-// gradient as usual. Because the head's gradient is finished before backward starts, the loss must
+// .grad is defined, the gradient is ADDED into that tensor, or replaces it where the parameter's
+// GradientSink says so — for this function already during the forward pass — and none is handed to
+// autograd; where it is undefined, autograd receives the gradient as usual. Because the head's gradient is finished before backward starts, the loss must
 // be the root of backward with gradient 1 (scale through `normalizer`); anything else is
 // Error(kInternal), on CPUs.
 at::Tensor FusedHeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
                          const at::Tensor& targets_T, const at::Tensor& loss_weight_T,
-                         double normalizer, const at::Tensor& head_copy_VC = {});
+                         double normalizer, const at::Tensor& head_copy_VC = {},
+                         GradientSink* sink = nullptr);
 
 }  // namespace breakeven
 

@@ -5,9 +5,35 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+#include <vector>
+
 namespace breakeven {
 
-// True when backward must add into parameter.grad itself and hand autograd nothing.
+// Of a model: how gradients meet what stands in .grad. Parameters refer to it (LinearWeights, NormWeights,
+// …), the owner of the buffer sets it (optim/gradient_buckets.h). At the first micro-batch of a step
+// nothing of that step is there yet: gradients replace what is, so nobody needs to zero it before.
+struct GradientSink {
+  bool overwrites = false;  // else they are added
+  bool used = false;        // set by whoever writes one
+};
+
+// Asked once for each gradient that is written: true when it replaces. nullptr: always added.
+inline bool Overwrites(GradientSink* sink) {
+  if (sink == nullptr) return false;
+  sink->used = true;
+  return sink->overwrites;
+}
+
+// For AutogradContext::saved_data. The sink must outlive the backward.
+inline int64_t HoldSink(GradientSink* sink) {
+  return static_cast<int64_t>(reinterpret_cast<intptr_t>(sink));
+}
+inline GradientSink* HeldSink(int64_t held) {
+  return reinterpret_cast<GradientSink*>(static_cast<intptr_t>(held));
+}
+
+// True when backward must write into parameter.grad itself and hand autograd nothing.
 inline bool OwnsGradient(const at::Tensor& parameter) {
   return parameter.is_leaf() && parameter.grad().defined();
 }

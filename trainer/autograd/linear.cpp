@@ -35,15 +35,21 @@ at::Tensor JoinedGradients(at::TensorList parameters) {
   return AdjacentView(gradients);
 }
 
-// Cuts `whole` along dimension 0 into the parameters' shapes: added into .grad where that is
-// defined, else returned.
-void DealGradients(const at::Tensor& whole, at::TensorList parameters, variable_list& gradients) {
+// Of a weight's gradient: float32, but for tests in float64.
+at::ScalarType GradientType(const at::Tensor& x) {
+  return x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
+}
+
+// Cuts `whole` along dimension 0 into the parameters' shapes: into .grad where that is defined, else
+// returned.
+void DealGradients(const at::Tensor& whole, at::TensorList parameters, bool overwrites,
+                   variable_list& gradients) {
   int64_t begin = 0;
   for (const at::Tensor& parameter : parameters) {
     const at::Tensor part = whole.narrow(0, begin, parameter.size(0));
     begin += parameter.size(0);
     if (OwnsGradient(parameter)) {
-      parameter.grad().add_(part);
+      overwrites ? parameter.grad().copy_(part) : parameter.grad().add_(part);
       gradients.emplace_back();
     } else {
       gradients.push_back(part);
@@ -65,10 +71,15 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     ctx->save_for_backward(std::move(saved));
     ctx->saved_data["num_weights"] = static_cast<int64_t>(weights.size());
     ctx->saved_data["input_major"] = parameters.input_major;
+    ctx->saved_data["sink"] = HoldSink(parameters.sink);
 
     const at::Tensor weight_IO = parameters.input_major ? weight : weight.t();
-    if (biases.empty()) return at::mm(x_TI, weight_IO);
-    return at::addmm(JoinedOrCopied(copied ? parameters.bias_copies : biases), x_TI, weight_IO);
+    if (biases.empty()) return Multiply(x_TI, weight_IO);
+    const at::Tensor bias_O = JoinedOrCopied(copied ? parameters.bias_copies : biases);
+    const at::Tensor out_TO = at::empty({x_TI.size(0), bias_O.size(0)}, x_TI.options());
+    out_TO.copy_(bias_O);
+    MultiplyInto(out_TO, x_TI, weight_IO, /*adds=*/true);
+    return out_TO;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
@@ -79,13 +90,15 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const at::TensorList weights = at::TensorList(saved).slice(2, num_weights);
     const at::TensorList biases = at::TensorList(saved).slice(2 + num_weights);
     const at::Tensor grad_TO = grad_outputs[0].contiguous();
+    const bool overwrites = Overwrites(HeldSink(ctx->saved_data["sink"].toInt()));
 
     variable_list gradients(1);
     if (ctx->needs_input_grad(0)) {
-      gradients[0] = at::mm(grad_TO, input_major ? weight.t() : weight);
+      gradients[0] = Multiply(grad_TO, input_major ? weight.t() : weight);
     }
-    WeightGradients(Input(ctx, saved[0], weights), grad_TO, weights, input_major, gradients);
-    BiasGradients(grad_TO, biases, gradients);
+    WeightGradients(Input(ctx, saved[0], weights), grad_TO, weights, input_major, overwrites,
+                    gradients);
+    BiasGradients(grad_TO, biases, overwrites, gradients);
     gradients.resize(gradients.size() + 2);  // parameters, input_again
     return gradients;
   }
@@ -101,7 +114,8 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
   }
 
   static void WeightGradients(const at::Tensor& x_TI, const at::Tensor& grad_TO,
-                              at::TensorList weights, bool input_major, variable_list& gradients) {
+                              at::TensorList weights, bool input_major, bool overwrites,
+                              variable_list& gradients) {
     if (!weights[0].requires_grad()) {
       gradients.resize(gradients.size() + weights.size());
       return;
@@ -111,21 +125,24 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     const at::Tensor& right = input_major ? grad_TO : x;
     const at::Tensor sink = JoinedGradients(weights);
     if (sink.defined()) {
-      AddTransposedProduct(sink, left, right);
+      MultiplyInto(sink, left.t(), right, !overwrites);
       gradients.resize(gradients.size() + weights.size());
     } else {
-      DealGradients(at::mm(left.t(), right).to(at::kFloat), weights, gradients);
+      const at::Tensor whole =
+          at::empty({left.size(1), right.size(1)}, left.options().dtype(GradientType(left)));
+      MultiplyInto(whole, left.t(), right);
+      DealGradients(whole, weights, overwrites, gradients);
     }
   }
 
-  static void BiasGradients(const at::Tensor& grad_TO, at::TensorList biases,
+  static void BiasGradients(const at::Tensor& grad_TO, at::TensorList biases, bool overwrites,
                             variable_list& gradients) {
     if (biases.empty()) return;
     if (!biases[0].requires_grad()) {
       gradients.resize(gradients.size() + biases.size());
       return;
     }
-    DealGradients(grad_TO.sum(0, /*keepdim=*/false, at::kFloat), biases, gradients);
+    DealGradients(grad_TO.sum(0, /*keepdim=*/false, at::kFloat), biases, overwrites, gradients);
   }
 };
 
@@ -154,9 +171,10 @@ void AddRows(const at::Tensor& tokens_T, const at::Tensor& grad_TC, at::Tensor& 
 class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& tokens_T,
-                            const at::Tensor& table_VC, LookupGradient* rows) {
+                            const at::Tensor& table_VC, LookupGradient* rows, GradientSink* sink) {
     ctx->save_for_backward({tokens_T, table_VC});
     ctx->saved_data["rows"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(rows));
+    ctx->saved_data["sink"] = HoldSink(sink);
     return table_VC.index_select(0, tokens_T);
   }
 
@@ -169,12 +187,14 @@ class EmbeddingFunction : public torch::autograd::Function<EmbeddingFunction> {
       BE_CHECK(!rows->grad_TC.defined(), "two lookups in one backward");
       rows->tokens_T = saved[0];
       rows->grad_TC = grad_outputs[0].contiguous();
-      return {at::Tensor(), at::Tensor(), at::Tensor()};
+      return {at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
     }
+    const bool overwrites = Overwrites(HeldSink(ctx->saved_data["sink"].toInt()));
     const bool owns = OwnsGradient(table_VC);
     at::Tensor sink = owns ? table_VC.grad() : at::zeros_like(table_VC);
+    if (owns && overwrites) sink.zero_();
     AddRows(saved[0], grad_outputs[0].contiguous(), sink);
-    return {at::Tensor(), owns ? at::Tensor() : sink, at::Tensor()};
+    return {at::Tensor(), owns ? at::Tensor() : sink, at::Tensor(), at::Tensor()};
   }
 };
 
@@ -216,10 +236,11 @@ at::Tensor Linear(const at::Tensor& x_TI, const LinearWeights& parameters,
   return LinearFunction::apply(x_TI, weights, biases, parameters, input_again);
 }
 
-at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, LookupGradient* rows) {
+at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC, LookupGradient* rows,
+                     GradientSink* sink) {
   const at::Tensor tokens = tokens_T.contiguous();
   CheckTokens(tokens, table_VC.size(0));
-  return EmbeddingFunction::apply(tokens, table_VC, rows);
+  return EmbeddingFunction::apply(tokens, table_VC, rows, sink);
 }
 
 at::Tensor SelectRows(const at::Tensor& x_TC, const at::Tensor& rows_R) {

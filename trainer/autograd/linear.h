@@ -10,6 +10,8 @@
 #include <functional>
 #include <vector>
 
+#include "trainer/autograd/gradient_sink.h"
+
 namespace breakeven {
 
 // One or more parameters that are applied to the same input, such as q, k and v. Parts that lie
@@ -23,6 +25,7 @@ struct LinearWeights {
   std::vector<at::Tensor> weight_copies;
   std::vector<at::Tensor> bias_copies;
   bool input_major = false;  // GPT-2's "Conv1D" layout; one part only
+  GradientSink* sink = nullptr;
 };
 
 // x_TI · Wᵀ + b: [T, O], O in the order of the parts, in x's type, which is that of what the
@@ -41,10 +44,10 @@ struct LookupGradient {
 };
 
 // Rows tokens_T (int64) of table_VC: [T, C]. The gradient touches only the rows that were looked
-// up. `rows` may be null and must otherwise outlive the backward. Error(kInternal) for a token
-// outside [0, V).
+// up, so a table whose gradient is to be replaced is zeroed then. `rows` and `sink` may be null and must
+// otherwise outlive the backward. Error(kInternal) for a token outside [0, V).
 at::Tensor Embedding(const at::Tensor& tokens_T, const at::Tensor& table_VC,
-                     LookupGradient* rows = nullptr);
+                     LookupGradient* rows = nullptr, GradientSink* sink = nullptr);
 
 // Rows rows_R (int64, ascending, no doubles) of x_TC: [R, C].
 at::Tensor SelectRows(const at::Tensor& x_TC, const at::Tensor& rows_R);

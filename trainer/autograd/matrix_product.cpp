@@ -1,9 +1,13 @@
 #include "trainer/autograd/matrix_product.h"
 
+#include <ATen/Parallel.h>
+
 #include <cstdint>
+#include <optional>
 
 #include "comm/base/error.h"
-#include "trainer/autograd/aten_only.h"
+#include "trainer/autograd/element_type.h"
+#include "trainer/autograd/packed_product.h"
 #include "trainer/cpu_features.h"
 
 // Of MKL, which libtorch's wheel carries and exports but has no header for. Weak: a libtorch that
@@ -20,6 +24,9 @@ constexpr int kRowMajor = 101;
 constexpr int kNotTransposed = 111;
 constexpr int kTransposed = 112;
 
+// Below, packing the right side takes longer than what it saves.
+constexpr int64_t kFewRows = 16;
+
 // MKL's product is the fast one on Intel's processors only; elsewhere it may emulate.
 bool MklMultipliesBFloat16() {
   static const bool fast = cblas_gemm_bf16bf16f32 != nullptr &&
@@ -28,34 +35,101 @@ bool MklMultipliesBFloat16() {
   return fast;
 }
 
+// A side by its memory, or nothing where neither dimension is dense. `lines`: which dimension counts
+// them, 0 of the left side, 1 of the right.
+template <typename T>
+std::optional<ProductSide<T>> SideOf(const at::Tensor& matrix, int64_t lines) {
+  const int64_t depth = 1 - lines;
+  if (matrix.stride(depth) == 1)
+    return ProductSide<T>{ConstData<T>(matrix), matrix.stride(lines), true};
+  if (matrix.stride(lines) == 1)
+    return ProductSide<T>{ConstData<T>(matrix), matrix.stride(depth), false};
+  return std::nullopt;
+}
+
+template <typename T, typename Out>
+bool MultiplyByOurs(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
+                    bool adds) {
+  const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
+                                      right_side = SideOf<T>(right, 1);
+  if (!HasPackedProduct<T>() || CpuFeaturesOfThisMachine().is_intel || !left_side || !right_side) {
+    return false;
+  }
+  const PackedProduct<T, Out> product = {.depth = left.size(1),
+                                         .rows = left.size(0),
+                                         .columns = right.size(1),
+                                         .left = *left_side,
+                                         .right = *right_side,
+                                         .out = MutableData<Out>(out),
+                                         .add = adds};
+  // A band for each thread: every band packs all of the right side for itself.
+  const int64_t threads = at::get_num_threads();
+  at::parallel_for(0, product.rows, (product.rows + threads - 1) / threads,
+                   [&](int64_t begin, int64_t end) {
+                     const at::Tensor scratch =
+                         at::empty({PackedProductScratch(product, end - begin)}, at::kFloat);
+                     Multiply(product, begin, end, scratch.mutable_data_ptr<float>());
+                   });
+  return true;
+}
+
 const uint16_t* Bits(const at::Tensor& tensor) {
   return static_cast<const uint16_t*>(tensor.const_data_ptr());
 }
 
+void MultiplyByMkl(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
+                   bool adds) {
+  const auto row = [](const at::Tensor& m) {
+    return static_cast<int>(m.stride(0) == 1 ? m.stride(1) : m.stride(0));
+  };
+  const auto form = [](const at::Tensor& m) {
+    return m.stride(1) == 1 ? kNotTransposed : kTransposed;
+  };
+  const auto n = static_cast<int>(right.size(1));
+  cblas_gemm_bf16bf16f32(kRowMajor, form(left), form(right), static_cast<int>(left.size(0)), n,
+                         static_cast<int>(left.size(1)), 1.0f, Bits(left), row(left), Bits(right),
+                         row(right), adds ? 1.0f : 0.0f, out.mutable_data_ptr<float>(), n);
+}
+
+void AddOrCopy(const at::Tensor& out, const at::Tensor& product, bool adds) {
+  adds ? out.add_(product) : out.copy_(product);
+}
+
 }  // namespace
 
-void AddTransposedProduct(const at::Tensor& sink_MN, const at::Tensor& left_TM,
-                          const at::Tensor& right_TN) {
-  if (left_TM.scalar_type() != at::kBFloat16) {
-    sink_MN.addmm_(left_TM.t(), right_TN);  // one product, no temporary
+void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at::Tensor& right_KN,
+                  bool adds) {
+  if (out_RN.numel() == 0 || left_RK.size(1) == 0) {
+    if (!adds) out_RN.zero_();
     return;
   }
-  if (left_TM.is_cuda()) {  // cuBLAS sums in float32 and leaves it so
-    sink_MN.add_(at::mm(left_TM.t(), right_TN, at::kFloat));
+  const at::ScalarType from = left_RK.scalar_type(), to = out_RN.scalar_type();
+  const bool on_host = HasFusedKernel(out_RN);
+  const bool ours = on_host && left_RK.size(0) >= kFewRows;
+  if (on_host) BE_CHECK(out_RN.is_contiguous(), "a contiguous result");
+  if (from == to) {
+    if (ours &&
+        (to == at::kFloat ? MultiplyByOurs<float, float>(out_RN, left_RK, right_KN, adds)
+                          : MultiplyByOurs<BFloat16, BFloat16>(out_RN, left_RK, right_KN, adds))) {
+      return;
+    }
+    at::Tensor out = out_RN;
+    adds ? out.addmm_(left_RK, right_KN) : at::mm_out(out, left_RK, right_KN);
     return;
   }
-  if (!left_TM.is_cpu() || AtenOnly::on() || !MklMultipliesBFloat16()) {
-    sink_MN.add_(at::mm(left_TM.t(), right_TN));
-    return;
+  BE_CHECK(from == at::kBFloat16 && to == at::kFloat, "bfloat16 gives float32 or bfloat16");
+  if (left_RK.is_cuda()) {  // cuBLAS sums in float32 and leaves it so
+    return AddOrCopy(out_RN, at::mm(left_RK, right_KN, at::kFloat), adds);
   }
-  if (left_TM.numel() == 0) return;
-  BE_CHECK(left_TM.is_contiguous() && right_TN.is_contiguous() && sink_MN.is_contiguous(),
-           "contiguous matrices");
-  const auto m = static_cast<int>(left_TM.size(1));
-  const auto n = static_cast<int>(right_TN.size(1));
-  cblas_gemm_bf16bf16f32(kRowMajor, kTransposed, kNotTransposed, m, n,
-                         static_cast<int>(left_TM.size(0)), 1.0f, Bits(left_TM), m, Bits(right_TN),
-                         n, 1.0f, sink_MN.mutable_data_ptr<float>(), n);
+  if (on_host && MklMultipliesBFloat16()) return MultiplyByMkl(out_RN, left_RK, right_KN, adds);
+  if (on_host && MultiplyByOurs<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
+  AddOrCopy(out_RN, at::mm(left_RK, right_KN), adds);
+}
+
+at::Tensor Multiply(const at::Tensor& left_RK, const at::Tensor& right_KN) {
+  const at::Tensor out_RN = at::empty({left_RK.size(0), right_KN.size(1)}, left_RK.options());
+  MultiplyInto(out_RN, left_RK, right_KN);
+  return out_RN;
 }
 
 }  // namespace breakeven

@@ -1,4 +1,7 @@
-// The one matrix product that ATen has no function for on CPUs.
+// Matrix products of training and scoring: which library or kernel makes which one.
+//
+// On CPUs with AVX-512 that are not Intel's: packed_product.h. On Intel's MKL is at the limit, and may have AMX. Everything else goes by
+// ATen: MKL, oneDNN, cuBLAS.
 #ifndef BREAKEVEN_TRAINER_AUTOGRAD_MATRIX_PRODUCT_H_
 #define BREAKEVEN_TRAINER_AUTOGRAD_MATRIX_PRODUCT_H_
 
@@ -6,12 +9,14 @@
 
 namespace breakeven {
 
-// sink_MN += left_TMᵀ · right_TN: how a weight's gradient grows. The sink is float32 and contiguous;
-// left and right are both float32 or both bfloat16, contiguous. bfloat16 is multiplied and summed in
-// float32 and never rounded on GPUs, and where MKL has AVX512-BF16 or AMX under it; else the product is rounded
-// to bfloat16 once before it is added.
-void AddTransposedProduct(const at::Tensor& sink_MN, const at::Tensor& left_TM,
-                          const at::Tensor& right_TN);
+// left_RK · right_KN, [R, N] in their type. Either may be a transposed view.
+at::Tensor Multiply(const at::Tensor& left_RK, const at::Tensor& right_KN);
+
+// out_RN = left_RK · right_KN, or += where `adds`; out is contiguous. Sides of bfloat16 may give a float32
+// `out`: then the product is summed in float32 and never rounded on GPUs and on CPUs with AVX512-BF16,
+// elsewhere rounded to bfloat16 once before it is added. K = 0 is a product of zeros.
+void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at::Tensor& right_KN,
+                  bool adds = false);
 
 }  // namespace breakeven
 

@@ -53,6 +53,7 @@ LinearWeights ParameterTable::Linear(const std::vector<std::string>& names, bool
                                      bool input_major) const {
   LinearWeights parts;
   parts.input_major = input_major;
+  parts.sink = sink();
   const auto take = [this](const std::string& name, std::vector<at::Tensor>& leaves,
                            std::vector<at::Tensor>& copies) {
     leaves.push_back((*this)[name]);

@@ -22,7 +22,7 @@ namespace breakeven {
 // name.
 class ParameterTable {
  public:
-  explicit ParameterTable(ModelStorage& storage) : storage_(storage) {}
+  ParameterTable(ModelStorage& storage, GradientSink& sink) : storage_(storage), sink_(sink) {}
 
   void Declare(const std::string& name, std::vector<int64_t> shape, bool decays);
   // COLLECTIVE. After the last Declare: allocates the storage; parameters() are its views and
@@ -33,6 +33,7 @@ class ParameterTable {
   // What products read of it: a view of storage.copies_P, or undefined in float32.
   at::Tensor CopyOf(const std::string& name) const;
   at::ScalarType product_type() const { return storage_.product_type; }
+  GradientSink* sink() const { return &sink_; }
   // Weights `name.weight` and, when asked for, biases `name.bias`, in this order.
   LinearWeights Linear(const std::vector<std::string>& names, bool has_bias,
                        bool input_major = false) const;
@@ -40,6 +41,7 @@ class ParameterTable {
 
  private:
   ModelStorage& storage_;
+  GradientSink& sink_;
   std::vector<ParameterRange> declared_;
   std::vector<NamedParameter> parameters_;
   std::unordered_map<std::string, size_t> index_;

@@ -26,7 +26,7 @@ class Gpt2 : public Model {
   Gpt2(const ModelConfig& config, ModelStorage& storage)
       : config_(config),
         shape_{config.num_heads, config.num_heads, config.head_dim},
-        table_(storage) {
+        table_(storage, gradient_sink()) {
     DeclareParameters();
     table_.Allocate();
     TakeParameters();
@@ -57,8 +57,9 @@ class Gpt2 : public Model {
  private:
   at::Tensor Forward(const PackedInput& input, KvCache* cache) {
     CheckInput(input, config_, cache);
-    ResidualStream stream{Embedding(input.tokens_T, token_embedding_VC_, &lookup_gradient_),
-                          Embedding(input.positions_T, position_embedding_PC_)};
+    ResidualStream stream{
+        Embedding(input.tokens_T, token_embedding_VC_, &lookup_gradient_),
+        Embedding(input.positions_T, position_embedding_PC_, nullptr, table_.sink())};
     int64_t index = 0;
     for (const Layer& layer : layers_) {
       const auto block = [this, &layer, input, cache, index](const ResidualStream& in) {
@@ -127,8 +128,8 @@ class Gpt2 : public Model {
 
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
-      return NormWeights{NormKind::kLayer, table_[name + ".weight"], table_[name + ".bias"],
-                         config_.norm_epsilon, table_.product_type()};
+      return NormWeights{NormKind::kLayer,     table_[name + ".weight"], table_[name + ".bias"],
+                         config_.norm_epsilon, table_.product_type(),    table_.sink()};
     };
     const auto linear = [&](const std::string& name) {
       return table_.Linear({name}, /*has_bias=*/true, /*input_major=*/true);

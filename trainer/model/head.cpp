@@ -8,6 +8,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/autograd/element_type.h"
+#include "trainer/autograd/matrix_product.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -61,7 +62,7 @@ TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC
   for (int64_t start = 0; start < num_rows; start += kChunkRows) {
     const int64_t count = std::min(kChunkRows, num_rows - start);
     at::Tensor logits_RV = buffer.narrow(0, 0, count);
-    at::mm_out(logits_RV, hidden_RC.narrow(0, start, count), head_VC.t());
+    MultiplyInto(logits_RV, hidden_RC.narrow(0, start, count), head_VC.t());
     if (fused) {
       ScoreChunk(logits_RV, targets.const_data_ptr<int64_t>() + start,
                  scores.loglikelihood_R.mutable_data_ptr<float>() + start,
@@ -77,7 +78,7 @@ TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC
 
 at::Tensor NextTokenLogits(const at::Tensor& hidden_BC, const at::Tensor& head_VC) {
   const c10::NoGradGuard no_gradients;
-  return at::mm(hidden_BC, head_VC.t()).to(at::kFloat);
+  return Multiply(hidden_BC, head_VC.t()).to(at::kFloat);
 }
 
 }  // namespace breakeven

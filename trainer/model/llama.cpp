@@ -28,7 +28,7 @@ class Llama : public Model {
       : config_(config),
         shape_{config.num_heads, config.num_kv_heads, config.head_dim},
         rotary_(config, storage.device),
-        table_(storage) {
+        table_(storage, gradient_sink()) {
     DeclareParameters();
     table_.Allocate();
     TakeParameters();
@@ -141,11 +141,8 @@ class Llama : public Model {
 
   void TakeParameters() {
     const auto norm = [&](const std::string& name) {
-      return NormWeights{NormKind::kRms,
-                         table_[name + ".weight"],
-                         {},
-                         config_.norm_epsilon,
-                         table_.product_type()};
+      return NormWeights{NormKind::kRms,       table_[name + ".weight"], {},
+                         config_.norm_epsilon, table_.product_type(),    table_.sink()};
     };
     embedding_VC_ = table_["model.embed_tokens.weight"];
     for (int64_t i = 0; i < config_.num_layers; ++i) {

@@ -8,7 +8,7 @@ at::Tensor WeightedLoss(Model& model, const PackedInput& input, const at::Tensor
                         const at::Tensor& loss_weight_T, double normalizer) {
   if (input.rows_R.defined()) {
     return FusedHeadLoss(model.HiddenStates(input), model.HeadWeight(), targets_T, loss_weight_T,
-                         normalizer, model.HeadCopy());
+                         normalizer, model.HeadCopy(), &model.gradient_sink());
   }
   PackedInput wanted = input;
   wanted.rows_R = loss_weight_T.nonzero().squeeze(1);
@@ -17,10 +17,11 @@ at::Tensor WeightedLoss(Model& model, const PackedInput& input, const at::Tensor
   const at::Tensor hidden_RC = model.HiddenStates(wanted);
   if (all) {
     return FusedHeadLoss(hidden_RC, model.HeadWeight(), targets_T, loss_weight_T, normalizer,
-                         model.HeadCopy());
+                         model.HeadCopy(), &model.gradient_sink());
   }
   return FusedHeadLoss(hidden_RC, model.HeadWeight(), targets_T.index_select(0, wanted.rows_R),
-                       loss_weight_T.index_select(0, wanted.rows_R), normalizer, model.HeadCopy());
+                       loss_weight_T.index_select(0, wanted.rows_R), normalizer, model.HeadCopy(),
+                       &model.gradient_sink());
 }
 
 }  // namespace breakeven

@@ -4,9 +4,11 @@
 // Shape suffixes: T tokens of a micro-batch, C hidden size, H heads, K key/value heads, D head
 // size, V vocabulary rows, R rows that carry loss.
 //
-// Gradients. Set parameter.tensor.mutable_grad() to views of a flat, zeroed gradient buffer (ViewOf
-// in flat_parameters.h) before the first backward: the functions of trainer/autograd then add into
-// these views and hand autograd nothing. So a "gradient is ready" hook belongs on the parameter's
+// Gradients. Set parameter.tensor.mutable_grad() to views of a flat gradient buffer (ViewOf in
+// flat_parameters.h) before the first backward: the functions of trainer/autograd then write into
+// these views and hand autograd nothing. They add to what is there, or while gradient_sink().overwrites
+// replace it: a backward then leaves its own gradient alone, but for lookups in the token table, which
+// are added always (to what the tied head has written; a table of its own must be zeroed before). So a "gradient is ready" hook belongs on the parameter's
 // AccumulateGrad node (impl::grad_accumulator(tensor)->add_post_hook, keep the node alive): it runs
 // once per backward, after the last contribution, also for a tied embedding. A
 // PostAccumulateGradHook would never run.
@@ -87,12 +89,15 @@ class Model {
   // Armed: the next backward leaves the table's lookup gradient here instead of adding it.
   virtual LookupGradient& lookup_gradient() = 0;
 
+  GradientSink& gradient_sink() { return gradient_sink_; }
+
   // Losses and gradients are the same bits in every mode.
   void set_recompute(Recompute recompute) { recompute_ = recompute; }
   Recompute recompute() const { return recompute_; }
 
  private:
   Recompute recompute_ = Recompute::kNone;
+  GradientSink gradient_sink_;
 };
 
 // Builds the model of config.model_type with parameters as views of storage.parameters_P, zeroed,

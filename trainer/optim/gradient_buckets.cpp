@@ -59,6 +59,8 @@ GradientBuckets::GradientBuckets(Model& model, const ModelStorage& storage, Comm
     : data_(data),
       options_(options),
       lookup_gradient_(model.lookup_gradient()),
+      sink_(model.gradient_sink()),
+      tied_(model.HeadWeight().is_same(model.TokenTable())),
       device_(storage.parameters_P.device()),
       memory_(AllocateFlat(data, kHeader + storage.num_elements(), device_)),
       buffer_(memory_.values),
@@ -91,11 +93,13 @@ GradientBuckets::GradientBuckets(Model& model, const ModelStorage& storage, Comm
 
 GradientBuckets::~GradientBuckets() {
   hooks_.reset();
+  sink_ = {};
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad() = at::Tensor();
 }
 
 void GradientBuckets::Ready(size_t parameter) {
   const std::lock_guard lock(mutex_);
+  NoteWritten(parameter);
   const bool launched_before = parameter == token_table_ && lookup_gradient_.armed;
   if (!armed_ || launched_before) return;
   order_->MarkReady(parameter);
@@ -103,8 +107,19 @@ void GradientBuckets::Ready(size_t parameter) {
   if (started_ && !data_.starts_wait()) InQueue([this] { data_.Progress(); });
 }
 
+// Every parameter has its gradient once in a backward: when all have, what comes next is added.
+void GradientBuckets::NoteWritten(size_t parameter) {
+  if (!sink_.overwrites || written_[parameter]) return;
+  written_[parameter] = true;
+  sink_.overwrites = ++num_written_ < written_.size();
+}
+
 void GradientBuckets::BeginStep() {
-  buffer_.zero_();
+  buffer_.narrow(0, 0, kHeader).zero_();
+  if (!tied_) parameters_[token_table_].mutable_grad().zero_();
+  sink_ = {.overwrites = true};
+  written_.assign(parameters_.size(), false);
+  num_written_ = 0;
   lookup_gradient_ = {};
   armed_ = false;
   started_ = false;
@@ -116,7 +131,11 @@ void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_t
                           const at::Tensor& device_loss) {
   BE_CHECK(!armed_, "armed twice in a step");
   if (InjectedNan("train.gradient", step)) {
-    gradient_P_[0] = std::numeric_limits<float>::quiet_NaN();  // backward adds to it, and it stays
+    spoil_ = true;
+  }
+  if (sink_.overwrites && !sink_.used) {  // no example yet, and none to come
+    gradient_P_.zero_();
+    sink_.overwrites = false;
   }
   if (on_device_ != nullptr) {
     on_device_->Write(report, device_loss);
@@ -206,6 +225,10 @@ void GradientBuckets::AgreeSharded() {
 void GradientBuckets::Launch(size_t bucket) {
   FaultPoint("train.bucket", step_);
   const FlatRange range = order_->buckets()[bucket];
+  if (spoil_ && range.begin == 0) {
+    gradient_P_[0] = std::numeric_limits<float>::quiet_NaN();
+    spoil_ = false;
+  }
   if (on_device_ != nullptr) return LaunchOnDevice(range);
   float* flat_P = gradient_P_.data_ptr<float>();
   if (!options_.shard) {

@@ -49,7 +49,8 @@ class GradientBuckets {
   GradientBuckets(const GradientBuckets&) = delete;
   GradientBuckets& operator=(const GradientBuckets&) = delete;
 
-  // Zeroes the buffer: once per step, before the first micro-batch.
+  // Once per step, before the first micro-batch: what stands in the buffer is of no use any more. The
+  // first backward replaces it (Model::gradient_sink); a rank without one zeroes it in Arm.
   void BeginStep();
   // COLLECTIVE from here to Finish. Call after the last micro-batch's forward and before its
   // backward, which then reduces each bucket (SUM over ranks) as soon as it and all before it are
@@ -87,6 +88,7 @@ class GradientBuckets {
   void AgreeSharded();  // fills outcome's parts in agreement_: block sums, flags, losses
   StepOutcome FinishOnDevice();
   void Ready(size_t parameter);
+  void NoteWritten(size_t parameter);
   void Timed(const std::function<void()>& collective);
   void InQueue(const std::function<void()>& call);
   void CompleteStarted();
@@ -99,6 +101,8 @@ class GradientBuckets {
   BucketOptions options_;
   std::vector<at::Tensor> parameters_;
   LookupGradient& lookup_gradient_;
+  GradientSink& sink_;
+  const bool tied_;
   const at::Device device_;
   FlatBuffer memory_;
   at::Tensor buffer_;  // header of kFlatBlock elements, then gradient_P_
@@ -116,6 +120,9 @@ class GradientBuckets {
   std::vector<std::pair<Event, Event>> stretches_;  // of the compute stream, waiting
   std::mutex mutex_;                                // hooks may come from two threads at once
   std::unique_ptr<GradientHooks> hooks_;
+  std::vector<bool> written_;  // parameters, by this step's first backward
+  size_t num_written_ = 0;
+  bool spoil_ = false;  // fault point train.gradient
   bool armed_ = false;
   int64_t step_ = 0;
   int64_t most_tokens_ = 0;

@@ -121,7 +121,7 @@ TEST(BFloat16Test, ProductsOfWeightGradientsAddInFloat32) {
     const at::Tensor sink = at::randn({m, n});
     const at::Tensor expected =
         sink.to(at::kDouble) + at::mm(left.t().to(at::kDouble), right.to(at::kDouble));
-    AddTransposedProduct(sink, left, right);
+    MultiplyInto(sink, left.t(), right, /*adds=*/true);
     EXPECT_LE(RelativeError(sink, expected), kTolerance) << t;
   }
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +14,7 @@
 #include "comm/base/fault_injection.h"
 #include "comm/world.h"
 #include "tests/trainer/training/training_fixture.h"
-#include "trainer/autograd/fused_head_loss.h"
+#include "trainer/model/loss.h"
 #include "trainer/optim/gradient_norm.h"
 
 namespace breakeven {
@@ -81,8 +82,7 @@ struct Rig {
       positions.push_back(i % 6);
     }
     const PackedInput input{at::tensor(tokens), at::tensor(positions), {0, 6, 12}, {}};
-    return FusedHeadLoss(model->HiddenStates(input), model->HeadWeight(), at::tensor(targets),
-                         at::ones({size}), 24.0);
+    return WeightedLoss(*model, input, at::tensor(targets), at::ones({size}), 24.0);
   }
 
   void Backward(const at::Tensor& loss) {
@@ -162,6 +162,38 @@ TEST_P(GradientBucketsTest, SumOverRanksIsTheGradientOfAll) {
     EXPECT_NEAR(outcome.grad_norm, expected_norm, 1e-6 * expected_norm);
     EXPECT_TRUE(outcome.finite);
   });
+}
+
+// Nobody zeroes the buffer: a step's first backward replaces what the one before left, on a rank
+// without an example too.
+TEST_P(GradientBucketsTest, AStepBeginsFromNothing) {
+  for (const bool shard : {false, true}) {
+    RunThreadWorld(2, [shard](World& world) {
+      Rig rig(world, GetParam(), 8192, shard);
+      std::vector<at::Tensor> sums;
+      for (const int round : {0, 1}) {
+        rig.buckets->BeginStep();
+        const bool has_example = world.rank() == 0;
+        for (const uint64_t seed : {1, 2}) {
+          const at::Tensor loss = has_example ? rig.Loss(seed) : at::Tensor();
+          if (seed == 2) rig.buckets->Arm({}, 0, kTokens);
+          if (has_example) rig.Backward(loss);
+        }
+        const StepOutcome outcome = rig.buckets->Finish();
+        EXPECT_TRUE(outcome.finite) << round;
+        rig.buckets->GatherShards(rig.buckets->gradient_P());
+        sums.push_back(rig.buckets->gradient_P().clone());
+        const int64_t end = rig.storage.ranges.back().offset + rig.storage.ranges.back().numel;
+        for (const ParameterRange& range : rig.storage.ranges) {
+          ViewOf(rig.buckets->gradient_P(), range).fill_(std::numeric_limits<float>::quiet_NaN());
+        }
+        EXPECT_EQ(
+            sums.back().narrow(0, end, sums.back().numel() - end).count_nonzero().item<int64_t>(),
+            0);
+      }
+      EXPECT_TRUE(at::equal(sums[0], sums[1]));
+    });
+  }
 }
 
 std::string FamilyName(const testing::TestParamInfo<std::string>& family) {
