@@ -74,7 +74,7 @@ void CheckShared(const JobPath& path, const ClusterJob& job, const ClusterChecks
 }
 
 void CheckGpus(const ClusterJob& job, std::vector<std::string>& notes) {
-  const ClusterConfig& cluster = job.cluster;
+  const ClusterJobConfig& cluster = job.cluster;
   if (job.device == "cuda" && cluster.gpus_per_rank == 0) {
     Refuse("cluster.gpus_per_rank: 0, and device: cuda. Give 1, or device: cpu");
   }

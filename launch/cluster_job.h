@@ -22,7 +22,7 @@ struct ClusterJob {
   std::string command;           // train | eval | study
   std::string config;            // path of the YAML file
   std::vector<std::string> set;  // --set of the command line, for the ranks as well
-  ClusterConfig cluster;
+  ClusterJobConfig cluster;
   bool has_cluster = false;  // the file has such a section
   std::vector<JobPath> paths;
   std::string device = "auto";

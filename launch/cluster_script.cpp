@@ -52,7 +52,7 @@ class ScriptHead {
 std::string OptionText(const std::string& value) { return "\"" + value + "\""; }
 
 std::string Head(const ClusterJob& job, const std::string& folder, int64_t lead_seconds) {
-  const ClusterConfig& cluster = job.cluster;
+  const ClusterJobConfig& cluster = job.cluster;
   ScriptHead head;
   head.Option("job-name", job.Name());
   head.Option("nodes", std::to_string(cluster.nodes));
@@ -114,7 +114,7 @@ std::string ShellQuote(const std::string& text) {
 
 std::vector<JobVariable> JobVariables(const ClusterJob& job, const std::string& program,
                                       int64_t lead_seconds, const GetVariable& get) {
-  const ClusterConfig& cluster = job.cluster;
+  const ClusterJobConfig& cluster = job.cluster;
   std::vector<JobVariable> variables;
   const auto propose = [&](const std::string& name, const std::string& value,
                            const std::string& from) {
@@ -195,7 +195,7 @@ std::string SlurmScript(const ClusterJob& job, const std::vector<JobVariable>& v
 std::vector<std::string> MpirunCommand(const ClusterJob& job,
                                        const std::vector<JobVariable>& variables,
                                        const std::string& program) {
-  const ClusterConfig& cluster = job.cluster;
+  const ClusterJobConfig& cluster = job.cluster;
   std::vector<std::string> words = {"mpirun", "-n", std::to_string(cluster.num_ranks())};
   if (!cluster.hostfile.empty()) {
     words.insert(words.end(), {"--hostfile", cluster.hostfile});

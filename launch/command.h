@@ -85,7 +85,7 @@ bool AnswerAboutConfig(const CommandOptions& options, World& world) {
   } else if (options.print_config) {
     // With the `cluster:` section where there is one, so that what is printed reads back the same.
     const WithCluster<T> config = ReadWholeConfigTogether<T>(options, world);
-    const bool plain = PrintConfig(config.cluster) == PrintConfig(ClusterConfig{});
+    const bool plain = PrintConfig(config.cluster) == PrintConfig(ClusterJobConfig{});
     PrintResult(
         world, plain ? FormatConfig(config.job, options.json) : FormatConfig(config, options.json));
   }

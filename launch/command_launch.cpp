@@ -59,7 +59,7 @@ Plan MakePlan(ClusterJob job, bool slurm, const std::vector<std::string>& made_b
 }
 
 void Say(const Plan& plan) {
-  const ClusterConfig& cluster = plan.job.cluster;
+  const ClusterJobConfig& cluster = plan.job.cluster;
   LogInfo(plan.job.command + " " + plan.job.config + ": " + std::to_string(cluster.num_ranks()) +
           " rank(s), " + std::to_string(cluster.nodes) + " node(s) x " +
           std::to_string(cluster.ranks_per_node) + ", " + std::to_string(cluster.CpusPerRank()) +

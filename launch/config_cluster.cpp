@@ -114,7 +114,7 @@ void SweepCase::VisitFields(FieldVisitor& v) {
   v.Visit({"set", "settings of this case, key=value, `output` among them", Required()}, set);
 }
 
-void ClusterConfig::VisitFields(FieldVisitor& v) {
+void ClusterJobConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"site", "the cluster; usually a file of cluster/sites/"}, site);
   v.Visit({"command", "what the config is for; empty = told by its keys",
            OneOf({"", "train", "eval", "study"})},
@@ -155,12 +155,12 @@ void ClusterSection::VisitFields(FieldVisitor& v) {
           cluster);
 }
 
-int64_t ClusterConfig::CpusPerRank() const {
+int64_t ClusterJobConfig::CpusPerRank() const {
   if (cpus_per_rank > 0) return cpus_per_rank;
   return std::max<int64_t>(1, site.cores_per_node / ranks_per_node);
 }
 
-void ClusterConfig::Validate() const {
+void ClusterJobConfig::Validate() const {
   site.Validate();
   CheckWord("cluster.job_name", job_name);
   CheckOneLine("cluster.logs", logs);

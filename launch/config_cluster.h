@@ -42,7 +42,7 @@ struct SweepCase {
   void VisitFields(FieldVisitor& v);
 };
 
-struct ClusterConfig {
+struct ClusterJobConfig {
   SiteConfig site;
   std::string command;   // train | eval | study; "" = by the keys of the config
   std::string job_name;  // "" = the config's file name
@@ -70,7 +70,7 @@ struct ClusterConfig {
 
 // The section alone, for the table of its keys.
 struct ClusterSection {
-  ClusterConfig cluster;
+  ClusterJobConfig cluster;
   void VisitFields(FieldVisitor& v);
 };
 
@@ -78,7 +78,7 @@ struct ClusterSection {
 template <FieldStruct T>
 struct WithCluster {
   T job;
-  ClusterConfig cluster;
+  ClusterJobConfig cluster;
   void VisitFields(FieldVisitor& v) {
     job.VisitFields(v);
     ClusterSection section{cluster};
