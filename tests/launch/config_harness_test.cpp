@@ -108,20 +108,20 @@ filter_list:
   - {name: none, filter: [{function: take_first}]}
 )yaml");
   EXPECT_EQ(task.output_type, "generate_until");
-EXPECT_EQ(task.doc_to_target, "[\"a\",1]");
-EXPECT_THAT(task.until, ElementsAre("Q:", "</s>"));
-EXPECT_EQ(task.max_gen_toks, 7);
-ASSERT_TRUE(task.exact_match.has_value());
-EXPECT_TRUE(task.exact_match->ignore_case);
-EXPECT_FALSE(task.exact_match->strip);
-EXPECT_THAT(task.exact_match->regexes_to_ignore, ElementsAre(",", "\\$"));
-ASSERT_EQ(task.filter_list.size(), 2U);
-EXPECT_EQ(task.filter_list[0].filter[0].group_select, -1);
-EXPECT_EQ(task.filter_list[0].filter[0].fallback, "[invalid]");
-EXPECT_EQ(task.filter_list[0].filter[1].mapping_dict.at("1"), "one");
-// No split is named for shots, and none is scored by name: the harness draws one more.
-EXPECT_EQ(task.fewshot_sampler, "per_doc_spare");
-EXPECT_EQ(task.fewshot_split, "train");
+  EXPECT_EQ(task.doc_to_target, "[\"a\",1]");
+  EXPECT_THAT(task.until, ElementsAre("Q:", "</s>"));
+  EXPECT_EQ(task.max_gen_toks, 7);
+  ASSERT_TRUE(task.exact_match.has_value());
+  EXPECT_TRUE(task.exact_match->ignore_case);
+  EXPECT_FALSE(task.exact_match->strip);
+  EXPECT_THAT(task.exact_match->regexes_to_ignore, ElementsAre(",", "\\$"));
+  ASSERT_EQ(task.filter_list.size(), 2U);
+  EXPECT_EQ(task.filter_list[0].filter[0].group_select, -1);
+  EXPECT_EQ(task.filter_list[0].filter[0].fallback, "[invalid]");
+  EXPECT_EQ(task.filter_list[0].filter[1].mapping_dict.at("1"), "one");
+  // No split is named for shots, and none is scored by name: the harness draws one more.
+  EXPECT_EQ(task.fewshot_sampler, "per_doc_spare");
+  EXPECT_EQ(task.fewshot_split, "train");
 }
 
 TEST_F(ConfigHarnessTest, SamplesKeepTheirTypes) {
