@@ -53,6 +53,13 @@ std::string FieldOrTemplate::Text(const Document& document) const {
   return text != nullptr ? *text : ToJson(value);
 }
 
+std::set<std::string> FieldOrTemplate::Names() const {
+  const std::vector<std::string> names = template_.FreeNames();
+  std::set<std::string> all(names.begin(), names.end());
+  all.insert(source_);
+  return all;
+}
+
 std::string FieldOrTemplate::Render(const Dict& variables, uint64_t line) const {
   try {
     return template_.Render(variables);

@@ -3,6 +3,7 @@
 #define BREAKEVEN_DATA_PIPELINE_FIELD_OR_TEMPLATE_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "data_pipeline/document.h"
@@ -27,6 +28,8 @@ class FieldOrTemplate {
   // The line rendered, whatever the fields are called.
   std::string Render(const Dict& variables, uint64_t line) const;
   const std::string& name() const { return name_; }
+  // Fields that the line may read: the names in its template, or the field that it is.
+  std::set<std::string> Names() const;
 
  private:
   std::string source_;

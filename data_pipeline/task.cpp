@@ -73,8 +73,10 @@ void ValidateSplits(const std::map<std::string, DataFileConfig>& splits,
 std::vector<std::string_view> MetricsOf(std::string_view output_type) {
   if (output_type == "multiple_choice") {
     return {
-        "acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood", "calibration_error"};
+        "acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood", "calibration_error",
+        "f1",  "mcc"};
   }
+  if (output_type == "loglikelihood") return {"acc", "perplexity", "target_loglikelihood"};
   if (output_type == "generate_until") return {"exact_match", "f1", "rouge_l"};
   return {"word_perplexity", "byte_perplexity", "bits_per_byte"};
 }
@@ -112,7 +114,7 @@ void TaskConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"group_key", "template; documents with the same key stay in one split; empty = none"},
           group_key);
   v.Visit({"output_type", "what is asked of the model",
-           OneOf({"multiple_choice", "generate_until", "loglikelihood_rolling"})},
+           OneOf({"multiple_choice", "generate_until", "loglikelihood", "loglikelihood_rolling"})},
           output_type);
   v.Visit({"doc_to_text", "the question: a template, or the name of a field"}, doc_to_text);
   v.Visit({"doc_to_target",
@@ -124,17 +126,55 @@ void TaskConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       {"metrics",
        "scores to compute; empty = acc and acc_norm of choices, exact_match of generated texts, "
-       "all three of rolling texts",
+       "acc and perplexity of targets, all three of rolling texts",
        OneOf({"acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood",
-              "calibration_error", "exact_match", "f1", "rouge_l", "word_perplexity",
-              "byte_perplexity", "bits_per_byte"})},
+              "calibration_error", "mcc", "exact_match", "f1", "rouge_l", "perplexity",
+              "word_perplexity", "byte_perplexity", "bits_per_byte"})},
       metrics);
   v.Visit({"until", "generate_until: strings that end an answer; empty = the fewshot_delimiter"},
           until);
+  v.Visit({"until_end_of_text",
+           "generate_until with an empty `until`: only the model's end of text ends an answer"},
+          until_end_of_text);
   v.Visit({"max_gen_toks", "generate_until: tokens to generate at most", AtLeast(1)}, max_gen_toks);
+  v.Visit(
+      {"filter_list",
+       "generate_until: how the answer is found in the text; of several pipelines each gives its "
+       "own scores, named METRIC,PIPELINE"},
+      filter_list);
+  v.Visit({"exact_match", "what exact_match forgives here; absent = what the run says"},
+          exact_match);
+  VisitPromptFields(v);
+  v.Visit({"harness",
+           "a task file of lm-evaluation-harness; what it says stands for the keys above, of which "
+           "those that are given here win. Data files are given here always",
+           Any(), false},
+          harness);
+}
+
+void TaskConfig::VisitPromptFields(FieldVisitor& v) {
+  v.Visit({"description", "of prompts that have none: before the first shot"}, description);
+  v.Visit({"gen_prefix", "of prompts that have none: how every answer begins; not scored"},
+          gen_prefix);
+  v.Visit({"target_delimiter", "of prompts that have none: between question and answer"},
+          target_delimiter);
+  v.Visit({"fewshot_delimiter", "of prompts that have none: after each shot"}, fewshot_delimiter);
+  v.Visit({"num_fewshot", "shots of the one prompt that is asked where a config names none",
+           AtLeast(0)},
+          num_fewshot);
+  v.Visit({"fewshot_split", "where its shots come from; samples: fewshot_samples",
+           OneOf({"train", "dev", "test", "samples"})},
+          fewshot_split);
+  v.Visit({"fewshot_sampler", "how they are chosen; see prompts", OneOf(ShotSamplers())},
+          fewshot_sampler);
+  v.Visit({"fewshot_samples", "solved examples that are no part of the data: JSON objects"},
+          fewshot_samples);
 }
 
 void TaskConfig::Validate() const {
+  if (!harness.empty()) {
+    Fail("task.harness", "'" + harness + "' was not read: only config files can name such a file");
+  }
   if (name.empty()) Fail("task.name", "empty; expected the name of the task");
   ValidateSplits(splits, split_fractions);
   const bool rolling = output_type == "loglikelihood_rolling";
@@ -148,9 +188,11 @@ void TaskConfig::Validate() const {
   if (output_type == "multiple_choice" && doc_to_choice.empty()) {
     Fail("task.doc_to_choice", "empty; output_type multiple_choice needs the choices");
   }
-  if (output_type != "multiple_choice" && !doc_to_choice.empty()) {
+  const bool generates = output_type == "generate_until";
+  if (output_type != "multiple_choice" && !generates && !doc_to_choice.empty()) {
     Fail("task.doc_to_choice",
-         "given, but output_type is " + Quote(output_type) + "; choices need multiple_choice");
+         "given, but output_type is " + Quote(output_type) +
+             "; choices need multiple_choice, or generate_until where they name the right answer");
   }
   const std::vector<std::string_view> allowed = MetricsOf(output_type);
   for (const std::string& metric : metrics) {
@@ -159,49 +201,36 @@ void TaskConfig::Validate() const {
                                "; allowed: " + Join(allowed));
     }
   }
-  if (!until.empty() && output_type != "generate_until") {
+  ValidateAnswers();
+  if (!until.empty() && !generates) {
     Fail("task.until", "given, but output_type is " + Quote(output_type) +
                            "; only generate_until stops at strings");
+  }
+  if (until_end_of_text && !until.empty()) {
+    Fail("task.until_end_of_text", "true, but `until` names other ends; leave one of them out");
   }
   if (std::find(until.begin(), until.end(), "") != until.end()) {
     Fail("task.until", "holds an empty string, which would end every answer at once");
   }
 }
 
-void PromptConfig::VisitFields(FieldVisitor& v) {
-  v.Visit({"name", "the variant's name in records and reports", Any(), false}, name);
-  v.Visit({"description", "template, rendered before the first shot; carries its own newlines"},
-          description);
-  v.Visit({"doc_to_text", "replaces the task's question; empty = the task's"}, doc_to_text);
-  v.Visit({"doc_to_target", "replaces the task's answer; empty = the task's"}, doc_to_target);
-  v.Visit({"doc_to_choice", "replaces the task's choices; empty = the task's"}, doc_to_choice);
-  v.Visit({"target_delimiter",
-           "between question and answer; dropped where a chat template separates them"},
-          target_delimiter);
-  v.Visit({"fewshot_delimiter", "after each shot; dropped between the turns of a chat"},
-          fewshot_delimiter);
-  v.Visit({"system", "system text, before the description"}, system);
-  v.Visit({"apply_chat_template", "render the prompt through the model folder's chat template"},
-          apply_chat_template);
-  v.Visit({"fewshot_as_multiturn",
-           "chat: each shot is a turn of its own; false = all in one user turn"},
-          fewshot_as_multiturn);
-  v.Visit({"end_of_target",
-           "template, rendered after a training target, e.g. {{ eos_token }}; not scored"},
-          end_of_target);
-  v.Visit({"num_fewshot", "solved examples before the question", AtLeast(0)}, num_fewshot);
-  v.Visit({"fewshot_split", "where shots are drawn from; never the scored split",
-           OneOf({"train", "dev", "test"})},
-          fewshot_split);
-  v.Visit(
-      {"fewshot_sampler", "fixed: one set per seed; first_n; per_doc: lm-evaluation-harness's draw",
-       OneOf({"fixed", "first_n", "per_doc"})},
-      fewshot_sampler);
-  v.Visit({"fewshot_seed", "seed of the draw", AtLeast(0)}, fewshot_seed);
-}
-
-void PromptConfig::Validate(const std::string& key) const {
-  if (name.empty()) Fail(key + ".name", "empty; a prompt needs a name");
+void TaskConfig::ValidateAnswers() const {
+  if (!filter_list.empty() && output_type != "generate_until") {
+    Fail("task.filter_list",
+         "given, but output_type is " + Quote(output_type) + "; only generated texts are filtered");
+  }
+  std::set<std::string> names;
+  for (size_t i = 0; i < filter_list.size(); ++i) {
+    const std::string key = "task.filter_list." + std::to_string(i);
+    filter_list[i].Validate(key);
+    if (!names.insert(filter_list[i].name).second) {
+      Fail(key + ".name", Quote(filter_list[i].name) + " is another pipeline's name too");
+    }
+  }
+  if (exact_match.has_value()) exact_match->Validate("task.exact_match");
+  if (fewshot_split == "samples" && fewshot_samples.empty()) {
+    Fail("task.fewshot_split", "samples, but task.fewshot_samples is empty");
+  }
 }
 
 }  // namespace breakeven

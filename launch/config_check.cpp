@@ -8,6 +8,8 @@
 
 #include "comm/base/error.h"
 #include "comm/base/suggest.h"
+#include "launch/config_grid.h"
+#include "launch/config_harness.h"
 #include "launch/config_section.h"
 
 namespace breakeven {
@@ -67,6 +69,7 @@ class Checker {
       node.kind = ConfigNode::Kind::kMap;
     }
     if (!node.is_map()) return ReportFound(schema, node, path);
+    Expand(schema, node);
     for (ConfigEntry& entry : node.entries) {
       const FieldSchema* field = schema.Find(entry.key);
       if (field == nullptr) {
@@ -81,6 +84,15 @@ class Checker {
                "this key is required and missing: " + field.help + " (" + field.Allowed() + ")");
       }
     }
+  }
+
+  // Keys that stand for others: they are replaced before anything is checked.
+  static void Expand(const FieldSchema& schema, ConfigNode& node) {
+    const auto has = [&](const char* key) {
+      return schema.Find(key) != nullptr && node.Find(key) != nullptr;
+    };
+    if (has("harness")) ExpandHarness(node);
+    if (has("grid")) ExpandGrid(node);
   }
 
   void CheckList(const FieldSchema& schema, ConfigNode& node, const std::string& path, int depth) {

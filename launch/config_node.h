@@ -29,6 +29,7 @@ struct ConfigNode {
   Kind kind = Kind::kNull;
   std::string text;     // scalar
   bool quoted = false;  // scalar in quotes: text, never a number
+  std::string tag;      // "!function"; files of other programs only
   std::vector<ConfigNode> items;
   std::vector<ConfigEntry> entries;  // in the order they were written
   ConfigPlace place;

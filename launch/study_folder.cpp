@@ -62,7 +62,7 @@ StudyInput InputOf(const StudyFile& study, const fs::path& run) {
   input.costs = study.costs;
   input.model = study.modified;
   input.dev_examples = study.dev_examples;
-  input.num_prompts_tried = std::ssize(study.variants);
+  input.num_prompts_tried = study.num_prompts_tried;
   input.num_tuned_tried = std::ssize(study.cells);
   for (const StudyFileVariant& variant : study.variants) {
     input.prompt_dev_scores.push_back(variant.dev_score);

@@ -30,7 +30,7 @@ constexpr size_t kMaxDepth = 64;
 // on aliases, and forgets which scalars were quoted.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(const ConfigPlace& place) : place_(place) {}
+  TreeBuilder(const ConfigPlace& place, bool foreign) : place_(place), foreign_(foreign) {}
 
   ConfigNode Take() { return std::move(root_); }
 
@@ -85,7 +85,8 @@ class TreeBuilder : public YAML::EventHandler {
     node.place = At(mark);
     if (anchor != 0) Fail(node.place, "anchors (&name) are not supported; write the value out");
     if (!tag.empty() && tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:str") {
-      Fail(node.place, "the tag " + tag + " is not supported; leave it out");
+      node.tag = tag;
+      if (!foreign_) Fail(node.place, "the tag " + tag + " is not supported; leave it out");
     }
     return node;
   }
@@ -114,7 +115,8 @@ class TreeBuilder : public YAML::EventHandler {
       level.node.items.push_back(std::move(node));
     } else if (!level.has_key) {
       if (node.is_null()) Fail(node.place, "a key is missing before ':'");
-      if (const ConfigNode* first = level.node.Find(node.text)) {
+      const ConfigNode* first = level.node.Find(node.text);
+      if (first != nullptr && !foreign_) {
         Fail(node.place, "the key '" + node.text + "' stands here twice; the first is in line " +
                              std::to_string(first->place.line));
       }
@@ -123,12 +125,15 @@ class TreeBuilder : public YAML::EventHandler {
       level.key_place = node.place;
     } else {
       level.has_key = false;
+      std::erase_if(level.node.entries,
+                    [&](const ConfigEntry& entry) { return entry.key == level.key; });
       level.node.entries.push_back(
           {std::move(level.key), std::move(level.key_place), std::move(node)});
     }
   }
 
   ConfigPlace place_;
+  bool foreign_;
   ConfigNode root_;
   std::vector<Level> levels_;
 };
@@ -149,9 +154,7 @@ std::string ReadBounded(const std::string& path) {
   return text;
 }
 
-}  // namespace
-
-ConfigNode ParseYamlText(std::string_view text, const ConfigPlace& place) {
+ConfigNode Parse(std::string_view text, const ConfigPlace& place, bool foreign) {
   if (text.size() > kMaxBytes) {
     throw Error(ErrorKind::kUsage, place.source + ": larger than 1 MB; this is no config file");
   }
@@ -161,7 +164,7 @@ ConfigNode ParseYamlText(std::string_view text, const ConfigPlace& place) {
     throw Error(ErrorKind::kUsage, place.source + ": byte " + std::to_string(invalid) +
                                        " is not UTF-8 text; save the file as UTF-8");
   }
-  TreeBuilder builder(place);
+  TreeBuilder builder(place, foreign);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
@@ -182,13 +185,25 @@ ConfigNode ParseYamlText(std::string_view text, const ConfigPlace& place) {
   }
 }
 
-ConfigNode ParseYamlFile(const std::string& path) {
+ConfigNode ParseFile(const std::string& path, bool foreign) {
   ConfigPlace place;
   place.source = path;
   place.is_file = true;
   place.line = 1;
   place.column = 1;
-  return ParseYamlText(ReadBounded(path), place);
+  return Parse(ReadBounded(path), place, foreign);
+}
+
+}  // namespace
+
+ConfigNode ParseYamlText(std::string_view text, const ConfigPlace& place) {
+  return Parse(text, place, /*foreign=*/false);
+}
+
+ConfigNode ParseYamlFile(const std::string& path) { return ParseFile(path, /*foreign=*/false); }
+
+ConfigNode ParseForeignYamlFile(const std::string& path) {
+  return ParseFile(path, /*foreign=*/true);
 }
 
 }  // namespace breakeven

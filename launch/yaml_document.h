@@ -14,6 +14,9 @@ namespace breakeven {
 // are no scalars, nesting deeper than 64, more than 1 MB, invalid UTF-8. An empty file is an empty
 // map.
 ConfigNode ParseYamlFile(const std::string& path);
+// The same for a file that another program made (PyYAML's rules where they differ): tags are kept in the nodes, of a key
+// that stands twice the last counts.
+ConfigNode ParseForeignYamlFile(const std::string& path);
 // The same for a text; `place.source` is how messages call it.
 ConfigNode ParseYamlText(std::string_view text, const ConfigPlace& place);
 

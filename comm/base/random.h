@@ -29,6 +29,7 @@ enum class RandomStream : uint64_t {
   kBootstrap = 6,       // units of a resample
   kBootstrapSeeds = 7,  // replicates of a resample
   kSubset = 8,          // nested training subsets of a study
+  kPromptSearch = 9,    // order of a search's documents
 };
 
 // A bijection of [0, size) chosen by (seed, stream): a 6-round Feistel network on the next even power of two with

@@ -5,7 +5,7 @@
 #include "data_pipeline/template/python_text.h"
 #include "data_pipeline/template/runtime.h"
 #include "data_pipeline/template/unicode.h"
-#include "data_pipeline/tokenizer/regex_replace.h"
+#include "data_pipeline/tokenizer/python_regex.h"
 
 namespace breakeven::jinja {
 namespace {

@@ -56,9 +56,10 @@ TEST(TaskConfig, NamesTheWrongKey) {
   EXPECT_EQ(ErrorOf(task).substr(0, 36), "task.split_fractions: they sum to 0.");
   task = GoodTask();
   task.metrics = {"exact_match"};
-  EXPECT_EQ(ErrorOf(task),
-            "task.metrics: 'exact_match' does not go with output_type 'multiple_choice'; allowed: "
-            "acc, acc_norm, acc_bytes, brier_score, target_loglikelihood, calibration_error");
+  EXPECT_EQ(
+      ErrorOf(task),
+      "task.metrics: 'exact_match' does not go with output_type 'multiple_choice'; allowed: "
+      "acc, acc_norm, acc_bytes, brier_score, target_loglikelihood, calibration_error, f1, mcc");
   task = GoodTask();
   task.doc_to_choice.clear();
   EXPECT_EQ(ErrorOf(task),
@@ -67,8 +68,39 @@ TEST(TaskConfig, NamesTheWrongKey) {
   task.until = {"\n"};
   EXPECT_EQ(ErrorOf(task).substr(0, 11), "task.until:");
   task = GoodTask();
+  task.harness = "x.yaml";
+  EXPECT_EQ(ErrorOf(task).substr(0, 13), "task.harness:");
+  task = GoodTask();
+  task.filter_list = {{"p", {}}};
+  EXPECT_EQ(ErrorOf(task).substr(0, 17), "task.filter_list:");
+  task = GoodTask();
+  task.fewshot_split = "samples";
+  EXPECT_EQ(ErrorOf(task), "task.fewshot_split: samples, but task.fewshot_samples is empty");
+  task = GoodTask();
   task.splits["train"].path.clear();
   EXPECT_EQ(ErrorOf(task), "task.splits.train.path: empty; expected the name of a data file");
+}
+
+TEST(PromptConfig, WhatItLeavesOutIsTheTasks) {
+  TaskConfig task = GoodTask();
+  task.description = "Judge.\n";
+  task.target_delimiter = "";
+  task.num_fewshot = 3;
+  task.fewshot_sampler = "first_n";
+  PromptConfig prompt;
+  PromptConfig resolved = ResolvePrompt(task, prompt);
+  EXPECT_EQ(resolved.description, "Judge.\n");
+  EXPECT_EQ(resolved.target_delimiter, "");
+  EXPECT_EQ(resolved.fewshot_delimiter, "\n\n");
+  EXPECT_EQ(resolved.doc_to_choice, task.doc_to_choice);
+  EXPECT_EQ(resolved.num_fewshot, 0) << "shots are a prompt's own";
+  prompt.target_delimiter = " ";
+  prompt.description = "Else.";
+  resolved = ResolvePrompt(task, prompt);
+  EXPECT_EQ(resolved.target_delimiter, " ");
+  EXPECT_EQ(resolved.description, "Else.");
+  EXPECT_EQ(TaskPrompt(task).num_fewshot, 3);
+  EXPECT_EQ(TaskPrompt(task).fewshot_sampler, "first_n");
 }
 
 }  // namespace

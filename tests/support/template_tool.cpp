@@ -72,8 +72,11 @@ Value Example(const Dict& request) {
   PromptConfig prompt;
   Set(prompt_fields, "description", prompt.description);
   Set(prompt_fields, "system", prompt.system);
-  Set(prompt_fields, "target_delimiter", prompt.target_delimiter);
-  Set(prompt_fields, "fewshot_delimiter", prompt.fewshot_delimiter);
+  prompt.target_delimiter = task.target_delimiter;
+  prompt.fewshot_delimiter = task.fewshot_delimiter;
+  Set(prompt_fields, "target_delimiter", *prompt.target_delimiter);
+  Set(prompt_fields, "fewshot_delimiter", *prompt.fewshot_delimiter);
+  Set(prompt_fields, "gen_prefix", prompt.gen_prefix);
   Set(prompt_fields, "end_of_target", prompt.end_of_target);
   Flag(prompt_fields, "apply_chat_template", prompt.apply_chat_template);
   Flag(prompt_fields, "fewshot_as_multiturn", prompt.fewshot_as_multiturn);

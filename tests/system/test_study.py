@@ -110,6 +110,28 @@ def test_killed_and_continued_is_the_same_study(study, fault):
     assert len((study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_search_among_prompts_goes_on_where_it_was_killed(study):
+    search = "prompt_search={budget_documents: 72, shot_sets: 3, keep: 1}"
+    small = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-3]", "--set", search, "--json"]
+    small += ["--set", "allow_small_dev=true"]
+    whole = study.folder.parent / "whole"
+    uninterrupted = run("study", study.study, *small, "--set", f"output={whole}", timeout=240)
+    assert uninterrupted.code == 0, uninterrupted.err
+    faulty = {"env": {"BREAKEVEN_FAULT": "study.search_score@2=kill"}, "program": BUILD / "breakeven_faulty"}
+    killed = run("study", study.study, *small, timeout=240, **faulty)
+    assert killed.code != 0, killed.err
+    assert len(state(study)["search"]) == 2 and not state(study)["arms"]
+    done = run("study", study.study, *small, timeout=240)
+    assert done.code == 0, done.err
+    assert records(study) == (whole / "eval" / "records.jsonl").read_text()
+    assert done.json() == uninterrupted.json()
+    listed = json.loads((study / "study" / "study.json").read_text())
+    assert listed["num_prompts_tried"] > len(listed["variants"]), listed["variants"]
+    assert any("A search tried" in caution for caution in listed["cautions"]), listed["cautions"]
+    dry = run("study", study.study, "--dry-run", "--set", search, "--set", "allow_small_dev=true")
+    assert "a search tries 5" in dry.out, dry.err
+
+
 def test_dry_run_says_the_plan_and_writes_nothing(study):
     done = run("study", study.study, "--dry-run", ranks=2)
     assert done.code == 0, done.err

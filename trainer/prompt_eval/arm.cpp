@@ -1,40 +1,19 @@
 #include "trainer/prompt_eval/arm.h"
 
 #include <chrono>
-#include <memory>
+#include <span>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
-#include "comm/base/hash.h"
 #include "comm/base/progress.h"
+#include "trainer/prompt_eval/answer_scorer.h"
 #include "trainer/prompt_eval/metrics.h"
 #include "trainer/prompt_eval/records.h"
 #include "trainer/prompt_eval/scorer.h"
-#include "trainer/prompt_eval/shots.h"
 #include "trainer/stop_signals.h"
 
 namespace breakeven {
 namespace {
-
-bool IsGeneration(const EvalConfig& config) { return config.task.output_type == "generate_until"; }
-
-int64_t MaxLength(const EvalConfig& config, const LoadedModel& model) {
-  const int64_t positions = model.config.max_positions;
-  if (config.max_length > positions) {
-    throw Error(ErrorKind::kUsage, "max_length is " + std::to_string(config.max_length) +
-                                       ", but model '" + model.name + "' has " +
-                                       std::to_string(positions) +
-                                       " positions; make it smaller, or 0");
-  }
-  return config.max_length > 0 ? config.max_length : positions;
-}
-
-std::vector<std::string> StopTexts(const EvalConfig& config, const PromptConfig& variant) {
-  if (!config.task.until.empty()) return config.task.until;
-  // An empty delimiter would stop every text at once.
-  if (variant.fewshot_delimiter.empty()) return {};
-  return {variant.fewshot_delimiter};
-}
 
 // Asked between batches by each rank for itself: no message, so the others learn of it when they
 // have done their own.
@@ -55,30 +34,45 @@ std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConf
   const GenerateResult result = GenerateArm(config, variant, requests, model, world, on_batch);
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
-  const std::vector<std::string> metrics = EvalMetrics(config.task);
   std::vector<DocumentOutcome> outcomes;
-  for (size_t i = 0; i < result.texts.size(); ++i) {
-    outcomes.push_back(
-        ScoreGeneration(requests.documents[i], result.texts[i].text, metrics, config.exact_match));
-  }
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    const AnswerScorer scorer(config.task, config.exact_match);
+    for (size_t i = 0; i < result.texts.size(); ++i) {
+      outcomes.push_back(scorer.Score(requests.documents[i], result.texts[i].text));
+    }
+  });
   return outcomes;
 }
 
 std::vector<DocumentOutcome> Score(const EvalConfig& config, const ArmRequests& requests,
                                    LoadedModel& model, World& world, const OnBatch& on_batch,
                                    ArmSummary& summary) {
-  const ScoreResult result = LogLikelihood(*model.model, *world.control, requests.documents,
-                                           config.batch_tokens, on_batch);
+  // Content-free prompts are asked with the others, so that what they share runs once.
+  std::vector<DocumentRequests> asked = requests.documents;
+  const CalibrationRequests& calibration = requests.calibration;
+  asked.insert(asked.end(), calibration.prompts.begin(), calibration.prompts.end());
+  const ScoreResult result =
+      LogLikelihood(*model.model, *world.control, asked, config.batch_tokens, on_batch);
+  const auto priors = std::span(result.documents).subspan(requests.documents.size());
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
   const std::vector<std::string> metrics = EvalMetrics(config.task);
-  const bool rolling = config.task.output_type == "loglikelihood_rolling";
+  const std::string& type = config.task.output_type;
   std::vector<DocumentOutcome> outcomes;
   RunTogether(*world.control, /*root_only=*/false, [&] {
-    for (size_t i = 0; i < result.documents.size(); ++i) {
+    for (size_t i = 0; i < requests.documents.size(); ++i) {
       const DocumentRequests& document = requests.documents[i];
-      outcomes.push_back(rolling ? ScoreRolling(document, result.documents[i], metrics)
-                                 : ScoreChoices(document, result.documents[i], metrics));
+      const std::vector<RequestScore>& scores = result.documents[i];
+      if (type == "loglikelihood_rolling") {
+        outcomes.push_back(ScoreRolling(document, scores, metrics));
+      } else if (type == "loglikelihood") {
+        outcomes.push_back(ScoreTarget(document, scores.front(), metrics));
+      } else if (calibration.prompts.empty()) {
+        outcomes.push_back(ScoreChoices(document, scores, metrics));
+      } else {
+        const std::vector<double> prior = LogPriors(calibration.of_document[i], priors);
+        outcomes.push_back(ScoreChoices(document, scores, metrics, prior));
+      }
     }
   });
   return outcomes;
@@ -118,95 +112,6 @@ std::string Records(const EvalConfig& config, const EvalDocuments& data, const L
 
 }  // namespace
 
-EvalData ReadEvalData(const EvalConfig& config, int num_threads) {
-  EvalData data;
-  const auto read = [&](const std::string& split, int64_t limit) {
-    if (!split.empty() && data.count(split) == 0) {
-      data.emplace(split, ReadEvalDocuments(config.task, split, limit, num_threads));
-    }
-  };
-  read(config.split, config.limit);
-  read(config.sealed_split, config.limit);
-  for (const PromptConfig& variant : EvalVariants(config)) {
-    if (variant.num_fewshot > 0) read(variant.fewshot_split, 0);
-  }
-  return data;
-}
-
-ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& variant,
-                             const EvalData& data, const std::string& split,
-                             const LoadedModel& model) {
-  const EvalDocuments& asked = data.at(split);
-  const ExampleRenderer renderer(config.task, variant, model.chat);
-  std::span<const Document> pool;
-  std::span<const uint64_t> pool_hashes;
-  if (variant.num_fewshot > 0) {
-    pool = data.at(variant.fewshot_split).documents;
-    pool_hashes = data.at(variant.fewshot_split).hashes;
-  }
-  const auto is_document = [&](int64_t shot, int64_t document) {
-    return pool_hashes[shot] == asked.hashes[document];
-  };
-  const auto shots = DrawShots(variant, std::ssize(pool), std::ssize(asked.documents), is_document);
-  RequestOptions options;
-  options.max_length = MaxLength(config, model);
-  options.rolling_bos_scored = config.rolling_bos == "lm_eval";
-  options.max_new_tokens = IsGeneration(config) ? config.task.max_gen_toks : 0;
-  ArmRequests requests;
-  requests.template_hash = renderer.fingerprint();
-  requests.documents = BuildRequests(config.task, variant, renderer, *model.tokenizer,
-                                     asked.documents, pool, shots, options);
-  for (const Document& document : asked.documents) {
-    requests.groups.push_back(renderer.Group(document));
-  }
-  return requests;
-}
-
-GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant,
-                           const ArmRequests& requests, LoadedModel& model, World& world,
-                           const std::function<void(int64_t)>& on_batch) {
-  GenerateOptions options;
-  options.max_new_tokens = config.task.max_gen_toks;
-  options.until = StopTexts(config, variant);
-  options.stop_ids = model.stop_ids;
-  options.batch_prompts = config.generation_batch;
-  options.max_length = MaxLength(config, model);
-  std::vector<std::vector<int32_t>> prompts;
-  for (const DocumentRequests& document : requests.documents) {
-    prompts.push_back(document.requests.front().tokens);
-  }
-  return GenerateTexts(*model.model, *model.tokenizer, *world.control, prompts, options,
-                       config.batch_tokens, on_batch);
-}
-
-std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
-                    const LoadedModel& model, const std::string& template_hash) {
-  Hasher hasher;
-  const auto add = [&](const std::string& value) { hasher.UpdateField(value); };
-  add(model.hash);
-  add(model.tokenizer->fingerprint());
-  add(template_hash);
-  add(config.task.output_type);
-  if (variant.num_fewshot > 0) {
-    add(std::to_string(variant.num_fewshot));
-    add(variant.fewshot_sampler);
-    // The first n are the same for every seed.
-    if (variant.fewshot_sampler != "first_n") add(std::to_string(variant.fewshot_seed));
-    add(data.at(variant.fewshot_split).content_hash);
-  }
-  add(std::to_string(MaxLength(config, model)));
-  if (config.task.output_type == "loglikelihood_rolling") add(config.rolling_bos);
-  if (IsGeneration(config)) {
-    for (const std::string& stop : StopTexts(config, variant)) add(stop);
-    add(std::to_string(config.task.max_gen_toks));
-    for (bool flag : {config.exact_match.ignore_case, config.exact_match.ignore_punctuation,
-                      config.exact_match.ignore_numbers, config.exact_match.strip}) {
-      add(flag ? "1" : "0");
-    }
-  }
-  return hasher.Hex();
-}
-
 ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
                    const std::string& split, LoadedModel& model, World& world) {
   ArmResult result;
@@ -234,8 +139,9 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
     EndIfSignalled(signals);
   };
   std::vector<DocumentOutcome> outcomes =
-      IsGeneration(config) ? Generate(config, variant, requests, model, world, on_batch, summary)
-                           : Score(config, requests, model, world, on_batch, summary);
+      config.task.output_type == "generate_until"
+          ? Generate(config, variant, requests, model, world, on_batch, summary)
+          : Score(config, requests, model, world, on_batch, summary);
   progress.Finish();
   summary.metrics = AggregateMetrics(EvalMetrics(config.task), requests.documents, outcomes);
   result.records = Records(config, data.at(split), model, summary, requests, outcomes);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/world.h"
+#include "trainer/prompt_eval/calibration.h"
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/prompt_eval/eval_documents.h"
 #include "trainer/prompt_eval/evaluation.h"
@@ -17,7 +18,7 @@
 
 namespace breakeven {
 
-// Every split that the config scores or draws shots from, by name.
+// Every split that the config scores or draws shots from, by name; "samples" are the task's fewshot_samples.
 using EvalData = std::map<std::string, EvalDocuments>;
 EvalData ReadEvalData(const EvalConfig& config, int num_threads);
 
@@ -26,6 +27,7 @@ struct ArmRequests {
   std::string template_hash;
   std::vector<std::string> groups;  // of each document; "" = none
   std::vector<DocumentRequests> documents;
+  CalibrationRequests calibration;
 };
 ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& variant,
                              const EvalData& data, const std::string& split,

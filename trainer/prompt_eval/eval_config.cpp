@@ -26,15 +26,28 @@ void CheckSplit(const EvalConfig& config, const std::string& key, const std::str
   }
 }
 
+void CheckCalibration(const EvalConfig& config, const PromptConfig& variant,
+                      const std::string& where) {
+  if (variant.calibration == "none" || config.task.output_type == "multiple_choice") return;
+  Fail(where + ".calibration: " + variant.calibration + ", but output_type is '" +
+       config.task.output_type + "'; only choices are calibrated");
+}
+
 void CheckVariants(const EvalConfig& config) {
   std::set<std::string> names;
-  for (const PromptConfig& variant : config.prompts.variants) {
+  for (const PromptConfig& variant : EvalVariants(config)) {
     variant.Validate("prompts.variants");
     const std::string where = "prompts.variants '" + variant.name + "'";
     if (!names.insert(variant.name).second) {
       Fail(where + ": the name is used twice; every variant needs its own");
     }
+    CheckCalibration(config, variant, where);
     if (variant.num_fewshot == 0) continue;
+    if (variant.fewshot_split == "samples") {
+      if (!config.task.fewshot_samples.empty()) continue;
+      Fail(where + ".fewshot_split: samples, but task '" + config.task.name +
+           "' has no fewshot_samples");
+    }
     CheckSplit(config, where + ".fewshot_split", variant.fewshot_split);
     for (const std::string& scored : {config.split, config.sealed_split}) {
       if (variant.fewshot_split == scored) {
@@ -51,13 +64,10 @@ void CheckVariants(const EvalConfig& config) {
 void VariantsConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"variants", "prompts to compare; an empty list is one prompt, the task's own"},
           variants);
-}
-
-void ExactMatchConfig::VisitFields(FieldVisitor& v) {
-  v.Visit({"ignore_case", "compare in lower case"}, ignore_case);
-  v.Visit({"ignore_punctuation", "leave out ASCII punctuation on both sides"}, ignore_punctuation);
-  v.Visit({"ignore_numbers", "leave out the digits 0-9 on both sides"}, ignore_numbers);
-  v.Visit({"strip", "leave out white space around both sides"}, strip);
+  v.Visit({"grid",
+           "axes, each a map from an option's name to the keys of a prompt that it sets; every "
+           "combination becomes a variant, named OPTION-OPTION"},
+          grid);
 }
 
 void EvalConfig::VisitFields(FieldVisitor& v) {
@@ -67,6 +77,8 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
           models);
   v.Visit({"task", "what is asked"}, task);
   v.Visit({"prompts", "how it is asked: the variants to compare"}, prompts);
+  v.Visit({"prompt_search", "which variants are worth a whole split; absent = all are"},
+          prompt_search);
   v.Visit({"split", "scored with all variants on all models; chooses"}, split);
   v.Visit({"sealed_split",
            "scored once, with the variant (and, of each run, the checkpoint) that `split` chose; "
@@ -117,6 +129,8 @@ void EvalConfig::Validate() const {
     }
   }
   CheckVariants(*this);
+  exact_match.Validate("exact_match");
+  if (prompt_search.has_value()) prompt_search->Validate(ChoiceMetric(*this), EvalVariants(*this));
   const std::string metric = ChoiceMetric(*this);
   const std::vector<std::string> metrics = EvalMetrics(task);
   if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
@@ -129,16 +143,32 @@ std::string RunOfModel(std::string_view model_name) {
   return std::string(model_name.substr(0, model_name.find('@')));
 }
 
+std::string_view MetricKind(std::string_view metric) { return metric.substr(0, metric.find(',')); }
+
 std::vector<std::string> EvalMetrics(const TaskConfig& task) {
-  if (!task.metrics.empty()) return task.metrics;
-  if (task.output_type == "multiple_choice") return {"acc", "acc_norm"};
-  if (task.output_type == "generate_until") return {"exact_match"};
-  return {"word_perplexity", "byte_perplexity", "bits_per_byte"};
+  std::vector<std::string> metrics = task.metrics;
+  if (metrics.empty()) {
+    if (task.output_type == "multiple_choice") {
+      metrics = {"acc", "acc_norm"};
+    } else if (task.output_type == "generate_until") {
+      metrics = {"exact_match"};
+    } else if (task.output_type == "loglikelihood") {
+      metrics = {"acc", "perplexity"};
+    } else {
+      metrics = {"word_perplexity", "byte_perplexity", "bits_per_byte"};
+    }
+  }
+  if (task.filter_list.size() < 2) return metrics;
+  std::vector<std::string> named;
+  for (const AnswerPipelineConfig& pipeline : task.filter_list) {
+    for (const std::string& metric : metrics) named.push_back(metric + "," + pipeline.name);
+  }
+  return named;
 }
 
 std::vector<PromptConfig> EvalVariants(const EvalConfig& config) {
   if (!config.prompts.variants.empty()) return config.prompts.variants;
-  return {PromptConfig{}};
+  return {TaskPrompt(config.task)};
 }
 
 std::string ChoiceMetric(const EvalConfig& config) {
@@ -146,8 +176,9 @@ std::string ChoiceMetric(const EvalConfig& config) {
 }
 
 bool LowerIsBetter(std::string_view metric) {
-  return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte" ||
-         metric == "brier_score" || metric == "calibration_error";
+  const std::string_view kind = MetricKind(metric);
+  return kind == "word_perplexity" || kind == "byte_perplexity" || kind == "bits_per_byte" ||
+         kind == "brier_score" || kind == "calibration_error" || kind == "perplexity";
 }
 
 }  // namespace breakeven

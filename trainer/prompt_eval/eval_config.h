@@ -13,22 +13,15 @@
 #include "comm/device_binding.h"
 #include "comm/watchdog_config.h"
 #include "data_pipeline/task.h"
+#include "trainer/prompt_eval/prompt_search_config.h"
 
 namespace breakeven {
 
 // The prompts to compare; usually a file of its own.
 struct VariantsConfig {
   std::vector<PromptConfig> variants;
-  void VisitFields(FieldVisitor& v);
-};
-
-// What exact_match forgives on both sides, in this order (lm-evaluation-harness's options of the
-// metric).
-struct ExactMatchConfig {
-  bool ignore_case = false;         // Python's str.lower
-  bool ignore_punctuation = false;  // Python's string.punctuation
-  bool ignore_numbers = false;      // 0-9
-  bool strip = true;                // white space around the generated text and the target
+  // Axis → option → what it sets. Files only: a reader puts every combination into `variants` (launch/config_grid.h).
+  std::map<std::string, std::map<std::string, PromptConfig>> grid;
   void VisitFields(FieldVisitor& v);
 };
 
@@ -39,6 +32,7 @@ struct EvalConfig {
   std::map<std::string, std::string> models;
   TaskConfig task;
   VariantsConfig prompts;
+  std::optional<PromptSearchConfig> prompt_search;
   std::string split = "dev";
   // Test is looked at once: dev chooses one variant for each run, and only these are scored on
   // `sealed_split`.
@@ -61,9 +55,13 @@ struct EvalConfig {
 // The run that a model's name belongs to: what stands before the first '@', else the whole name.
 std::string RunOfModel(std::string_view model_name);
 
-// The task's metrics, or all of its output type when it names none.
+// "exact_match" of "exact_match,strict": the metric without the pipeline that found its answer.
+std::string_view MetricKind(std::string_view metric);
+
+// The task's metrics, or the usual ones of its output type when it names none; of a task with several filter pipelines
+// each metric once for each, named "METRIC,PIPELINE".
 std::vector<std::string> EvalMetrics(const TaskConfig& task);
-// The prompts to compare; one with all of the task's own templates when the config names none.
+// The prompts to compare; one, the task's own, when the config names none.
 std::vector<PromptConfig> EvalVariants(const EvalConfig& config);
 
 // The metric that dev chooses by, and whether less is better (perplexities, bits,

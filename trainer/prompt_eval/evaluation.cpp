@@ -14,6 +14,7 @@
 #include "trainer/prompt_eval/arm.h"
 #include "trainer/prompt_eval/choice.h"
 #include "trainer/prompt_eval/ledger.h"
+#include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
 #include "trainer/tensor_bridge.h"
 
@@ -30,6 +31,11 @@ void CheckConfig(const EvalConfig& config, bool needs_models, bool needs_output)
   }
   if (needs_output && config.output.empty()) {
     throw Error(ErrorKind::kUsage, "output: no folder given for the records and the table");
+  }
+  if (!config.prompt_search.has_value() || config.models.empty()) return;
+  const std::string& asked = config.prompt_search->model;
+  if (!asked.empty() && config.models.count(asked) == 0) {
+    throw Error(ErrorKind::kUsage, "prompt_search.model: '" + asked + "' is none of `models`");
   }
 }
 
@@ -81,6 +87,7 @@ class Evaluation {
     for (const auto& [name, path] : config_.models) {
       LoadEvalModel(name, path, /*with_weights=*/false, world_);
     }
+    if (config_.prompt_search.has_value()) Search(*config_.prompt_search);
     for (const auto& [name, path] : config_.models) {
       LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/true, world_);
       for (const PromptConfig& variant : variants_) ScoreOne(variant, config_.split, model);
@@ -97,6 +104,18 @@ class Evaluation {
     hashes_.push_back(arm.hash);
     summary_.arms.push_back(std::move(arm.summary));
     Report(summary_.arms.back());
+  }
+
+  // Leaves the variants that are worth the whole split.
+  void Search(const PromptSearchConfig& search) {
+    const std::string name = search.model.empty() ? config_.models.begin()->first : search.model;
+    SearchScores scores;
+    const PromptSearchResult result =
+        RunPromptSearch(config_, search, variants_, data_, name, config_.models.at(name), world_,
+                        scores, /*on_score=*/[] {});
+    variants_ = result.kept;
+    summary_.search = {name, result.num_tried, result.num_documents, {}};
+    for (const PromptConfig& kept : result.kept) summary_.search->kept.push_back(kept.name);
   }
 
   void ScoreSealed() {
@@ -175,7 +194,7 @@ class Evaluation {
   const StopSignals signals_;  // ScoreArm looks for them
   const EvalConfig& config_;
   World& world_;
-  const std::vector<PromptConfig> variants_;
+  std::vector<PromptConfig> variants_;
   const std::string folder_;
   EvalData data_;
   EvalSummary summary_;

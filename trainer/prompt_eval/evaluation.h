@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,17 @@ struct ArmSummary {
   std::string template_hash;
 };
 
+// What a search among prompts did before the table.
+struct PromptSearchSummary {
+  std::string model;
+  int64_t num_tried = 0;      // candidates
+  int64_t num_documents = 0;  // asked, over all candidates
+  std::vector<std::string> kept;
+};
+
 struct EvalSummary {
   std::string task;
+  std::optional<PromptSearchSummary> search;
   std::vector<ArmSummary>
       arms;  // all on `split` in order of model and variant, then the chosen on the sealed split
   std::string choose_by;

@@ -2,15 +2,13 @@
 #include "trainer/prompt_eval/metrics.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <limits>
 #include <numbers>
 
 #include "comm/base/error.h"
-#include "data_pipeline/template/unicode.h"
-#include "trainer/prompt_eval/text_metrics.h"
 #include "trainer/statistics/calibration.h"
+#include "trainer/statistics/confusion.h"
 #include "trainer/statistics/mean.h"
 
 namespace breakeven {
@@ -58,11 +56,18 @@ bool IsRolling(std::string_view metric) {
   return metric == "word_perplexity" || metric == "byte_perplexity" || metric == "bits_per_byte";
 }
 
-// Choices' likelihoods normalised to sum 1.
-std::vector<double> ChoiceProbabilities(std::span<const RequestScore> scores) {
+// What choices are judged by.
+std::vector<double> Likelihoods(const DocumentOutcome& outcome) {
+  if (!outcome.calibrated.empty()) return outcome.calibrated;
   std::vector<double> loglikelihoods;
-  for (const RequestScore& score : scores) loglikelihoods.push_back(score.loglikelihood);
-  return NormalisedProbabilities(loglikelihoods);
+  for (const RequestScore& text : outcome.texts) loglikelihoods.push_back(text.loglikelihood);
+  return loglikelihoods;
+}
+
+bool IsRight(const DocumentRequests& document, size_t picked) {
+  const auto place = static_cast<int64_t>(picked);
+  return place == document.gold ||
+         std::find(document.golds.begin(), document.golds.end(), place) != document.golds.end();
 }
 
 // The confidence of a document is the probability of its likeliest choice.
@@ -72,42 +77,76 @@ double ExpectedCalibrationError(std::span<const DocumentRequests> documents,
   std::vector<double> confidences;
   std::vector<double> correct;
   for (size_t i = 0; i < outcomes.size(); ++i) {
-    const std::vector<double> probabilities = ChoiceProbabilities(outcomes[i].texts);
+    const std::vector<double> probabilities = NormalisedProbabilities(Likelihoods(outcomes[i]));
     const size_t picked = ArgMax(probabilities);
     confidences.push_back(probabilities[picked]);
-    correct.push_back(static_cast<int64_t>(picked) == documents[i].gold ? 1 : 0);
+    correct.push_back(IsRight(documents[i], picked) ? 1 : 0);
   }
   return CalibrationError(confidences, correct, kBins).expected_error;
+}
+
+// Right and picked choices of all documents.
+double ConfusionMetric(const std::string& metric, std::span<const DocumentRequests> documents,
+                       std::span<const DocumentOutcome> outcomes) {
+  std::vector<int64_t> right;
+  std::vector<int64_t> picked;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    right.push_back(documents[i].gold);
+    picked.push_back(static_cast<int64_t>(ArgMax(Likelihoods(outcomes[i]))));
+    if (metric == "f1" && documents[i].texts.size() != 2) {
+      throw Error(ErrorKind::kUsage, "metric f1 is that of choice 1 of two, but a document has " +
+                                         std::to_string(documents[i].texts.size()) +
+                                         " choices; leave it out, or use mcc");
+    }
+  }
+  return metric == "f1" ? BinaryF1(right, picked) : MatthewsCorrelation(right, picked);
 }
 
 }  // namespace
 
 DocumentOutcome ScoreChoices(const DocumentRequests& document, std::span<const RequestScore> scores,
-                             std::span<const std::string> metrics) {
+                             std::span<const std::string> metrics, std::span<const double> priors) {
   DocumentOutcome outcome;
   outcome.target = document.target;
   outcome.texts.assign(scores.begin(), scores.end());
-  std::vector<double> sums;
-  std::vector<double> per_char;
-  std::vector<double> per_byte;
   for (size_t i = 0; i < scores.size(); ++i) {
     CheckNumber(scores[i].loglikelihood);
-    sums.push_back(scores[i].loglikelihood);
-    per_char.push_back(scores[i].loglikelihood / static_cast<double>(document.texts[i].num_chars));
-    per_byte.push_back(scores[i].loglikelihood / static_cast<double>(document.texts[i].num_bytes));
+    if (!priors.empty()) outcome.calibrated.push_back(scores[i].loglikelihood - priors[i]);
+  }
+  const std::vector<double> sums = Likelihoods(outcome);
+  std::vector<double> per_char;
+  std::vector<double> per_byte;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    per_char.push_back(sums[i] / static_cast<double>(document.texts[i].num_chars));
+    per_byte.push_back(sums[i] / static_cast<double>(document.texts[i].num_bytes));
   }
   for (const std::string& metric : metrics) {
     const bool by_byte = metric == "acc_bytes";
     const size_t picked = ArgMax(by_byte ? per_byte : metric == "acc_norm" ? per_char : sums);
     if (metric.starts_with("acc")) {
-      outcome.metrics[metric] = static_cast<int64_t>(picked) == document.gold ? 1 : 0;
+      outcome.metrics[metric] = IsRight(document, picked) ? 1 : 0;
     } else if (metric == "brier_score") {
       outcome.metrics[metric] =
-          BrierScore(ChoiceProbabilities(scores), static_cast<size_t>(document.gold));
+          BrierScore(NormalisedProbabilities(sums), static_cast<size_t>(document.gold));
     } else if (metric == "target_loglikelihood") {
-      outcome.metrics[metric] = sums[document.gold];
+      outcome.metrics[metric] = scores[static_cast<size_t>(document.gold)].loglikelihood;
     }
     if (metric == metrics.front()) outcome.prediction = document.texts[picked].text;
+  }
+  return outcome;
+}
+
+DocumentOutcome ScoreTarget(const DocumentRequests& document, const RequestScore& score,
+                            std::span<const std::string> metrics) {
+  CheckNumber(score.loglikelihood);
+  DocumentOutcome outcome;
+  outcome.target = document.target;
+  if (score.is_greedy) outcome.prediction = document.target;
+  outcome.texts.push_back(score);
+  for (const std::string& metric : metrics) {
+    outcome.metrics[metric] = metric == "acc"          ? (score.is_greedy ? 1 : 0)
+                              : metric == "perplexity" ? std::exp(-score.loglikelihood)
+                                                       : score.loglikelihood;
   }
   return outcome;
 }
@@ -132,37 +171,6 @@ DocumentOutcome ScoreRolling(const DocumentRequests& document,
   return outcome;
 }
 
-DocumentOutcome ScoreGeneration(const DocumentRequests& document, const std::string& text,
-                                std::span<const std::string> metrics,
-                                const ExactMatchConfig& options) {
-  DocumentOutcome outcome;
-  outcome.target = document.target;
-  outcome.prediction = text;
-  for (const std::string& metric : metrics) {
-    if (metric == "f1") {
-      outcome.metrics[metric] = SquadF1(text, document.target);
-    } else if (metric == "rouge_l") {
-      outcome.metrics[metric] = RougeL(text, document.target);
-    } else {
-      const bool equal =
-          NormaliseForMatch(text, options) == NormaliseForMatch(document.target, options);
-      outcome.metrics[metric] = equal ? 1 : 0;
-    }
-  }
-  return outcome;
-}
-
-std::string NormaliseForMatch(std::string_view text, const ExactMatchConfig& options) {
-  std::string result = options.ignore_case ? unicode::Lower(text) : std::string(text);
-  std::erase_if(result, [&](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80) return false;
-    return (options.ignore_punctuation && std::ispunct(byte) != 0) ||
-           (options.ignore_numbers && std::isdigit(byte) != 0);
-  });
-  return options.strip ? std::string(unicode::Strip(result)) : result;
-}
-
 std::map<std::string, MetricValue> AggregateMetrics(std::span<const std::string> metrics,
                                                     std::span<const DocumentRequests> documents,
                                                     std::span<const DocumentOutcome> outcomes) {
@@ -171,6 +179,21 @@ std::map<std::string, MetricValue> AggregateMetrics(std::span<const std::string>
     if (metric == "calibration_error") {
       result[metric] = {ExpectedCalibrationError(documents, outcomes),
                         std::numeric_limits<double>::quiet_NaN()};
+      continue;
+    }
+    if (metric == "mcc" || (metric == "f1" && documents.front().gold >= 0)) {
+      result[metric] = {ConfusionMetric(metric, documents, outcomes),
+                        std::numeric_limits<double>::quiet_NaN()};
+      continue;
+    }
+    if (metric == "perplexity") {
+      std::vector<double> losses;
+      for (const DocumentOutcome& outcome : outcomes) {
+        losses.push_back(-outcome.texts.front().loglikelihood);
+      }
+      const Estimate mean = MeanAndStandardError(losses);
+      const double perplexity = std::exp(mean.value);
+      result[metric] = {perplexity, perplexity * mean.standard_error};
       continue;
     }
     if (IsRolling(metric)) {

@@ -22,34 +22,36 @@ struct DocumentOutcome {
   std::map<std::string, double> metrics;
   std::vector<RequestScore>
       texts;  // parallel to DocumentRequests::texts; the windows of a rolling text are summed
+  std::vector<double> calibrated;  // parallel to `texts` where the prompt is calibrated; else empty
+  std::string generated;           // a generation's text before filters, where there are any
   // Rolling text: what the metrics divide by.
   int64_t num_words = 0;
 };
 
 // acc: the likeliest choice; acc_norm, acc_bytes: the likeliest per code point, per UTF-8 byte; ties: the
 // first. brier_score: Σ (p − [right])² over the choices, p their likelihoods normalised to sum 1 (as the
-// harness; 0 to 2). target_loglikelihood: of the right choice, nats. calibration_error: has no value of a
-// document. `prediction` is the choice that the first of `metrics` picks. Error(kBadData) when a
-// likelihood is not a number.
+// harness; 0 to 2). target_loglikelihood: of the right choice, nats. calibration_error, f1, mcc: have no value of a
+// document. `prediction` is the choice that the first of `metrics` picks. `priors`: where the prompt is calibrated, the
+// log-probability of each choice without content; it is taken from the log-likelihoods first, for all metrics but
+// target_loglikelihood. Error(kBadData) when a likelihood is not a number.
 DocumentOutcome ScoreChoices(const DocumentRequests& document, std::span<const RequestScore> scores,
-                             std::span<const std::string> metrics);
+                             std::span<const std::string> metrics,
+                             std::span<const double> priors = {});
+
+// acc: is the target what the model would say itself, token by token? perplexity: exp of minus its log-likelihood.
+DocumentOutcome ScoreTarget(const DocumentRequests& document, const RequestScore& score,
+                            std::span<const std::string> metrics);
 
 // Per document: exp of minus the log-likelihood per word or byte, and bits per byte.
 DocumentOutcome ScoreRolling(const DocumentRequests& document,
                              std::span<const RequestScore> windows,
                              std::span<const std::string> metrics);
 
-// exact_match under `options`; f1, rouge_l: text_metrics.h.
-DocumentOutcome ScoreGeneration(const DocumentRequests& document, const std::string& text,
-                                std::span<const std::string> metrics,
-                                const ExactMatchConfig& options);
-
-// `text` as exact_match compares it.
-std::string NormaliseForMatch(std::string_view text, const ExactMatchConfig& options);
-
 // Over documents: means with their standard errors; calibration_error, the expected one of Guo et al. 2017
 // over ten bins of equal width (no standard error: NaN); perplexities from sums over sums (never a mean
-// of means), with the standard error of the ratio carried through exp.
+// of means), with the standard error of the ratio carried through exp; perplexity from the mean log-likelihood of
+// documents (the harness's), its standard error likewise. f1 (of choice 1 of two) and mcc as scikit-learn's, without
+// standard error.
 std::map<std::string, MetricValue> AggregateMetrics(std::span<const std::string> metrics,
                                                     std::span<const DocumentRequests> documents,
                                                     std::span<const DocumentOutcome> outcomes);

@@ -24,6 +24,7 @@ Json Choices(const DocumentRequests& document, const DocumentOutcome& outcome) {
                        {"num_bytes", text.num_bytes},
                        {"num_chars", text.num_chars},
                        {"is_greedy", outcome.texts[i].is_greedy}});
+    if (!outcome.calibrated.empty()) choices.back()["calibrated"] = outcome.calibrated[i];
   }
   return choices;
 }
@@ -52,6 +53,7 @@ std::string RecordLine(const ArmIdentity& arm, const DocumentIdentity& identity,
   if (outcome.num_words == 0) {
     record["target"] = outcome.target;
     record["prediction"] = outcome.prediction;
+    if (!outcome.generated.empty()) record["generated"] = outcome.generated;
   } else {
     record["target"] = nullptr;
     record["prediction"] = nullptr;

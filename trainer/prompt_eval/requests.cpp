@@ -17,6 +17,65 @@ ScoredText Measure(const std::string& text, int64_t num_tokens) {
   return {text, num_tokens, std::ssize(text), static_cast<int64_t>(unicode::Length(text))};
 }
 
+// Appends the request of one continuation.
+void AddChoice(const Tokenizer& tokenizer, const std::string& context, const std::string& delimiter,
+               const std::string& choice, int64_t max_length, DocumentRequests& result) {
+  EncodedPair pair = EncodePair(tokenizer, context, delimiter + choice);
+  const int64_t num_scored = std::ssize(pair.continuation);
+  if (num_scored == 0) Fail("choice '" + choice + "' has no token");
+  if (num_scored > max_length) {
+    Fail("choice '" + choice.substr(0, 60) + "' has " + std::to_string(num_scored) +
+         " tokens, but the model sees " + std::to_string(max_length) + " at once");
+  }
+  result.boundary_merge = result.boundary_merge || pair.boundary_merge;
+  result.requests.push_back(
+      MakeRequest(pair.context, pair.continuation, max_length, result.truncated));
+  result.texts.push_back(Measure(choice, num_scored));
+}
+
+void CheckChoices(std::span<const std::string> choices) {
+  if (choices.size() < 2) {
+    Fail("doc_to_choice gives " + std::to_string(choices.size()) +
+         " choice(s); a choice needs at least two");
+  }
+  std::map<std::string_view, size_t> first_place;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    if (choices[i].empty()) Fail("choice " + std::to_string(i) + " is empty");
+    const auto [place, is_new] = first_place.emplace(choices[i], i);
+    if (!is_new) {
+      Fail("choices " + std::to_string(place->second) + " and " + std::to_string(i) +
+           " are both '" + choices[i] + "'; which of them is right cannot be told");
+    }
+  }
+}
+
+// The document's field "choices", as the harness's multi_choice_regex wants it.
+std::vector<std::string> FieldChoices(const Document& document) {
+  const Value* field = document.fields.Find("choices");
+  const List* list = field != nullptr ? field->get_if<List>() : nullptr;
+  std::vector<std::string> choices;
+  for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const auto* text = (*list)[i].get_if<std::string>();
+    if (text == nullptr) break;
+    choices.push_back(*text);
+  }
+  if (list == nullptr || choices.empty() || choices.size() != list->size()) {
+    Fail(
+        "filter_list: multi_choice_regex reads the field 'choices', expected a list of texts "
+        "there");
+  }
+  return choices;
+}
+
+bool AsksForChoices(const TaskConfig& task) {
+  for (const AnswerPipelineConfig& pipeline : task.filter_list) {
+    for (const AnswerFilterConfig& step : pipeline.filter) {
+      if (step.function == "multi_choice_regex") return true;
+    }
+  }
+  return false;
+}
+
 class Builder {
  public:
   Builder(const TaskConfig& task, const ExampleRenderer& renderer, const Tokenizer& tokenizer,
@@ -26,53 +85,34 @@ class Builder {
   DocumentRequests Build(const Document& document, std::span<const Document* const> shots) const {
     if (task_.output_type == "loglikelihood_rolling") return Rolling(document);
     if (task_.output_type == "generate_until") return Generation(document, shots);
+    if (task_.output_type == "loglikelihood") return Target(document, shots);
     return Choices(document, shots);
   }
 
  private:
   DocumentRequests Choices(const Document& document, std::span<const Document* const> shots) const {
-    DocumentRequests result;
     const std::vector<std::string> choices = renderer_.Choices(document);
-    CheckChoices(choices);
-    result.gold = renderer_.GoldIndex(document);
-    if (result.gold < 0 || result.gold >= std::ssize(choices)) {
-      Fail("the right answer is choice " + std::to_string(result.gold) + " of " +
-           std::to_string(choices.size()) + " (counted from 0)");
-    }
-    result.target = choices[result.gold];
-    const std::string context = renderer_.Context(document, shots);
-    for (const std::string& choice : choices) {
-      EncodedPair pair = EncodePair(tokenizer_, context, renderer_.delimiter() + choice);
-      const int64_t num_scored = std::ssize(pair.continuation);
-      if (num_scored == 0) Fail("choice '" + choice + "' has no token");
-      if (num_scored > options_.max_length) {
-        Fail("choice '" + choice.substr(0, 60) + "' has " + std::to_string(num_scored) +
-             " tokens, but the model sees " + std::to_string(options_.max_length) + " at once");
-      }
-      result.boundary_merge = result.boundary_merge || pair.boundary_merge;
-      result.requests.push_back(
-          MakeRequest(pair.context, pair.continuation, options_.max_length, result.truncated));
-      result.texts.push_back(Measure(choice, num_scored));
-    }
-    const TokenRequest& first = result.requests.front();
-    result.prompt_tokens = std::ssize(first.tokens) - first.num_scored;
+    DocumentRequests result = RequestChoices(tokenizer_, renderer_.Context(document, shots),
+                                             renderer_.delimiter(), choices, options_.max_length);
+    result.golds = renderer_.GoldIndices(document);
+    result.gold = result.golds.front();
+    result.target = choices[static_cast<size_t>(result.gold)];
     return result;
   }
 
-  static void CheckChoices(const std::vector<std::string>& choices) {
-    if (choices.size() < 2) {
-      Fail("doc_to_choice gives " + std::to_string(choices.size()) +
-           " choice(s); a choice needs at least two");
-    }
-    std::map<std::string_view, size_t> first_place;
-    for (size_t i = 0; i < choices.size(); ++i) {
-      if (choices[i].empty()) Fail("choice " + std::to_string(i) + " is empty");
-      const auto [place, is_new] = first_place.emplace(choices[i], i);
-      if (!is_new) {
-        Fail("choices " + std::to_string(place->second) + " and " + std::to_string(i) +
-             " are both '" + choices[i] + "'; which of them is right cannot be told");
-      }
-    }
+  // One continuation, as it stands: the harness puts no delimiter before it.
+  DocumentRequests Target(const Document& document, std::span<const Document* const> shots) const {
+    const std::string target = renderer_.Target(document);
+    if (target.empty()) Fail("the text to score is empty");
+    DocumentRequests result;
+    AddChoice(tokenizer_, renderer_.Context(document, shots), "", target, options_.max_length,
+              result);
+    result.target = target;
+    result.gold = 0;
+    result.golds = {0};
+    const TokenRequest& request = result.requests.front();
+    result.prompt_tokens = std::ssize(request.tokens) - request.num_scored;
+    return result;
   }
 
   DocumentRequests Rolling(const Document& document) const {
@@ -96,7 +136,9 @@ class Builder {
   DocumentRequests Generation(const Document& document,
                               std::span<const Document* const> shots) const {
     DocumentRequests result;
-    result.target = renderer_.Target(document);
+    result.targets = renderer_.Targets(document);
+    result.target = result.targets.front();
+    if (AsksForChoices(task_)) result.field_choices = FieldChoices(document);
     std::vector<int32_t> tokens = EncodePrompt(tokenizer_, renderer_.Context(document, shots));
     if (tokens.empty()) {
       const std::optional<int32_t> prefix =
@@ -149,6 +191,19 @@ std::vector<DocumentRequests> BuildRequests(
       throw Error(error.kind(), where + error.what());
     }
   }
+  return result;
+}
+
+DocumentRequests RequestChoices(const Tokenizer& tokenizer, const std::string& context,
+                                const std::string& delimiter, std::span<const std::string> choices,
+                                int64_t max_length) {
+  CheckChoices(choices);
+  DocumentRequests result;
+  for (const std::string& choice : choices) {
+    AddChoice(tokenizer, context, delimiter, choice, max_length, result);
+  }
+  const TokenRequest& first = result.requests.front();
+  result.prompt_tokens = std::ssize(first.tokens) - first.num_scored;
   return result;
 }
 

@@ -42,9 +42,13 @@ struct ScoredText {
 struct DocumentRequests {
   std::vector<TokenRequest>
       requests;  // one a choice; one a window of rolling text; one prompt to continue
-  std::vector<ScoredText> texts;  // the choices; the rolling text; none
-  std::string target;
-  int64_t gold = -1;            // index of the right choice
+  std::vector<ScoredText> texts;     // the choices; the target; the rolling text; none
+  std::string target;                // the right answer, the first of several
+  std::vector<std::string> targets;  // generations: all right answers
+  std::vector<std::string>
+      field_choices;  // generations: the document's own choices, for filters that ask for them
+  int64_t gold = -1;  // index of the right choice, the first of several
+  std::vector<int64_t> golds;   // of all right choices
   int64_t prompt_tokens = 0;    // context tokens that the model sees (of the first choice)
   bool truncated = false;       // a request lost tokens at its left
   bool boundary_merge = false;  // see EncodedPair
@@ -56,6 +60,11 @@ struct RequestOptions {
       false;  // rolling: score the BOS that the tokenizer adds, as the harness does
   int64_t max_new_tokens = 0;  // generation: room to leave behind the prompt
 };
+
+// The request of each choice behind `context`. Errors as BuildRequests', without the document's name.
+DocumentRequests RequestChoices(const Tokenizer& tokenizer, const std::string& context,
+                                const std::string& delimiter, std::span<const std::string> choices,
+                                int64_t max_length);
 
 // One entry a document, in order. `shots[i]` are numbers in `pool`, as DrawShots gives them. Errors
 // (kBadData) name task, variant and the document's line: choices that are empty, stand there twice

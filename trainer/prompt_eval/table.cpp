@@ -38,6 +38,13 @@ std::set<std::string> MetricNames(const EvalSummary& summary) {
 
 std::string Footnotes(const EvalSummary& summary) {
   std::string notes;
+  if (summary.search.has_value()) {
+    const PromptSearchSummary& search = *summary.search;
+    notes += "\nA search on " + search.model + " tried " + std::to_string(search.num_tried) +
+             " prompts with " + std::to_string(search.num_documents) +
+             " documents and kept these " + std::to_string(search.kept.size()) +
+             ": the best of many is flattered by luck.\n";
+  }
   if (!summary.sealed_split.empty()) {
     notes += "\n\\* chosen by " + summary.choose_by +
              " on the split that chooses; only these were scored on '" + summary.sealed_split +
@@ -120,6 +127,12 @@ std::string FormatSummaryJson(const EvalSummary& summary) {
   json["format"] = 1;
   json["task"] = summary.task;
   json["choose_by"] = summary.choose_by;
+  if (summary.search.has_value()) {
+    json["prompt_search"] = {{"model", summary.search->model},
+                             {"num_tried", summary.search->num_tried},
+                             {"num_documents", summary.search->num_documents},
+                             {"kept", summary.search->kept}};
+  }
   if (!summary.sealed_split.empty()) {
     json["sealed_split"] = summary.sealed_split;
     json["look"] = summary.look;

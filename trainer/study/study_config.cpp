@@ -20,6 +20,8 @@ bool AsksAlike(const PromptConfig& a, const PromptConfig& b) {
   return a.description == b.description && a.doc_to_text == b.doc_to_text &&
          a.doc_to_target == b.doc_to_target && a.doc_to_choice == b.doc_to_choice &&
          a.target_delimiter == b.target_delimiter && a.system == b.system &&
+         a.label_words == b.label_words && a.label_order == b.label_order &&
+         a.gen_prefix == b.gen_prefix && a.calibration == b.calibration &&
          a.apply_chat_template == b.apply_chat_template && a.num_fewshot == b.num_fewshot;
 }
 
@@ -74,6 +76,8 @@ void StudyConfig::VisitFields(FieldVisitor& v) {
           model);
   v.Visit({"task", "what is asked, with splits train, dev and test", Required()}, task);
   v.Visit({"prompts", "the prompts to beat: dev chooses one"}, prompts);
+  v.Visit({"prompt_search", "which prompts are worth the whole of dev; absent = all are"},
+          prompt_search);
   v.Visit({"training_prompt", "how a training example is asked; also the zero-shot arm"},
           training_prompt);
   v.Visit(Unhashed("output", "run folder", Required()), output);
@@ -147,6 +151,7 @@ void StudyConfig::Validate() const {
     }
   }
   Scoring().Validate();
+  if (prompt_search.has_value()) prompt_search->Validate(Metric(), Variants());
   if (regression.has_value()) RegressionScoring().Validate();
   train.batching.Validate();
 }

@@ -49,6 +49,7 @@ struct StudyConfig {
   std::string model;  // Hugging Face folder
   TaskConfig task;    // with the splits train, dev and test
   VariantsConfig prompts;
+  std::optional<PromptSearchConfig> prompt_search;
   PromptConfig training_prompt;  // of training examples; without shots it is also the zero-shot arm
   std::string output;
   std::vector<int64_t> sizes;  // training examples, ascending

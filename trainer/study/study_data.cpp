@@ -10,6 +10,7 @@
 #include "comm/base/hash.h"
 #include "data_pipeline/prepare.h"
 #include "data_pipeline/prepare_example.h"
+#include "trainer/prompt_eval/prompt_search.h"
 #include "trainer/study/study_plan.h"
 
 namespace breakeven {
@@ -88,7 +89,10 @@ void CheckSizes(const StudyConfig& config, StudyData& data) {
                             "smaller; read 'cannot tell' as 'was not asked enough'.");
   }
   const int64_t dev = std::ssize(data.dev.documents);
-  const int64_t variants = std::ssize(config.Variants());
+  int64_t variants = std::ssize(config.Variants());
+  if (config.prompt_search.has_value()) {
+    variants = std::ssize(SearchCandidates(*config.prompt_search, config.Variants()));
+  }
   const double optimism = ChoiceOptimism(variants, dev);
   char points[16];
   std::snprintf(points, sizeof(points), "%.1f", 100 * optimism);

@@ -67,6 +67,7 @@ class Fields {
     Object(name, *value, visit);
   }
   bool reads() const { return reads_; }
+  bool Has(const char* name) const { return json_.contains(name); }
 
  private:
   Json& json_;
@@ -213,6 +214,12 @@ void VisitStudy(Fields& f, StudyFile& study) {
   f("baseline", study.baseline);
   f("candidate", study.candidate);
   f.List("variants", study.variants, VisitVariant);
+  // Studies from before there was a search have tried what they list.
+  if (!f.reads() || f.Has("num_prompts_tried")) {
+    f("num_prompts_tried", study.num_prompts_tried);
+  } else {
+    study.num_prompts_tried = std::ssize(study.variants);
+  }
   f.List("cells", study.cells, VisitCell);
   f.Optional("regression", study.regression, VisitRegression);
   f.Optional("costs", study.costs, VisitCosts);

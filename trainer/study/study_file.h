@@ -64,6 +64,8 @@ struct StudyFile {
   int64_t baseline = 0;
   int64_t candidate = 0;
   std::vector<StudyFileVariant> variants;
+  int64_t num_prompts_tried =
+      0;  // with those that a search left behind; `variants` are what dev saw whole
   std::vector<StudyFileCell> cells;
   std::optional<StudyFileRegression> regression;
   std::optional<CostInput> costs;

@@ -8,6 +8,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/progress.h"
 #include "comm/world.h"
+#include "trainer/prompt_eval/prompt_search.h"
 #include "trainer/study/parameter_distance.h"
 #include "trainer/study/study_plan.h"
 
@@ -52,6 +53,7 @@ class OutcomeMaker {
   }
 
   void AddVariants() {
+    study_.num_prompts_tried = in_.num_prompts_tried;
     for (const PromptConfig& variant : config_.Variants()) {
       const ArmSummary& arm = Arm("dev", "base", variant.name);
       const MetricValue& score = arm.metrics.at(study_.metric);
@@ -180,6 +182,12 @@ class OutcomeMaker {
 
   void AddCautions() {
     study_.cautions = in_.data.cautions;
+    if (in_.num_prompts_tried > std::ssize(study_.variants)) {
+      study_.cautions.push_back("A search tried " + std::to_string(in_.num_prompts_tried) +
+                                " prompts on parts of dev; the " +
+                                std::to_string(study_.variants.size()) +
+                                " in the table are those that it left, and the training prompt.");
+    }
     if (in_.state.look > 1) {
       study_.cautions.push_back("This test set was looked at before with other arms (look " +
                                 std::to_string(in_.state.look) +
@@ -227,6 +235,12 @@ std::string DescribePlan(const PlanDescription& plan) {
           FormatCount(std::ssize(plan.data.dev.documents)) + " of dev (chooses), " +
           FormatCount(std::ssize(plan.data.test.documents)) + " of test (one look)\n";
   text += "prompts: " + std::to_string(config.Variants().size()) + " to choose from on dev\n";
+  if (config.prompt_search.has_value()) {
+    const auto tried = SearchCandidates(*config.prompt_search, config.Variants()).size();
+    text += "  a search tries " + std::to_string(tried) + " with at most " +
+            FormatCount(config.prompt_search->budget_documents) +
+            " documents and keeps the best; the time below is without it\n";
+  }
   text += "cells: " + std::to_string(NumCells(config)) + " = sizes (" + list(config.sizes) +
           ") × [rates (" + list(config.Rates()) + ") by the first seed + the other seeds of (" +
           list(config.seeds) + ")]\n";

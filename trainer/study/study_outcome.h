@@ -31,6 +31,7 @@ struct StudyOutcomeInput {
   std::string model_hash;
   int world_size = 1;
   std::vector<PromptConfig> few_shots;
+  int64_t num_prompts_tried = 0;
 };
 
 StudyFile MakeStudyFile(const StudyOutcomeInput& input);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 
 #include "comm/base/random.h"
 #include "trainer/statistics/distributions.h"
@@ -85,24 +84,6 @@ size_t BestOf(std::span<const double> scores, bool lower_is_better) {
     if (better || std::isnan(scores[best])) best = i;
   }
   return best;
-}
-
-std::vector<size_t> NestedOrder(std::span<const std::string> labels, uint64_t seed) {
-  const auto stream = static_cast<uint64_t>(RandomStream::kSubset);
-  std::vector<uint64_t> keys(labels.size());
-  for (size_t i = 0; i < keys.size(); ++i) keys[i] = RandomBits(seed, stream, i);
-  std::vector<size_t> order(labels.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  const auto by_key = [&](size_t a, size_t b) {
-    return keys[a] != keys[b] ? keys[a] < keys[b] : a < b;
-  };
-  std::sort(order.begin(), order.end(), by_key);
-  std::map<std::string, size_t> taken;
-  std::vector<size_t> round(labels.size());  // how many of its class stand before it
-  for (const size_t i : order) round[i] = taken[labels[i]]++;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return round[a] < round[b]; });
-  return order;
 }
 
 double ChoiceOptimism(int64_t num_variants, int64_t num_documents) {

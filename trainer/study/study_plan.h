@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/prompt_eval/nested_order.h"
 #include "trainer/study/study_config.h"
 
 namespace breakeven {
@@ -41,11 +42,6 @@ TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const
 
 // Index of the best score, the first of equals; a score that is not a number is never better than another.
 size_t BestOf(std::span<const double> scores, bool lower_is_better);
-
-// Order in which training examples are taken: the first n are the subset of n, so every smaller one lies in every larger.
-// Classes take turns (each class in an order drawn from the seed), so a subset is as balanced as the data allow; where every
-// label stands once it is a shuffle. A function of labels and seed alone.
-std::vector<size_t> NestedOrder(std::span<const std::string> labels, uint64_t seed);
 
 // How much better than it is the best of `num_variants` equally good prompts looks on `num_documents`, at a score of one half and
 // a correlation of 0.6 between prompts over documents (reference: expected maximum of normals).

@@ -44,6 +44,7 @@ double FiniteNumber(const Json& value, const std::string& where, const std::stri
 void TakeChoices(const Json& record, const std::string& where, RecordArm& arm) {
   const std::string target = Text(record, "target");
   std::vector<double> loglikelihoods;
+  std::vector<double> judged;  // calibrated, where the prompt is
   size_t gold = 0;
   bool found = false;
   for (const Json& choice : record.at("choices")) {
@@ -53,9 +54,12 @@ void TakeChoices(const Json& record, const std::string& where, RecordArm& arm) {
     }
     loglikelihoods.push_back(
         FiniteNumber(choice.at("loglikelihood"), where, "the log-likelihood of a choice"));
+    judged.push_back(choice.contains("calibrated")
+                         ? FiniteNumber(choice.at("calibrated"), where, "a calibrated score")
+                         : loglikelihoods.back());
   }
   if (!found || loglikelihoods.size() < 2) return;
-  const std::vector<double> probabilities = NormalisedProbabilities(loglikelihoods);
+  const std::vector<double> probabilities = NormalisedProbabilities(judged);
   const auto likeliest = std::max_element(probabilities.begin(), probabilities.end());
   arm.target_loglikelihoods.push_back(loglikelihoods[gold]);
   arm.target_probabilities.push_back(probabilities[gold]);

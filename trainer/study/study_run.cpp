@@ -14,6 +14,7 @@
 #include "comm/watched_world.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/prompt_eval/ledger.h"
+#include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
 #include "trainer/study/study_cell.h"
 #include "trainer/study/study_data.h"
@@ -61,6 +62,7 @@ class Study {
   }
   void OpenFolder(std::string_view resolved_yaml);
   void ReadInputs(const std::string& config_hash);
+  void SearchPrompts();
   void CheckDisk(int64_t num_parameters);
   void EndIfSignalled();
   void ChooseBaseline();
@@ -96,7 +98,7 @@ class Study {
   }
 
   const StopSignals signals_;
-  const StudyConfig& config_;
+  StudyConfig config_;  // prompts: after a search those that it left
   World& world_;
   const PromptConfig own_;
   const bool lower_is_better_ = LowerIsBetter(config_.Metric());
@@ -104,6 +106,7 @@ class Study {
   StudyData data_;
   ScoringSet set_;
   StudyWork work_;
+  int64_t num_prompts_tried_ = 0;
   std::string model_hash_;
   std::unique_ptr<StudyStore> store_;
   std::unique_ptr<StudyProgress> progress_;
@@ -129,7 +132,6 @@ void Study::ReadInputs(const std::string& config_hash) {
   RunTogether(*world_.control, /*root_only=*/false, [&] {
     data_ = ReadStudyData(config_, base.chat, num_threads);
     set_ = {config_.Scoring(), data_.Splits(), ""};
-    work_ = MeasureWork(config_, set_, base);
   });
   CheckSameOnAllRanks(*world_.control, ErrorKind::kBadData, "content of the splits",
                       data_.Fingerprint());
@@ -143,6 +145,26 @@ void Study::ReadInputs(const std::string& config_hash) {
       config_.output, config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" + limit,
       world_);
   CheckDisk(base.config.num_parameters());
+  SearchPrompts();
+  RunTogether(*world_.control, /*root_only=*/false,
+              [&] { work_ = MeasureWork(config_, set_, base); });
+}
+
+// Leaves of the prompts those that are worth the whole of dev.
+void Study::SearchPrompts() {
+  num_prompts_tried_ = std::ssize(config_.Variants());
+  if (!config_.prompt_search.has_value()) return;
+  const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
+  const auto save = [&] {
+    store_->Save();
+    FaultPoint("study.search_score", kCallNumber);
+  };
+  const PromptSearchResult result =
+      RunPromptSearch(set_.config, *config_.prompt_search, config_.Variants(), set_.data, kBase,
+                      config_.model, world_, store_->state.search, save);
+  config_.prompts.variants = result.kept;
+  set_.config = config_.Scoring();
+  num_prompts_tried_ = result.num_tried;
 }
 
 void Study::CheckDisk(int64_t num_parameters) {
@@ -321,8 +343,15 @@ void Study::TimeServing() {
 
 void Study::Finish() {
   OnRoot([&] {
-    StudyOutcomeInput input{config_,     store_->state,       choices_,       data_, work_.left_out,
-                            model_hash_, world_.world_size(), work_.few_shots};
+    StudyOutcomeInput input{config_,
+                            store_->state,
+                            choices_,
+                            data_,
+                            work_.left_out,
+                            model_hash_,
+                            world_.world_size(),
+                            work_.few_shots,
+                            num_prompts_tried_};
     WriteStudyOutcome(input);
   });
 }

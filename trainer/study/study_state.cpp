@@ -108,6 +108,7 @@ std::string FormatStudyState(const StudyState& state) {
         {"summary", JsonOf(arm.summary)}, {"hash", arm.hash}, {"records_hash", arm.records_hash}};
   }
   for (const auto& [key, serving] : state.serving) json["serving"][key] = JsonOf(serving);
+  for (const auto& [key, score] : state.search) json["search"][key] = Number(score);
   return json.dump(1) + "\n";
 }
 
@@ -126,6 +127,10 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     }
     for (const auto& [key, arm] : json.at("arms").items()) {
       state.arms[key] = {SummaryOf(arm.at("summary")), arm.at("hash"), arm.at("records_hash")};
+    }
+    if (json.contains("search")) {
+      for (const auto& [key, score] : json.at("search").items())
+        state.search[key] = NumberOf(score);
     }
     for (const auto& [key, serving] : json.at("serving").items()) {
       state.serving[key] = ServingOf(serving);

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -115,6 +117,67 @@ TEST_F(EvaluationTest, WritesRecordsInOrderOfArmAndDocument) {
   const auto json = nlohmann::json::parse(ReadFile(Path("run/summary.json")));
   EXPECT_EQ(json["arms"].size(), 2U);
   EXPECT_EQ(ReadFile(Path("run/table.md")), FormatTable(summary));
+}
+
+TEST_F(EvaluationTest, ASearchLeavesTheBestAndSaysHowManyWereTried) {
+  PromptSearchConfig search;
+  search.budget_documents = 44;
+  search.shot_sets = 3;
+  search.keep = 1;
+  config_.prompt_search = search;
+  const EvalSummary summary = Run();
+  ASSERT_TRUE(summary.search.has_value());
+  EXPECT_EQ(summary.search->num_tried, 4) << "zero, and three draws of two_shot";
+  EXPECT_EQ(summary.search->num_documents, 4 * 5 + 2 * 6);
+  ASSERT_EQ(summary.arms.size(), 1U);
+  EXPECT_EQ(summary.arms[0].num_documents, 11);
+  EXPECT_EQ(summary.search->kept, std::vector<std::string>{summary.arms[0].variant});
+  EXPECT_THAT(FormatTable(summary), HasSubstr("tried 4 prompts with 32 documents"));
+  EXPECT_EQ(nlohmann::json::parse(FormatSummaryJson(summary))["prompt_search"]["num_tried"], 4);
+  const std::string records = ReadFile(summary.records_path);
+  EXPECT_EQ(ReadFile(Run(3).records_path), records) << "the same on three ranks";
+  config_.prompt_search->model = "other";
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("prompt_search.model: 'other' is none of `models`"));
+}
+
+TEST_F(EvaluationTest, ContextualCalibrationDividesByWhatAnEmptyQuestionSays) {
+  const auto scores_of = [&](const PromptConfig& variant, const char* key) {
+    config_.prompts.variants = {variant};
+    std::vector<std::vector<double>> scores;
+    std::istringstream lines(ReadFile(Run().records_path));
+    for (std::string line; std::getline(lines, line);) {
+      scores.emplace_back();
+      const nlohmann::json record = nlohmann::json::parse(line);
+      for (const auto& choice : record["choices"]) {
+        scores.back().push_back(choice[key].get<double>());
+      }
+    }
+    return scores;
+  };
+  PromptConfig variant;
+  variant.name = "calibrated";
+  variant.num_fewshot = 1;
+  variant.calibration = "contextual";
+  variant.content_free = {"N/A", ""};
+  const auto raw = scores_of(variant, "loglikelihood");
+  const auto calibrated = scores_of(variant, "calibrated");
+  // The same prompts asked as documents.
+  std::ofstream(Path("dev.jsonl")) << R"({"id": 1, "q": "N/A", "a": "fig"})"
+                                   << "\n"
+                                   << R"({"id": 2, "q": "", "a": "fig"})"
+                                   << "\n";
+  variant.calibration = "none";
+  std::vector<double> prior(3);
+  for (const std::vector<double>& empty : scores_of(variant, "loglikelihood")) {
+    double total = 0;
+    for (const double score : empty) total += std::exp(score);
+    for (size_t k = 0; k < 3; ++k) prior[k] += std::exp(empty[k]) / total / 2;
+  }
+  for (size_t i = 0; i < raw.size(); ++i) {
+    for (size_t k = 0; k < 3; ++k) {
+      EXPECT_NEAR(calibrated[i][k], raw[i][k] - std::log(prior[k]), 1e-4) << i << " " << k;
+    }
+  }
 }
 
 TEST_F(EvaluationTest, RecordsAreTheSameBytesForOneToFourRanks) {

@@ -82,20 +82,72 @@ TEST(MetricsTest, CountsWordsAsPythonSplitsThem) {
             2);  // no-break space is \s
 }
 
-TEST(MetricsTest, ExactMatchForgivesWhatItIsToldTo) {
+TEST(MetricsTest, APriorTurnsTheChoiceButNotTheLikelihood) {
   DocumentRequests document;
-  document.target = "Paris.";
-  ExactMatchConfig options;
-  const std::vector<std::string> metrics = {"exact_match"};
-  EXPECT_EQ(ScoreGeneration(document, " Paris.\n", metrics, options).metrics.at("exact_match"), 1);
-  EXPECT_EQ(ScoreGeneration(document, "paris", metrics, options).metrics.at("exact_match"), 0);
-  options.ignore_case = true;
-  options.ignore_punctuation = true;
-  EXPECT_EQ(ScoreGeneration(document, "paris", metrics, options).metrics.at("exact_match"), 1);
-  options.strip = false;
-  EXPECT_EQ(ScoreGeneration(document, " paris", metrics, options).metrics.at("exact_match"), 0);
-  options.ignore_numbers = true;
-  EXPECT_EQ(NormaliseForMatch("A-1 É2", options), "a é");
+  document.texts = {{"yes", 1, 3, 3}, {"no", 1, 2, 2}};
+  document.gold = 1;
+  document.golds = {1};
+  const std::vector<std::string> metrics = {"acc", "target_loglikelihood", "brier_score"};
+  const std::vector<RequestScore> scores = {{std::log(0.6), true}, {std::log(0.4), false}};
+  EXPECT_EQ(ScoreChoices(document, scores, metrics).metrics.at("acc"), 0);
+  // Without content the model says yes three times as often: 0.6/0.75 against 0.4/0.25.
+  const std::vector<double> priors = {std::log(0.75), std::log(0.25)};
+  const DocumentOutcome outcome = ScoreChoices(document, scores, metrics, priors);
+  EXPECT_EQ(outcome.metrics.at("acc"), 1);
+  EXPECT_EQ(outcome.prediction, "no");
+  EXPECT_DOUBLE_EQ(outcome.metrics.at("target_loglikelihood"), std::log(0.4));
+  EXPECT_NEAR(outcome.metrics.at("brier_score"), 2 * (0.8 / 2.4) * (0.8 / 2.4), 1e-12);
+}
+
+TEST(MetricsTest, AnyOfSeveralRightChoicesIsRight) {
+  DocumentRequests document;
+  document.texts = {{"a", 1, 1, 1}, {"b", 1, 1, 1}, {"c", 1, 1, 1}};
+  document.gold = 0;
+  document.golds = {0, 2};
+  const std::vector<std::string> metrics = {"acc"};
+  const auto hits = [&](double a, double b, double c) {
+    const std::vector<RequestScore> scores = {{a, true}, {b, true}, {c, true}};
+    return ScoreChoices(document, scores, metrics).metrics.at("acc");
+  };
+  EXPECT_EQ(hits(-1, -2, -3), 1);
+  EXPECT_EQ(hits(-2, -1, -3), 0);
+  EXPECT_EQ(hits(-2, -3, -1), 1);
+}
+
+TEST(MetricsTest, TargetsAreScoredByGreedinessAndPerplexity) {
+  DocumentRequests document;
+  document.target = "Paris";
+  document.texts = {{"Paris", 1, 5, 5}};
+  document.gold = 0;
+  const std::vector<std::string> metrics = {"acc", "perplexity"};
+  const std::vector<DocumentRequests> documents(2, document);
+  const std::vector<DocumentOutcome> outcomes = {ScoreTarget(document, {-1, true}, metrics),
+                                                 ScoreTarget(document, {-3, false}, metrics)};
+  EXPECT_EQ(outcomes[0].prediction, "Paris");
+  EXPECT_EQ(outcomes[1].prediction, "");
+  const auto all = AggregateMetrics(metrics, documents, outcomes);
+  EXPECT_DOUBLE_EQ(all.at("acc").value, 0.5);
+  EXPECT_DOUBLE_EQ(all.at("perplexity").value, std::exp(2.0));
+}
+
+TEST(MetricsTest, ConfusionMetricsAreOfAllDocuments) {
+  DocumentRequests no;
+  no.texts = {{"no", 1, 2, 2}, {"yes", 1, 3, 3}};
+  no.gold = 0;
+  DocumentRequests yes = no;
+  yes.gold = 1;
+  const std::vector<std::string> metrics = {"f1", "mcc"};
+  const std::vector<RequestScore> says_yes = {{-2, false}, {-1, true}};
+  const std::vector<RequestScore> says_no = {{-1, true}, {-2, false}};
+  const std::vector<DocumentRequests> documents = {yes, yes, no, no};
+  std::vector<DocumentOutcome> outcomes;
+  for (const auto& scores : {says_yes, says_no, says_no, says_no}) {
+    outcomes.push_back(ScoreChoices(documents[outcomes.size()], scores, metrics));
+  }
+  const auto all = AggregateMetrics(metrics, documents, outcomes);
+  EXPECT_DOUBLE_EQ(all.at("f1").value, 2.0 / 3);
+  EXPECT_NEAR(all.at("mcc").value, 1 / std::sqrt(3.0), 1e-12);
+  EXPECT_TRUE(std::isnan(all.at("f1").standard_error));
 }
 
 TEST(MetricsTest, BrierScoreAndCalibrationUseTheNormalisedLikelihoods) {

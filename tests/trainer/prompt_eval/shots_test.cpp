@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "comm/base/error.h"
@@ -73,6 +74,40 @@ TEST(ShotsTest, APoolThatIsTooSmallNamesTheVariant) {
   // Three entries, of which one is the document: two remain.
   const auto first = [](int64_t shot, int64_t) { return shot == 0; };
   EXPECT_THROW(DrawShots(Prompt("fixed", 3), 3, 1, first), Error);
+}
+
+TEST(ShotsTest, BalancedShotsTakeTurnsBetweenAnswers) {
+  ShotTexts texts;
+  for (int i = 0; i < 40; ++i) texts.labels.push_back(i < 34 ? "often" : i < 37 ? "rare" : "few");
+  const auto shots = DrawShots(Prompt("balanced", 6), 40, 2, Never, texts);
+  EXPECT_EQ(shots[0], shots[1]);
+  std::map<std::string, int> counts;
+  for (const int64_t shot : shots[0]) ++counts[texts.labels[static_cast<size_t>(shot)]];
+  EXPECT_EQ(counts, (std::map<std::string, int>{{"few", 2}, {"often", 2}, {"rare", 2}}));
+  EXPECT_NE(shots[0], DrawShots(Prompt("balanced", 6, 5), 40, 1, Never, texts)[0]);
+}
+
+TEST(ShotsTest, NearestShowsTheMostAlikeLast) {
+  ShotTexts texts;
+  texts.questions = {"a red fox", "blue whales sing", "the red fox runs", "green", "a dog runs"};
+  texts.asked = {"Red fox runs!", "whales"};
+  const auto shots = DrawShots(Prompt("nearest", 2), 5, 2, Never, texts);
+  EXPECT_THAT(shots[0], ElementsAre(0, 2));
+  // Nothing else has a word in common: the first of equals, behind it the one that has.
+  EXPECT_THAT(shots[1], ElementsAre(0, 1));
+  const auto itself = [](int64_t shot, int64_t document) { return document == 0 && shot == 2; };
+  EXPECT_THAT(DrawShots(Prompt("nearest", 1), 5, 1, itself, texts)[0], ElementsAre(0));
+}
+
+TEST(ShotsTest, ASpareDrawLeavesTheDocumentOut) {
+  const auto plain = DrawShots(Prompt("per_doc_spare", 3), 20, 2, Never);
+  const auto itself = [&](int64_t shot, int64_t document) {
+    return document == 0 && shot == plain[0][0];
+  };
+  const auto shots = DrawShots(Prompt("per_doc_spare", 3), 20, 2, itself);
+  EXPECT_EQ(shots[0].size(), 3U);
+  EXPECT_EQ(shots[0][0], plain[0][1]);
+  EXPECT_EQ(shots[1], plain[1]) << "the draw goes on alike";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "data_pipeline/tokenizer/regex_replace.h"
+#include "data_pipeline/tokenizer/python_regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -22,11 +22,16 @@ struct FreeContext {
 };
 using Code = std::unique_ptr<pcre2_code, FreeCode>;
 
-// Python's \Z is the very end, PCRE2's \z.
+// What Python writes otherwise than PCRE2: \Z is the very end (\z), {,n} counts from 0.
 std::string Translate(const std::string& pattern) {
   std::string translated;
   for (size_t i = 0; i < pattern.size(); ++i) {
     translated += pattern[i];
+    if (pattern[i] == '{' && i + 1 < pattern.size() && pattern[i + 1] == ',') {
+      const size_t digits = pattern.find_first_not_of("0123456789", i + 2);
+      if (digits != std::string::npos && digits > i + 2 && pattern[digits] == '}')
+        translated += '0';
+    }
     if (pattern[i] != '\\' || i + 1 >= pattern.size()) continue;
     ++i;
     translated += pattern[i] == 'Z' ? 'z' : pattern[i];
@@ -165,26 +170,21 @@ size_t NextCharacter(std::string_view text, size_t position) {
   return position;
 }
 
-}  // namespace
-
-std::string RegexReplace(std::string_view text, const std::string& pattern,
-                         const std::string& replacement, int64_t count, size_t max_bytes) {
-  const Code code = Compile(pattern);
-  const std::vector<Piece> pieces = ReplacementParser(code.get(), replacement).Parse();
+// Calls `on_match` with the group bounds of each of the first `count` matches, left to right, as Python's finditer gives
+// them: an empty match may follow the match before it, but not at its own place again.
+template <typename OnMatch>
+void Search(const pcre2_code* code, const std::string& pattern, std::string_view text,
+            int64_t count, const OnMatch& on_match) {
   const std::unique_ptr<pcre2_match_data, FreeMatch> match(
-      pcre2_match_data_create_from_pattern(code.get(), nullptr));
+      pcre2_match_data_create_from_pattern(code, nullptr));
   const std::unique_ptr<pcre2_match_context, FreeContext> context(
       pcre2_match_context_create(nullptr));
   pcre2_set_match_limit(context.get(), 5'000'000);
-  std::string result;
-  size_t copied = 0;    // text before is in the result
   size_t position = 0;  // where the next search begins
-  // As in Python, an empty match may follow the match before it, but not at its own place again.
   uint32_t options = 0;
-  int64_t left = count > 0 ? count : std::numeric_limits<int64_t>::max();
-  while (left > 0 && position <= text.size()) {
+  while (count > 0 && position <= text.size()) {
     const int found =
-        pcre2_match(code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), position,
+        pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), position,
                     options | PCRE2_NO_UTF_CHECK, match.get(), context.get());
     if (found == PCRE2_ERROR_NOMATCH) {
       if (options == 0) break;
@@ -197,18 +197,70 @@ std::string RegexReplace(std::string_view text, const std::string& pattern,
     const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match.get());
     const size_t begin = bounds[0];
     const size_t end = bounds[1];
-    if (begin < copied || end < begin)
+    if (begin < position || end < begin)
       throw RegexError("the pattern '" + pattern + "' matches backwards");
-    result += text.substr(copied, begin - copied);
-    AppendReplacement(result, pieces, text, match.get());
-    if (result.size() > max_bytes) throw RegexError("the result is too long");
-    copied = end;
+    on_match(match.get());
     position = end;
     options = begin == end ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
-    --left;
+    --count;
   }
+}
+
+}  // namespace
+
+struct PythonRegex::Compiled {
+  Code code;
+  uint32_t num_groups = 0;
+};
+
+PythonRegex::PythonRegex(const std::string& pattern)
+    : pattern_(pattern), compiled_(std::make_unique<Compiled>()) {
+  compiled_->code = Compile(pattern);
+  pcre2_pattern_info(compiled_->code.get(), PCRE2_INFO_CAPTURECOUNT, &compiled_->num_groups);
+}
+
+PythonRegex::~PythonRegex() = default;
+PythonRegex::PythonRegex(PythonRegex&&) noexcept = default;
+PythonRegex& PythonRegex::operator=(PythonRegex&&) noexcept = default;
+
+std::vector<std::vector<std::string_view>> PythonRegex::FindAll(std::string_view text) const {
+  std::vector<std::vector<std::string_view>> matches;
+  const uint32_t groups = compiled_->num_groups;
+  Search(compiled_->code.get(), pattern_, text, std::numeric_limits<int64_t>::max(),
+         [&](pcre2_match_data* match) {
+           const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match);
+           std::vector<std::string_view>& found = matches.emplace_back();
+           for (uint32_t group = groups == 0 ? 0 : 1; group <= groups; ++group) {
+             const PCRE2_SIZE begin = bounds[2 * group];
+             found.push_back(begin == PCRE2_UNSET
+                                 ? std::string_view()
+                                 : text.substr(begin, bounds[2 * group + 1] - begin));
+           }
+         });
+  return matches;
+}
+
+std::string PythonRegex::Replace(std::string_view text, const std::string& replacement,
+                                 int64_t count, size_t max_bytes) const {
+  const pcre2_code* code = compiled_->code.get();
+  const std::vector<Piece> pieces = ReplacementParser(code, replacement).Parse();
+  std::string result;
+  size_t copied = 0;  // text before is in the result
+  Search(code, pattern_, text, count > 0 ? count : std::numeric_limits<int64_t>::max(),
+         [&](pcre2_match_data* match) {
+           const PCRE2_SIZE* bounds = pcre2_get_ovector_pointer(match);
+           result += text.substr(copied, bounds[0] - copied);
+           AppendReplacement(result, pieces, text, match);
+           if (result.size() > max_bytes) throw RegexError("the result is too long");
+           copied = bounds[1];
+         });
   result += text.substr(copied);
   return result;
+}
+
+std::string RegexReplace(std::string_view text, const std::string& pattern,
+                         const std::string& replacement, int64_t count, size_t max_bytes) {
+  return PythonRegex(pattern).Replace(text, replacement, count, max_bytes);
 }
 
 }  // namespace breakeven

@@ -1,5 +1,6 @@
-#include "data_pipeline/tokenizer/regex_replace.h"
+#include "data_pipeline/tokenizer/python_regex.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace breakeven {
@@ -10,7 +11,7 @@ std::string Replace(std::string_view text, const std::string& pattern,
   return RegexReplace(text, pattern, replacement, count, 1 << 20);
 }
 
-TEST(RegexReplace, DoesWhatPythonsReSubDoes) {
+TEST(PythonRegex, DoesWhatPythonsReSubDoes) {
   EXPECT_EQ(Replace("a1b22", "\\d+", "#"), "a#b#");
   EXPECT_EQ(Replace("a1b22", "\\d+", "#", 1), "a#b22");
   EXPECT_EQ(Replace("abxd", "x*", "-"), "-a-b--d-");
@@ -20,7 +21,19 @@ TEST(RegexReplace, DoesWhatPythonsReSubDoes) {
   EXPECT_EQ(Replace("ab\n", "b\\Z", "c"), "ab\n");
 }
 
-TEST(RegexReplace, RefusesWhatIsWrongOrEndless) {
+TEST(PythonRegex, FindsWhatPythonsFindallFinds) {
+  using ::testing::ElementsAre;
+  EXPECT_THAT(PythonRegex("\\d+").FindAll("a1b22"),
+              ElementsAre(ElementsAre("1"), ElementsAre("22")));
+  EXPECT_THAT(PythonRegex("(-?\\$?\\d{2,})|(x)").FindAll("$12 or x"),
+              ElementsAre(ElementsAre("$12", ""), ElementsAre("", "x")));
+  EXPECT_THAT(PythonRegex("b*").FindAll("abb"),
+              ElementsAre(ElementsAre(""), ElementsAre("bb"), ElementsAre("")));
+  EXPECT_THAT(PythonRegex("^a{,2}").FindAll("aaa"), ElementsAre(ElementsAre("aa")));
+  EXPECT_TRUE(PythonRegex("서울").FindAll("부산").empty());
+}
+
+TEST(PythonRegex, RefusesWhatIsWrongOrEndless) {
   EXPECT_THROW(Replace("a", "(", "x"), RegexError);
   EXPECT_THROW(Replace("a", "a", "\\1"), RegexError);
   EXPECT_THROW(Replace("a", "a", "\\q"), RegexError);

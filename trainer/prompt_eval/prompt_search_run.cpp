@@ -1,0 +1,65 @@
+#include "trainer/prompt_eval/prompt_search_run.h"
+
+#include <optional>
+
+#include "comm/base/log.h"
+#include "comm/base/progress.h"
+
+namespace breakeven {
+namespace {
+
+// `data` with these documents of `split` alone; other splits whole.
+EvalData Selected(const EvalData& data, const std::string& split, std::span<const int64_t> places) {
+  EvalData part = data;
+  EvalDocuments& asked = part.at(split);
+  const EvalDocuments& all = data.at(split);
+  asked.documents.clear();
+  asked.ids.clear();
+  asked.hashes.clear();
+  for (const int64_t place : places) {
+    const auto i = static_cast<size_t>(place);
+    asked.documents.push_back(all.documents[i]);
+    asked.ids.push_back(all.ids[i]);
+    asked.hashes.push_back(all.hashes[i]);
+  }
+  return part;
+}
+
+}  // namespace
+
+PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchConfig& search,
+                                   std::span<const PromptConfig> variants, const EvalData& data,
+                                   const std::string& name, const std::string& folder, World& world,
+                                   SearchScores& scores, const std::function<void()>& on_score) {
+  std::optional<LoadedModel> model;
+  const int64_t num_documents = std::ssize(data.at(config.split).documents);
+  const std::vector<int64_t> order = SearchOrder(search, num_documents);
+  const std::string metric = ChoiceMetric(config);
+  const ScoreRung ask = [&](const PromptConfig& candidate, int64_t begin, int64_t end) {
+    const std::string key =
+        std::to_string(begin) + "-" + std::to_string(end) + "/" + candidate.name;
+    const auto known = scores.find(key);
+    if (known != scores.end()) return known->second;
+    const std::span<const int64_t> places =
+        std::span(order).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    const EvalData part = Selected(data, config.split, places);
+    if (!model.has_value()) {
+      model.emplace(LoadEvalModel(name, folder, /*with_weights=*/true, world));
+    }
+    const ArmSummary summary =
+        ScoreArm(config, candidate, part, config.split, *model, world).summary;
+    const double score = summary.metrics.at(metric).value;
+    scores[key] = score;
+    on_score();
+    return score;
+  };
+  const PromptSearchResult result =
+      SearchPrompts(search, variants, num_documents, LowerIsBetter(metric), ask);
+  std::string names;
+  for (const PromptConfig& kept : result.kept) names += (names.empty() ? "" : ", ") + kept.name;
+  LogInfo("search: " + FormatCount(result.num_tried) + " prompts tried with " +
+          FormatCount(result.num_documents) + " documents; kept: " + names);
+  return result;
+}
+
+}  // namespace breakeven
