@@ -16,8 +16,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/timing.h"
-
-extern char** environ;
+#include "launch/launcher_environment.h"
 
 namespace breakeven {
 namespace {
@@ -83,16 +82,14 @@ ChildEnd Await(pid_t child, double timeout_seconds, const std::function<bool()>&
 }  // namespace
 
 std::vector<std::string> ScrubbedEnvironment() {
-  const bool launched =
-      std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr || std::getenv("PMIX_RANK") != nullptr;
+  const std::vector<std::string> launchers = LauncherVariables();
   std::vector<std::string> kept;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
-    const bool users =
-        text.starts_with("OMPI_ALLOW_RUN_AS_ROOT") || (!launched && text.starts_with("OMPI_MCA_"));
-    const bool launchers = text.starts_with("OMPI_") || text.starts_with("PMIX_") ||
-                           text.starts_with("PRTE_") || text.starts_with("PMI_");
-    if (users || !launchers) kept.emplace_back(text);
+    const std::string_view name = text.substr(0, text.find('='));
+    if (std::find(launchers.begin(), launchers.end(), name) == launchers.end()) {
+      kept.emplace_back(text);
+    }
   }
   return kept;
 }

@@ -21,8 +21,7 @@ struct ChildEnd {
   bool stopped = false;  // `stop` said so, and it was asked to end
 };
 
-// What a launched program must not see: OMPI_*, PMIX_*, PRTE_* and PMI_* of a launcher above, which would make an mpirun
-// below it fail or its ranks believe they are another job's. The user's own OMPI_MCA_* stay where no launcher is above.
+// NAME=value of this process, without LauncherVariables().
 std::vector<std::string> ScrubbedEnvironment();
 
 // Starts it with the scrubbed environment and no input. It gets SIGTERM where it takes too long, where `stop` turns true (looked

@@ -16,6 +16,7 @@
 #include "launch/cluster_script.h"
 #include "launch/command.h"
 #include "launch/job.h"
+#include "launch/launcher_environment.h"
 
 namespace breakeven {
 namespace {
@@ -81,16 +82,7 @@ void ScrubLauncherVariables() {
                 "breakeven launch was itself started by a launcher, once for each rank. Start it "
                 "without mpirun or srun");
   }
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr && std::getenv("PMIX_RANK") == nullptr) return;
-  std::vector<std::string> names;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    const std::string name(text.substr(0, text.find('=')));
-    const bool launchers = name.starts_with("OMPI_") || name.starts_with("PMIX_") ||
-                           name.starts_with("PMI_") || name.starts_with("ORTE_");
-    if (launchers && !name.starts_with("OMPI_ALLOW_RUN_AS_ROOT")) names.push_back(name);
-  }
-  for (const std::string& name : names) ::unsetenv(name.c_str());
+  for (const std::string& name : LauncherVariables()) ::unsetenv(name.c_str());
 }
 
 // What `command` prints, without the last line break. Its own messages go to the console.
