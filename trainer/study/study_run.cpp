@@ -345,16 +345,9 @@ void Study::TimeServing() {
 
 void Study::Finish() {
   OnRoot([&] {
-    StudyOutcomeInput input{config_,
-                            store_->state,
-                            choices_,
-                            data_,
-                            work_.left_out,
-                            model_hash_,
-                            world_.world_size(),
-                            work_.few_shots,
-                            chat_,
-                            num_prompts_tried_};
+    StudyOutcomeInput input{
+        config_,     store_->state,       choices_,        data_, work_.left_out,
+        model_hash_, world_.world_size(), work_.few_shots, chat_, num_prompts_tried_};
     WriteStudyOutcome(input);
   });
 }

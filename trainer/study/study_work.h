@@ -18,7 +18,7 @@ struct StudyWork {
   std::vector<PromptConfig> few_shots;        // the equal-data arms that the context holds
   std::vector<std::string> left_out;          // sentences: equal-data arms that are not
   double example_tokens = 0;                  // mean of a training example
-  double validation_tokens = 0;  // of one pass over dev, where the config validates
+  double validation_tokens = 0;               // of one pass over dev, where the config validates
 
   double TrainingTokens(const StudyConfig& config, int64_t size) const;  // of a cell, times three
   // dev chose nothing yet: the dearest prompt counts.
