@@ -16,7 +16,9 @@ namespace {
 using ::testing::HasSubstr;
 
 VariantsConfig Read(const std::string& text) {
-  const std::string path = testing::TempDir() + "/config_grid_test.yaml";
+  // A file for each test: ctest runs them side by side.
+  const std::string path = testing::TempDir() + "/config_grid_" +
+                           testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml";
   WriteFileDurably(path, text);
   return ReadConfig<VariantsConfig>(path, {});
 }

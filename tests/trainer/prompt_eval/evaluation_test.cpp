@@ -66,7 +66,8 @@ class EvaluationTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       const nlohmann::json document = {
           {"id", first_id + i},
-          {"q", std::string(5 + (i * 7) % 23, static_cast<char>('a' + i)) + "?"},
+          {"q", std::string(5 + (i * 7) % 23, static_cast<char>('a' + i)) +
+                    std::to_string(first_id / 100) + "?"},  // splits have no text in common
           {"a", answers[i % 3]}};
       file << document.dump() << "\n";
     }
