@@ -70,8 +70,11 @@ def settings(output, *more):
 
 
 def trained_bytes(output, step=STEPS):
+    """Weights and moments, in as many files as ranks have written."""
     folder = output / "checkpoints" / f"step_{step:06d}"
-    return [(folder / name).read_bytes() for name in ("model.safetensors", "trainer_state/optimizer.safetensors")]
+    moments = sorted(folder.glob("trainer_state/optimizer*.safetensors"))
+    assert moments, f"no moments in {folder}"
+    return [path.read_bytes() for path in (folder / "model.safetensors", *moments)]
 
 
 def faulty_once(folder, fault="train.step@5:0=stop"):
