@@ -65,7 +65,8 @@ class Slurm:
 
 
 def settings(output, *more):
-    words = [f"output={output}", f"max_steps={STEPS}", "checkpoint.every_steps=3", *more]
+    """What a fault at step 5 finds is the same each time: the checkpoint of step 3 is complete before step 4 begins."""
+    words = [f"output={output}", f"max_steps={STEPS}", "checkpoint.every_steps=3", "checkpoint.asynchronous=false", *more]
     return [part for word in words for part in ("--set", word)]
 
 

@@ -33,7 +33,7 @@ def submit_pair(slurm, prepared, output):
     """By train_then_eval.sh: a training whose rank 0 stops itself before step 5, and the eval that waits for its end."""
     train = slurm.folder / "train.yaml"
     train.write_text(prepared.train.read_text().replace(str(prepared / "run"), str(output)).replace("max_steps: 6", f"max_steps: {STEPS}")
-                     + "checkpoint: {every_steps: 3}\n")  # fmt: skip
+                     + "checkpoint: {every_steps: 3, asynchronous: false}\n")  # fmt: skip
     evaluation = slurm.folder / "eval.yaml"
     evaluation.write_text(prepared.eval.read_text().replace(str(prepared / "model"), f"{output}/checkpoints/step_{STEPS:06d}")
                           .replace("task.yaml", str(prepared / "task.yaml")).replace("variants.yaml", str(prepared / "variants.yaml"))
@@ -58,7 +58,7 @@ def test_usr1_saves_and_requeues_and_the_dependent_eval_runs_once(slurm, prepare
     slurm.client("scancel", "--batch", "--signal=USR1", train)
     until("SIGUSR1 to reach the stopped rank", lambda: is_pending(rank, signal.SIGUSR1))
     slurm.client("scancel", "--signal=CONT", train)
-    until("the requeue", lambda: "] requeued" in slurm.text(train))
+    until("Slurm to requeue the job", lambda: slurm.state(train)["Restarts"] == "1")
     assert slurm.state(evaluation)["Reason"] == "Dependency"
     slurm.wait(train)
     assert slurm.state(train)["Restarts"] == "1", slurm.text(train)
