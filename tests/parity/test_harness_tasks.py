@@ -49,7 +49,7 @@ def document(i, seed):
         "question": text,
         "goal": text,
         "question_stem": text + "?",
-        "support": f"  {options[right]} is what they wanted.",
+        "support": f"  Somebody named {options[0]} and {options[3]} first.",
         "passage": story,
         "sentence": story.split(".")[0] + ".",
         "sentence1": f"They sold the {options[0]}.",
