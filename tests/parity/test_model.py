@@ -134,8 +134,8 @@ def reference(model, segments, targets, weights, normalizer):
 
 
 def check(tmp_path, folder, model, segments, exact=None):
-    """`exact`: the same model in float64. Its gradients are then the reference: where a large model's own float32
-    gradients are further than the tolerance from them, float32 cannot tell who is right."""
+    """`exact`: the same model in float64. It is then the reference: where a large model's own float32 numbers are further
+    than the tolerance from it, float32 cannot tell who is right. Logits may then be twice as far as its own."""
     targets, weights = targets_and_weights(segments)
     normalizer = sum(weights)
     assert normalizer > 0
@@ -151,10 +151,14 @@ def check(tmp_path, folder, model, segments, exact=None):
         ),
     )
     logits, loss, gradients = reference(model, segments, targets, weights, normalizer)
+    allowed, own = 1e-4, 0.0
     if exact is not None:
-        gradients = reference(exact, segments, targets, weights, normalizer)[2]
+        float32_logits = logits
+        logits, _, gradients = reference(exact, segments, targets, weights, normalizer)
+        own = (float32_logits - logits).abs().max().item()
+        allowed = max(allowed, 2 * own)
     worst_logit = (ours["logits"] - logits).abs().max().item()
-    assert worst_logit <= 1e-4, f"logits differ by {worst_logit:.2e}"
+    assert worst_logit <= allowed, f"logits differ by {worst_logit:.2e}; its float32 from its float64 by {own:.2e}"
     assert abs(ours["loss"].item() - loss) <= 1e-5 * max(1, loss), (ours["loss"].item(), loss)
     ours_names = {name.removeprefix("grad.") for name in ours if name.startswith("grad.")}
     assert ours_names == set(gradients)
@@ -219,8 +223,9 @@ def smollm2():
 
 
 def test_smollm2_equals_transformers(tmp_path, smollm2):
-    """Logits against its float32 run. Gradients against its float64 run, which is transformers' answer without rounding:
-    its float32 gradients are 2e-4 to 6e-4 away from that (ours 2e-5), so beside them 1e-4 would measure its rounding."""
+    """Against its float64 run, which is transformers' answer without rounding: its float32 gradients are 2e-4 to 6e-4 away
+    from that (ours 2e-5), its float32 logits up to 1.1e-4 (on AMD's Zen 4; ours 1.6e-4, of logits up to 40), so beside
+    them 1e-4 would measure its rounding."""
     smollm2.zero_grad()
     exact = AutoModelForCausalLM.from_pretrained(SMOLLM2, dtype=torch.float64).eval()
     # Rotary frequencies are float32 constants of the model; made in float64 they would be another model.
