@@ -83,10 +83,10 @@ class Network:
     def mend(self, host):
         ip("-n", self.switch, "link", "set", self._port(host), "master", "br0", "up")
 
-    def rate(self, host, rate):
+    def rate(self, host, rate, burst="64kb", latency="50ms"):
         """What the host may send, as tc writes it: 100mbit, 1gbit. Both ways when all hosts have it."""
         subprocess.run(["ip", "netns", "exec", self.namespaces[host], "tc", "qdisc", "replace", "dev", "e0", "root",
-                        "tbf", "rate", rate, "burst", "64kb", "latency", "50ms"], check=True)  # fmt: skip
+                        "tbf", "rate", rate, "burst", burst, "latency", latency], check=True)  # fmt: skip
 
     def down(self):
         """Also ends what still runs in the namespaces. Nothing there is no error."""

@@ -23,12 +23,6 @@ import nodes  # noqa: E402
 from conftest import Tiny, environment  # noqa: E402
 
 
-def slow_down(two, mbit):
-    for name in two.names:
-        subprocess.run(["ip", "netns", "exec", name, "tc", "qdisc", "replace", "dev", "e0", "root", "tbf", "rate", f"{mbit}mbit",
-                        "burst", "2mb", "latency", "100ms"], check=True)  # fmt: skip
-
-
 def models(folder, vocabulary, small):
     """config.json files: the repository's small Llama, and one of half its width."""
     base = json.loads((ROOT / "configs" / "models" / "llama_20m.json").read_text())
@@ -87,7 +81,8 @@ def main():
         try:
             for rate in args.rates.split(",")[: 2 if args.small else None]:
                 links[f"link{rate}"] = two = nodes.TwoNodes(folder)
-                slow_down(two, rate)
+                for node in (0, 1):
+                    two.slow(node, f"{rate}mbit", burst="2mb", latency="100ms")
             # TwoNodes says how a job of one rank a node is started; -np and what is behind it are the sweep's.
             networks = {}
             for name, two in links.items():

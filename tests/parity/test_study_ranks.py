@@ -11,23 +11,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "system"))
-from conftest import BUILD, documents, run, write_jsonl  # noqa: E402
+from conftest import BUILD, TASK, documents, run, write_jsonl  # noqa: E402
 
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
-
-TASK = """
-name: colours
-splits:
-  train: {{path: {0}/train.jsonl}}
-  dev: {{path: {0}/dev.jsonl}}
-  test: {{path: {0}/test.jsonl}}
-id_field: id
-output_type: multiple_choice
-doc_to_text: "Thing: {{{{ thing }}}}\\nColour:"
-doc_to_target: "{{{{ colour }}}}"
-doc_to_choice: [red, green, blue]
-metrics: [acc, acc_norm]
-"""
 
 STUDY = """
 model: {1}

@@ -57,14 +57,13 @@ class TwoNodes:
 
     def drop(self, node):
         """The switch forwards nothing any more; the carrier stays."""
-        ip("-n", self.switch, "link", "set", f"p{node}", "nomaster")
+        self.network.drop(self.names[node])
 
     def mend(self, node):
-        ip("-n", self.switch, "link", "set", f"p{node}", "master", "br0", "up")
+        self.network.mend(self.names[node])
 
-    def slow(self, node, rate):
-        shape = ["tc", "qdisc", "replace", "dev", "e0", "root", "tbf", "rate", rate, "burst", "64kb", "latency", "50ms"]
-        subprocess.run(["ip", "netns", "exec", self.names[node], *shape], check=True, capture_output=True)
+    def slow(self, node, rate, **queue):
+        self.network.rate(self.names[node], rate, **queue)
 
     def close(self):
         self.network.down()

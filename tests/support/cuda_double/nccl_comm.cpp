@@ -159,7 +159,12 @@ void CommState::RunCollective(const Collective& collective, uint64_t number, int
   meeting.posts.resize(static_cast<size_t>(clique->num_ranks));
   meeting.posts[static_cast<size_t>(rank)] = collective;
   const int all = clique->num_ranks;
-  if (++meeting.num_posted == all) clique->changed.notify_all();
+  if (++meeting.num_posted == all) {
+    // From here on each rank reads and writes, also one that has not woken yet: an abort that saw
+    // only those awake would let memory go under the others.
+    clique->num_active += all;
+    clique->changed.notify_all();
+  }
   clique->changed.wait(lock, [&] { return meeting.num_posted == all || aborted_; });
   if (meeting.num_posted < all) {
     --meeting.num_posted;  // this rank's memory may go now: nobody reads it any more
@@ -167,6 +172,7 @@ void CommState::RunCollective(const Collective& collective, uint64_t number, int
   }
   for (size_t r = 0; r < meeting.posts.size(); ++r) {
     if (meeting.posts[r] == collective) continue;
+    --clique->num_active;
     Fail(ncclInvalidUsage, "ranks " + std::to_string(rank) + " and " + std::to_string(r) +
                                " call different collectives: " + Describe(collective) + " / " +
                                Describe(meeting.posts[r]));
@@ -174,7 +180,6 @@ void CommState::RunCollective(const Collective& collective, uint64_t number, int
   }
 
   std::vector<char> result;
-  ++clique->num_active;
   lock.unlock();
   Compute(collective, meeting.posts, &result);
   lock.lock();
