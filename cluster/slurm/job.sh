@@ -110,14 +110,19 @@ stage_datasets() {
   while IFS=$'\t' read -r key path; do
     files=("$path")
     if [[ $path == *.index.json ]]; then files+=("${path%.index.json}"-*-of-*.h5); fi
+    # A folder for each key: train and validation files may have one name.
+    if ! on_every_node mkdir -p "$folder/$key" </dev/null; then
+      say "no folder for $key on a node: it stays on the shared file system"
+      continue
+    fi
     for file in "${files[@]}"; do
-      if ! sbcast --force "$file" "$folder/${file##*/}"; then
+      if ! sbcast --force "$file" "$folder/$key/${file##*/}"; then
         say "staging of $file failed: $key stays on the shared file system"
         continue 2
       fi
     done
-    say "staged $key: $folder/${path##*/} on every node"
-    settings+=(--set "$key=$folder/${path##*/}")
+    say "staged $key: $folder/$key/${path##*/} on every node"
+    settings+=(--set "$key=$folder/$key/${path##*/}")
   done < <(paths_of dataset)
 }
 

@@ -114,6 +114,18 @@ def test_the_count_goes_on_over_requeues(stubs):
     assert (code, calls) == (70, []), text
 
 
+def test_datasets_of_one_name_are_staged_apart(stubs, tmp_path):
+    program = stubs.folder / "program"
+    program.write_text("#!/bin/bash\n[ \"$1\" = launch ] && printf 'dataset\\tdata\\t/a/x.h5\\ndataset\\tvalidation.data\\t/b/x.h5\\n"
+                       "output\\toutput\\t%s/out\\n' \"$STUBS\"\n")  # fmt: skip
+    (stubs.folder / "sbcast").write_text('#!/bin/bash\necho "copy $2 $3" >>"$STUBS/calls"\n')
+    (stubs.folder / "sbcast").chmod(0o755)
+    code, text, calls = stubs.run("0", BREAKEVEN_STAGE="/scratch")
+    assert code == 0, text
+    train, validation = "/scratch/breakeven-7/data/x.h5", "/scratch/breakeven-7/validation.data/x.h5"
+    assert calls == [f"copy /a/x.h5 {train}", f"copy /b/x.h5 {validation}", f"start validation.data={validation}"], text
+
+
 def test_saved_is_requeued_and_the_script_waits_to_be_ended(stubs):
     code, text, calls = stubs.run("75+")
     assert calls == ["start seed=4", "requeue 7"], text
