@@ -133,7 +133,7 @@ void CheckpointSaver::Run(std::function<void()> work) {
   });
 }
 
-void CheckpointSaver::Begin(const TrainingState& state, bool in_background) {
+bool CheckpointSaver::Begin(const TrainingState& state, bool in_background) {
   BE_CHECK(!under_way(), "two saves at once");
   watch_ = Stopwatch();
   CheckWeightsOverRanks(session_);
@@ -148,6 +148,7 @@ void CheckpointSaver::Begin(const TrainingState& state, bool in_background) {
                          session_.companions, part);
   });
   stall_seconds_ = watch_.Seconds();
+  return in_background_;
 }
 
 void CheckpointSaver::Join() {

@@ -44,9 +44,9 @@ class CheckpointSaver {
   // COLLECTIVE; nothing may be under way. Begins to save the session's weights, moments and `state`,
   // as they are now. In the background: returns when they are copied, into memory that is kept for
   // the next time (12 bytes a parameter over the ranks). Otherwise, and where a host has no room for
-  // the copies, all is written on return; either way Finish or Advance ends it. Error(kInternal) when
-  // weights differ over ranks.
-  void Begin(const TrainingState& state, bool in_background);
+  // the copies, all is written on return: false, and Finish has nothing to wait for. Error(kInternal)
+  // when weights differ over ranks.
+  bool Begin(const TrainingState& state, bool in_background);
 
   bool under_way() const { return phase_ != Phase::kIdle; }
   // This rank's word for the step's report.

@@ -35,7 +35,8 @@ std::optional<double> LossWatch::Look(double loss) {
     if (above > config_.deviations) return above;
   }
   recent_.push_back(loss);
-  if (recent_.size() > window) recent_.erase(recent_.begin());
+  // More than one where a resumed run has a smaller window.
+  while (recent_.size() > window) recent_.erase(recent_.begin());
   return std::nullopt;
 }
 

@@ -237,6 +237,7 @@ void TrainingRun::LookForSpike(const StepOutcome& outcome) {
 }
 
 void TrainingRun::RollBack() {
+  const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
   rolls_back_ = false;
   FinishSave();
   const int64_t from_step = state_.step;
@@ -297,8 +298,7 @@ void TrainingRun::Save(bool in_background) {
   FinishSave();  // one at a time
   last_save_ = Clock::now();
   begun_step_ = state_.step;
-  saver_.Begin(state_, in_background);
-  if (!in_background) FinishSave();
+  if (!saver_.Begin(state_, in_background)) FinishSave();
 }
 
 void TrainingRun::FinishSave() {

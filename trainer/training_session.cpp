@@ -141,14 +141,18 @@ void TrainingSession::TakeRunFolder() {
   if (fs::is_directory(config.output)) SetLogFile(config.output + "/log.txt");
 }
 
-void TrainingSession::ReadState() {
+TrainingState TrainingSession::StateOf(const std::string& folder,
+                                       const std::function<void()>& check) {
   std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {
-    if (resumed_from.empty()) return;
-    text = LoadTrainingState(resumed_from).ToJson();
-    CheckSameModel(resumed_from, inputs.model_config);
+    check();
+    text = LoadTrainingState(folder).ToJson();
   });
   world.control->Broadcast(text, /*root=*/0);
+  return ParseTrainingState(text, folder);
+}
+
+void TrainingSession::ReadState() {
   TrainingState current;
   current.total_steps = inputs.total_steps;
   current.seed = config.seed;
@@ -165,8 +169,9 @@ void TrainingSession::ReadState() {
   current.program_version = BREAKEVEN_VERSION;
   current.libtorch_version = TORCH_VERSION;
   state = current;
-  if (text.empty()) return;
-  const TrainingState saved = ParseTrainingState(text, resumed_from);
+  if (resumed_from.empty()) return;
+  const TrainingState saved =
+      StateOf(resumed_from, [&] { CheckSameModel(resumed_from, inputs.model_config); });
   if (config.precision == "auto" && saved.precision != inputs.precision) {
     // What auto meant at the start of the run holds, on this machine too.
     inputs.precision = AgreeOnPrecision(saved.precision, config.force_bfloat16,
@@ -221,13 +226,7 @@ void TrainingSession::LoadMoments() {
 }
 
 void TrainingSession::RollBack(const std::string& folder) {
-  std::string text;
-  RunTogether(*world.control, /*root_only=*/true, [&] {
-    VerifyCheckpoint(folder);
-    text = LoadTrainingState(folder).ToJson();
-  });
-  world.control->Broadcast(text, /*root=*/0);
-  TrainingState saved = ParseTrainingState(text, folder);
+  TrainingState saved = StateOf(folder, [&] { VerifyCheckpoint(folder); });
   saved.rollbacks = state.rollbacks + 1;
   saved.epoch = state.epoch;
   saved.step_in_epoch = state.step_in_epoch;
@@ -239,7 +238,6 @@ void TrainingSession::RollBack(const std::string& folder) {
 }
 
 const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
-  if (!config.optimizer.shard) return optimizer->moment(moment);
   const at::Tensor& whole_P = buckets->gradient_P();
   optimizer->PutMoment(moment, whole_P);
   buckets->GatherShards(whole_P, /*counts=*/false);

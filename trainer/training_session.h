@@ -3,6 +3,7 @@
 #ifndef BREAKEVEN_TRAINER_TRAINING_SESSION_H_
 #define BREAKEVEN_TRAINER_TRAINING_SESSION_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -48,8 +49,8 @@ struct TrainingSession {
   // On a GPU the host waits for the device at every lap of a step, for measurements.
   bool exact_phases = false;
 
-  // COLLECTIVE. All of a moment in the layout of `storage`; sharded, gathered into the gradient
-  // buffer, until the next step or call.
+  // COLLECTIVE, of an optimizer with shards. All of a moment in the layout of `storage`, gathered into
+  // the gradient buffer, until the next step or call.
   const at::Tensor& WholeMoment(Moment moment);
   // COLLECTIVE. Weights, moments and state of a checkpoint of this run, which is verified; the place in
   // the data and the time spent stay. Error(kBadData) when it is damaged.
@@ -57,6 +58,8 @@ struct TrainingSession {
 
  private:
   void TakeRunFolder();
+  // COLLECTIVE. The checkpoint's state; rank 0 reads it, `check` first.
+  TrainingState StateOf(const std::string& folder, const std::function<void()>& check);
   void ReadState();
   void WriteConfig(std::string_view resolved_yaml);
   void LoadModel();

@@ -48,7 +48,7 @@ at::Tensor DeliverPartialSums(const at::Tensor& parts, const at::Tensor& paramet
 // A whole gradient: into .grad where defined, else returned.
 at::Tensor Deliver(const at::Tensor& gradient, const at::Tensor& parameter, bool overwrites) {
   if (!OwnsGradient(parameter)) return gradient;
-  overwrites ? parameter.grad().copy_(gradient) : parameter.grad().add_(gradient);
+  PutGradient(parameter.grad(), gradient, overwrites);
   return {};
 }
 

@@ -38,6 +38,11 @@ inline bool OwnsGradient(const at::Tensor& parameter) {
   return parameter.is_leaf() && parameter.grad().defined();
 }
 
+// A whole gradient into its place.
+inline void PutGradient(const at::Tensor& place, const at::Tensor& gradient, bool overwrites) {
+  overwrites ? place.copy_(gradient) : place.add_(gradient);
+}
+
 // The tensors as one, concatenated along dimension 0: a view of the memory when each starts where
 // the one before ends, else undefined.
 inline at::Tensor AdjacentView(at::TensorList parts) {

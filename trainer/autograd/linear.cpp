@@ -49,7 +49,7 @@ void DealGradients(const at::Tensor& whole, at::TensorList parameters, bool over
     const at::Tensor part = whole.narrow(0, begin, parameter.size(0));
     begin += parameter.size(0);
     if (OwnsGradient(parameter)) {
-      overwrites ? parameter.grad().copy_(part) : parameter.grad().add_(part);
+      PutGradient(parameter.grad(), part, overwrites);
       gradients.emplace_back();
     } else {
       gradients.push_back(part);

@@ -206,11 +206,6 @@ std::vector<SafetensorsFile> OpenModelFolder(const std::string& folder) {
   return files;
 }
 
-struct SafetensorsWriter::State {
-  DurableFile file;
-  int64_t bytes_to_come = 0;
-};
-
 namespace {
 
 int64_t BytesOf(const TensorToWrite& tensor) {
@@ -221,32 +216,15 @@ int64_t BytesOf(const TensorToWrite& tensor) {
 
 }  // namespace
 
-SafetensorsWriter::SafetensorsWriter(const std::string& path,
-                                     std::span<const TensorToWrite> tensors,
-                                     const std::map<std::string, std::string>& metadata)
-    : state_(new State{DurableFile(path)}) {
-  for (const TensorToWrite& tensor : tensors) state_->bytes_to_come += BytesOf(tensor);
-  state_->file.Write(FormatSafetensorsHeader(tensors, metadata));
-}
-
-SafetensorsWriter::~SafetensorsWriter() = default;
-
-void SafetensorsWriter::Write(const void* data, int64_t num_bytes) {
-  state_->file.Write(data, static_cast<size_t>(num_bytes));
-  state_->bytes_to_come -= num_bytes;
-}
-
-WrittenFile SafetensorsWriter::Commit() {
-  BE_CHECK(state_->bytes_to_come == 0, std::to_string(state_->bytes_to_come) + " bytes missing");
-  state_->file.Commit();
-  return {state_->file.hash(), state_->file.num_bytes()};
-}
-
 WrittenFile WriteSafetensors(const std::string& path, std::span<const TensorToWrite> tensors,
                              const std::map<std::string, std::string>& metadata) {
-  SafetensorsWriter writer(path, tensors, metadata);
-  for (const TensorToWrite& tensor : tensors) writer.Write(tensor.data, BytesOf(tensor));
-  return writer.Commit();
+  DurableFile file(path);
+  file.Write(FormatSafetensorsHeader(tensors, metadata));
+  for (const TensorToWrite& tensor : tensors) {
+    file.Write(tensor.data, static_cast<size_t>(BytesOf(tensor)));
+  }
+  file.Commit();
+  return {file.hash(), file.num_bytes()};
 }
 
 }  // namespace breakeven

@@ -72,21 +72,6 @@ struct WrittenFile {
   int64_t num_bytes = 0;
 };
 
-// The same piece by piece: `tensors` say names and shapes (their data is not used), then Write gets
-// their bytes in order. Nothing stands under `path` before Commit.
-class SafetensorsWriter {
- public:
-  SafetensorsWriter(const std::string& path, std::span<const TensorToWrite> tensors,
-                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
-  ~SafetensorsWriter();
-  void Write(const void* data, int64_t num_bytes);
-  WrittenFile Commit();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
 // Writes through comm/base/durable_file.h: nothing stands under `path` before all is on disk. The
 // header is padded with blanks so that the data starts at a multiple of 64 bytes. Same input, same
 // bytes. Errors: kCannotCreate, kIo.

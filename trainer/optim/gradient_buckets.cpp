@@ -130,9 +130,6 @@ void GradientBuckets::BeginStep() {
 void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_tokens,
                           const at::Tensor& device_loss) {
   BE_CHECK(!armed_, "armed twice in a step");
-  if (InjectedNan("train.gradient", step)) {
-    spoil_ = true;
-  }
   if (sink_.overwrites && !sink_.used) {  // no example yet, and none to come
     gradient_P_.zero_();
     sink_.overwrites = false;
@@ -227,9 +224,8 @@ void GradientBuckets::AgreeSharded() {
 void GradientBuckets::Launch(size_t bucket) {
   FaultPoint("train.bucket", step_);
   const FlatRange range = order_->buckets()[bucket];
-  if (spoil_ && range.begin == 0) {
+  if (range.begin == 0 && InjectedNan("train.gradient", step_)) {
     gradient_P_[0] = std::numeric_limits<float>::quiet_NaN();
-    spoil_ = false;
   }
   if (on_device_ != nullptr) return LaunchOnDevice(range);
   float* flat_P = gradient_P_.data_ptr<float>();

@@ -122,7 +122,6 @@ class GradientBuckets {
   std::unique_ptr<GradientHooks> hooks_;
   std::vector<bool> written_;  // parameters, by this step's first backward
   size_t num_written_ = 0;
-  bool spoil_ = false;  // fault point train.gradient
   bool armed_ = false;
   int64_t step_ = 0;
   int64_t most_tokens_ = 0;
