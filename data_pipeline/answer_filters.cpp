@@ -119,11 +119,6 @@ AnswerFilters::~AnswerFilters() = default;
 AnswerFilters::AnswerFilters(AnswerFilters&&) noexcept = default;
 AnswerFilters& AnswerFilters::operator=(AnswerFilters&&) noexcept = default;
 
-bool AnswerFilters::needs_choices() const {
-  return std::any_of(steps_.begin(), steps_.end(),
-                     [](const Step& step) { return step.config.function == "multi_choice_regex"; });
-}
-
 std::string AnswerFilters::Apply(std::string_view text,
                                  std::span<const std::string> choices) const {
   std::string answer(text);

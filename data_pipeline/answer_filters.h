@@ -26,8 +26,6 @@ class AnswerFilters {
 
   // `choices`: of the document, for multi_choice_regex. Error(kBadData) for a search without end.
   std::string Apply(std::string_view text, std::span<const std::string> choices) const;
-  // Does a step look at the document's choices?
-  bool needs_choices() const;
 
  private:
   struct Step;

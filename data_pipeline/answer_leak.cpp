@@ -47,9 +47,8 @@ std::vector<size_t> PlacesOf(const std::string& word, const std::string& text) {
 
 std::set<std::string> FieldsOf(const std::string& line, const Document& document) {
   if (line.empty()) return {};
-  if (document.fields.Find(line) != nullptr) return {line};
   std::set<std::string> fields;
-  for (const std::string& name : Template(line, "line").FreeNames()) {
+  for (const std::string& name : FieldOrTemplate(line, "line").Names()) {
     if (document.fields.Find(name) != nullptr) fields.insert(name);
   }
   return fields;
@@ -68,11 +67,9 @@ class Search {
     const size_t size = std::min(kSample, documents.size());
     for (size_t i = 0; i < size; ++i) Look(documents[i * documents.size() / size]);
     if (seen_.empty()) return;
-    const std::string& target =
-        prompt.doc_to_target.empty() ? task.doc_to_target : prompt.doc_to_target;
-    fields_ = FieldsOf(target, *seen_.front().document);
-    for (const std::string& choice :
-         prompt.doc_to_choice.empty() ? task.doc_to_choice : prompt.doc_to_choice) {
+    const PromptConfig resolved = ResolvePrompt(task, prompt);
+    fields_ = FieldsOf(resolved.doc_to_target, *seen_.front().document);
+    for (const std::string& choice : resolved.doc_to_choice) {
       for (const std::string& name : FieldsOf(choice, *seen_.front().document)) fields_.erase(name);
     }
   }

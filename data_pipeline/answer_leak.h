@@ -39,7 +39,7 @@ std::optional<AnswerLeak> FindAnswerLeak(const TaskConfig& task, const PromptCon
                                          const ChatFormat& chat,
                                          std::span<const Document> documents);
 
-// The same as one sentence that names file, prompt, example and remedy.
+// The same as one sentence that names file, prompt and example.
 std::string DescribeAnswerLeak(const AnswerLeak& leak, const PromptConfig& prompt,
                                const std::string& path);
 

@@ -58,7 +58,9 @@ ExampleParts::ExampleParts(const TaskConfig& task, const PromptConfig& prompt_co
   for (const FieldOrTemplate& choice : choices) {
     for (const std::string& name : choice.Names()) question_fields.erase(name);
   }
-  delimiter = *prompt.target_delimiter;
+  // A text that is scored as it stands has none before it (the harness's rule), so neither has the
+  // one that is trained on.
+  if (task.output_type != "loglikelihood") delimiter = *prompt.target_delimiter;
   if (prompt.apply_chat_template) {
     if (chat.chat_template.empty()) {
       throw Error(ErrorKind::kUsage,

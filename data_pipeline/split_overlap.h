@@ -1,4 +1,4 @@
-// What two splits share: equal texts, groups, texts that are nearly equal. The one place where `prepare` and `study` look.
+// What two splits share: equal texts, groups, texts that are nearly equal. The one place where `prepare`, `study` and `eval` look.
 #ifndef BREAKEVEN_DATA_PIPELINE_SPLIT_OVERLAP_H_
 #define BREAKEVEN_DATA_PIPELINE_SPLIT_OVERLAP_H_
 

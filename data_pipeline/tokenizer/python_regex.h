@@ -36,7 +36,6 @@ class PythonRegex {
   // \g<1>, \g<name> and the escapes of control characters. RegexError when the result exceeds `max_bytes`.
   std::string Replace(std::string_view text, const std::string& replacement, int64_t count,
                       size_t max_bytes) const;
-  const std::string& pattern() const { return pattern_; }
 
  private:
   struct Compiled;

@@ -36,6 +36,18 @@ const ChatFormat kChat = {
     "{% if add_generation_prompt %}[assistant]{% endif %}",
     "", ""};
 
+TEST(ExampleRenderer, ATextScoredAsItStandsIsTrainedOnAsItStands) {
+  TaskConfig task = Task();
+  task.output_type = "loglikelihood";
+  task.doc_to_target = "{{ ' ' + a }}";
+  task.doc_to_choice.clear();
+  const ExampleRenderer renderer(task, {}, {});
+  const Document document = Doc(R"({"q": "x", "a": "end"})");
+  EXPECT_EQ(renderer.delimiter(), "");
+  EXPECT_EQ(renderer.TrainingContinuation(document), renderer.Target(document));
+  EXPECT_EQ(renderer.TrainingContinuation(document), " end");
+}
+
 TEST(ExampleRenderer, LabelWordsAndTheirOrderAreThePromptsOwn) {
   PromptConfig prompt;
   prompt.label_words = {{"good", "great"}};

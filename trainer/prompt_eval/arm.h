@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ namespace breakeven {
 // Every split that the config scores or draws shots from, by name; "samples" are the task's fewshot_samples.
 using EvalData = std::map<std::string, EvalDocuments>;
 EvalData ReadEvalData(const EvalConfig& config, int num_threads);
+// Of `split` the documents at `places` alone, in that order; other splits whole.
+EvalData PartOf(const EvalData& data, const std::string& split, std::span<const int64_t> places);
 
 // What is asked of a model, all of it before the first forward pass.
 struct ArmRequests {

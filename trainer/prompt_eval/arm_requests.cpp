@@ -107,6 +107,25 @@ EvalData ReadEvalData(const EvalConfig& config, int num_threads) {
   return data;
 }
 
+EvalData PartOf(const EvalData& data, const std::string& split, std::span<const int64_t> places) {
+  EvalData part;
+  for (const auto& [name, documents] : data) {
+    if (name != split) part.emplace(name, documents);
+  }
+  const EvalDocuments& all = data.at(split);
+  EvalDocuments& asked = part[split];
+  asked.split = all.split;
+  asked.path = all.path;
+  asked.content_hash = all.content_hash;
+  for (const int64_t place : places) {
+    const auto i = static_cast<size_t>(place);
+    asked.documents.push_back(all.documents[i]);
+    asked.ids.push_back(all.ids[i]);
+    asked.hashes.push_back(all.hashes[i]);
+  }
+  return part;
+}
+
 ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& variant,
                              const EvalData& data, const std::string& split,
                              const LoadedModel& model) {

@@ -137,7 +137,8 @@ void EvalConfig::Validate() const {
   }
   CheckVariants(*this);
   exact_match.Validate("exact_match");
-  if (prompt_search.has_value()) prompt_search->Validate(ChoiceMetric(*this), EvalVariants(*this));
+  if (prompt_search.has_value())
+    prompt_search->Validate(task, ChoiceMetric(*this), EvalVariants(*this));
   const std::string metric = ChoiceMetric(*this);
   const std::vector<std::string> metrics = EvalMetrics(task);
   if (std::find(metrics.begin(), metrics.end(), metric) == metrics.end()) {
@@ -186,6 +187,12 @@ bool LowerIsBetter(std::string_view metric) {
   const std::string_view kind = MetricKind(metric);
   return kind == "word_perplexity" || kind == "byte_perplexity" || kind == "bits_per_byte" ||
          kind == "brier_score" || kind == "calibration_error" || kind == "perplexity";
+}
+
+bool HasDocumentScores(const TaskConfig& task, std::string_view metric) {
+  const std::string_view kind = MetricKind(metric);
+  if (kind == "f1") return task.output_type == "generate_until";
+  return kind != "mcc" && kind != "calibration_error" && kind != "perplexity";
 }
 
 }  // namespace breakeven

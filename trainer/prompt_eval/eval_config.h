@@ -71,6 +71,9 @@ std::vector<PromptConfig> EvalVariants(const EvalConfig& config);
 // Brier score, calibration error).
 std::string ChoiceMetric(const EvalConfig& config);
 bool LowerIsBetter(std::string_view metric);
+// Whether each document has a score of its own, so that arms can be compared document by document;
+// else the metric is of a whole split: mcc, calibration error, perplexity of a target, f1 of choices.
+bool HasDocumentScores(const TaskConfig& task, std::string_view metric);
 
 }  // namespace breakeven
 

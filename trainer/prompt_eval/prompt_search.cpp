@@ -5,9 +5,11 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
 
 #include "comm/base/error.h"
 #include "comm/base/random.h"
+#include "trainer/prompt_eval/eval_config.h"
 
 namespace breakeven {
 namespace {
@@ -30,14 +32,22 @@ void PromptSearchConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"model", "eval: which of the models is asked; empty = the first by name"}, model);
 }
 
-void PromptSearchConfig::Validate(std::string_view metric,
+void PromptSearchConfig::Validate(const TaskConfig& task, std::string_view metric,
                                   std::span<const PromptConfig> variants) const {
-  SearchPlan(*this, std::ssize(SearchCandidates(*this, variants)),
-             std::numeric_limits<int64_t>::max());
-  for (const char* kind : {"acc", "acc_norm", "acc_bytes", "brier_score", "target_loglikelihood",
-                           "exact_match", "rouge_l"}) {
-    if (metric.substr(0, metric.find(',')) == kind) return;
+  const std::vector<PromptConfig> candidates = SearchCandidates(*this, variants);
+  SearchPlan(*this, std::ssize(candidates), std::numeric_limits<int64_t>::max());
+  std::set<std::string> names;
+  for (const PromptConfig& candidate : candidates) {
+    if (names.insert(candidate.name).second) continue;
+    throw Error(ErrorKind::kUsage, "prompt_search: two candidates are named '" + candidate.name +
+                                       "': a draw of shots has its number behind its variant's "
+                                       "name; rename the variant that is called so");
   }
+  // Perplexities are means over words or bytes.
+  const bool weighted = MetricKind(metric) == "word_perplexity" ||
+                        MetricKind(metric) == "byte_perplexity" ||
+                        MetricKind(metric) == "bits_per_byte";
+  if (HasDocumentScores(task, metric) && !weighted) return;
   throw Error(ErrorKind::kUsage,
               "prompt_search: '" + std::string(metric) +
                   "' chooses, which is no mean over documents; set choose_by (a study's metric) to "

@@ -19,9 +19,10 @@ struct PromptSearchConfig {
   int64_t seed = 1;       // order of the documents
   std::string model;      // eval: which of `models` is asked; "" = the first by name
   void VisitFields(FieldVisitor& v);
-  // Error(kUsage) where `metric`, which chooses, is no mean over documents, or the budget does not give every candidate
-  // that `variants` make a document.
-  void Validate(std::string_view metric, std::span<const PromptConfig> variants) const;
+  // Error(kUsage) where `metric`, which chooses, is no mean over documents of `task`, where two candidates that `variants`
+  // make have one name, or where the budget does not give every candidate a document.
+  void Validate(const TaskConfig& task, std::string_view metric,
+                std::span<const PromptConfig> variants) const;
 };
 
 }  // namespace breakeven

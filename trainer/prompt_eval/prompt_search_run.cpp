@@ -6,27 +6,6 @@
 #include "comm/base/progress.h"
 
 namespace breakeven {
-namespace {
-
-// `data` with these documents of `split` alone; other splits whole.
-EvalData Selected(const EvalData& data, const std::string& split, std::span<const int64_t> places) {
-  EvalData part = data;
-  EvalDocuments& asked = part.at(split);
-  const EvalDocuments& all = data.at(split);
-  asked.documents.clear();
-  asked.ids.clear();
-  asked.hashes.clear();
-  for (const int64_t place : places) {
-    const auto i = static_cast<size_t>(place);
-    asked.documents.push_back(all.documents[i]);
-    asked.ids.push_back(all.ids[i]);
-    asked.hashes.push_back(all.hashes[i]);
-  }
-  return part;
-}
-
-}  // namespace
-
 PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchConfig& search,
                                    std::span<const PromptConfig> variants, const EvalData& data,
                                    const std::string& name, const std::string& folder, World& world,
@@ -35,14 +14,21 @@ PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchC
   const int64_t num_documents = std::ssize(data.at(config.split).documents);
   const std::vector<int64_t> order = SearchOrder(search, num_documents);
   const std::string metric = ChoiceMetric(config);
+  EvalData part;
+  int64_t part_begin = -1;
+  int64_t part_end = -1;
   const ScoreRung ask = [&](const PromptConfig& candidate, int64_t begin, int64_t end) {
     const std::string key =
         std::to_string(begin) + "-" + std::to_string(end) + "/" + candidate.name;
     const auto known = scores.find(key);
     if (known != scores.end()) return known->second;
-    const std::span<const int64_t> places =
-        std::span(order).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
-    const EvalData part = Selected(data, config.split, places);
+    if (begin != part_begin || end != part_end) {  // the same for all candidates of a rung
+      part = PartOf(
+          data, config.split,
+          std::span(order).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)));
+      part_begin = begin;
+      part_end = end;
+    }
     if (!model.has_value()) {
       model.emplace(LoadEvalModel(name, folder, /*with_weights=*/true, world));
     }

@@ -100,13 +100,13 @@ class Builder {
     return result;
   }
 
-  // One continuation, as it stands: the harness puts no delimiter before it.
+  // One continuation, as it stands.
   DocumentRequests Target(const Document& document, std::span<const Document* const> shots) const {
     const std::string target = renderer_.Target(document);
     if (target.empty()) Fail("the text to score is empty");
     DocumentRequests result;
-    AddChoice(tokenizer_, renderer_.Context(document, shots), "", target, options_.max_length,
-              result);
+    AddChoice(tokenizer_, renderer_.Context(document, shots), renderer_.delimiter(), target,
+              options_.max_length, result);
     result.target = target;
     result.gold = 0;
     result.golds = {0};

@@ -16,13 +16,15 @@ FieldInfo Unhashed(std::string_view name, std::string_view help, FieldLimits lim
   return {name, help, std::move(limits), false};
 }
 
-bool AsksAlike(const PromptConfig& a, const PromptConfig& b) {
+bool AsksAlike(const TaskConfig& task, const PromptConfig& first, const PromptConfig& second) {
+  const PromptConfig a = ResolvePrompt(task, first), b = ResolvePrompt(task, second);
   return a.description == b.description && a.doc_to_text == b.doc_to_text &&
          a.doc_to_target == b.doc_to_target && a.doc_to_choice == b.doc_to_choice &&
          a.target_delimiter == b.target_delimiter && a.system == b.system &&
          a.label_words == b.label_words && a.label_order == b.label_order &&
          a.gen_prefix == b.gen_prefix && a.calibration == b.calibration &&
-         a.apply_chat_template == b.apply_chat_template && a.num_fewshot == b.num_fewshot;
+         a.content_free == b.content_free && a.apply_chat_template == b.apply_chat_template &&
+         a.num_fewshot == b.num_fewshot;
 }
 
 template <typename T>
@@ -150,13 +152,18 @@ void StudyConfig::Validate() const {
       Fail("prompts.variants '" + variant.name + "'.fewshot_split: '" + variant.fewshot_split +
            "'; a study draws shots from train, the examples that tuning has");
     }
-    if (variant.name == training_prompt.name && !AsksAlike(variant, OwnPrompt())) {
+    if (variant.name == training_prompt.name && !AsksAlike(task, variant, OwnPrompt())) {
       Fail("prompts.variants '" + variant.name +
            "' has the name of training_prompt, but asks otherwise; rename one of them");
     }
   }
   Scoring().Validate();
-  if (prompt_search.has_value()) prompt_search->Validate(Metric(), Variants());
+  if (!HasDocumentScores(task, Metric())) {
+    Fail("metric: '" + Metric() +
+         "' is of a whole split; arms are compared document by document. Choose one that each "
+         "document has, for example acc, exact_match or target_loglikelihood");
+  }
+  if (prompt_search.has_value()) prompt_search->Validate(task, Metric(), Variants());
   if (regression.has_value()) RegressionScoring().Validate();
   train.batching.Validate();
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <numeric>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -68,12 +69,9 @@ void StudyStore::Save() {
 }
 
 EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
-  EvalData part = data;
-  EvalDocuments& dev = part.at("dev");
-  dev.documents = {dev.documents.begin() + begin, dev.documents.begin() + end};
-  dev.ids = {dev.ids.begin() + begin, dev.ids.begin() + end};
-  dev.hashes = {dev.hashes.begin() + begin, dev.hashes.begin() + end};
-  return part;
+  std::vector<int64_t> places(static_cast<size_t>(end - begin));
+  std::iota(places.begin(), places.end(), begin);
+  return PartOf(data, "dev", places);
 }
 
 double RequestTokens(const ArmRequests& requests) {

@@ -88,9 +88,24 @@ TEST(PromptSearchTest, KeepsTheBestAndAsksThemMost) {
 
 TEST(PromptSearchTest, OnlyMeansOverDocumentsCanChoose) {
   const PromptSearchConfig config;
-  config.Validate("exact_match,strict", Variants(9));
-  EXPECT_THROW(config.Validate("word_perplexity", Variants(9)), Error);
-  EXPECT_THROW(config.Validate("mcc", Variants(9)), Error);
+  TaskConfig task;
+  task.output_type = "generate_until";
+  config.Validate(task, "exact_match,strict", Variants(9));
+  config.Validate(task, "f1", Variants(9));
+  EXPECT_THROW(config.Validate(task, "word_perplexity", Variants(9)), Error);
+  EXPECT_THROW(config.Validate(task, "mcc", Variants(9)), Error);
+  task.output_type = "multiple_choice";
+  EXPECT_THROW(config.Validate(task, "f1", Variants(9)), Error);
+}
+
+TEST(PromptSearchTest, TwoCandidatesOfOneNameAreRefused) {
+  PromptSearchConfig config;
+  std::vector<PromptConfig> variants = Variants(2);
+  variants[0].num_fewshot = 2;
+  variants[0].fewshot_sampler = "balanced";
+  config.Validate({}, "acc", variants);
+  variants[1].name = variants[0].name + "-set2";
+  EXPECT_THROW(config.Validate({}, "acc", variants), Error);
 }
 
 TEST(PromptSearchTest, EveryDocumentStandsOnceInTheOrder) {
