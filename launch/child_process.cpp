@@ -10,8 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 
 #include "comm/base/error.h"
@@ -38,6 +38,20 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return pointers;
 }
 
+// NAME=value of this process, without what a launcher put there.
+std::vector<std::string> ScrubbedEnvironment() {
+  const std::vector<std::string> launchers = LauncherVariables();
+  std::vector<std::string> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (std::find(launchers.begin(), launchers.end(), name) == launchers.end()) {
+      kept.emplace_back(text);
+    }
+  }
+  return kept;
+}
+
 // In the child, between fork and exec: system calls alone.
 [[noreturn]] void Become(char** arguments, char** environment, int input, int output, int errors,
                          pid_t parent) {
@@ -59,8 +73,8 @@ ChildEnd Await(pid_t child, double timeout_seconds, const std::function<bool()>&
   int status = 0;
   while (true) {
     pollfd waiting = {process, POLLIN, 0};
-    if (process >= 0) ::poll(&waiting, 1, kLookMilliseconds);
-    const pid_t ended = ::waitpid(child, &status, process >= 0 ? WNOHANG : 0);
+    ::poll(&waiting, 1, kLookMilliseconds);  // a kernel without pidfd_open: just the pause
+    const pid_t ended = ::waitpid(child, &status, WNOHANG);
     if (ended == child) break;
     const double now = watch.Seconds();
     if (asked_at >= 0) {
@@ -81,18 +95,7 @@ ChildEnd Await(pid_t child, double timeout_seconds, const std::function<bool()>&
 
 }  // namespace
 
-std::vector<std::string> ScrubbedEnvironment() {
-  const std::vector<std::string> launchers = LauncherVariables();
-  std::vector<std::string> kept;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const std::string_view name = text.substr(0, text.find('='));
-    if (std::find(launchers.begin(), launchers.end(), name) == launchers.end()) {
-      kept.emplace_back(text);
-    }
-  }
-  return kept;
-}
+std::string OwnProgram() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
 ChildEnd RunChild(const ChildCommand& command, const std::function<bool()>& stop) {
   std::vector<std::string> arguments = command.arguments;

@@ -18,13 +18,13 @@ struct ChildCommand {
 struct ChildEnd {
   int exit_code = 0;  // 128 + n: ended by signal n; 127: could not be started
   bool timed_out = false;
-  bool stopped = false;  // `stop` said so, and it was asked to end
+  bool stopped = false;  // `stop` said so by the end
 };
 
-// NAME=value of this process, without LauncherVariables().
-std::vector<std::string> ScrubbedEnvironment();
+// The file that this program was started from.
+std::string OwnProgram();
 
-// Starts it with the scrubbed environment and no input. It gets SIGTERM where it takes too long, where `stop` turns true (looked
+// Starts it without LauncherVariables() and without input. It gets SIGTERM where it takes too long, where `stop` turns true (looked
 // at when a signal arrives, and once a second), or where this process dies; SIGKILL 10 s later. Error(kCannotCreate) where a
 // file cannot be made, kMachine where there are no processes left.
 ChildEnd RunChild(const ChildCommand& command, const std::function<bool()>& stop);

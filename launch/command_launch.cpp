@@ -12,6 +12,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/log.h"
+#include "launch/child_process.h"
 #include "launch/cluster_checks.h"
 #include "launch/cluster_script.h"
 #include "launch/command.h"
@@ -35,11 +36,9 @@ struct Plan {
 
 const char* Variable(const char* name) { return std::getenv(name); }
 
-std::string OwnPath() { return fs::read_symlink("/proc/self/exe").string(); }
-
 Plan MakePlan(ClusterJob job, bool slurm, const std::vector<std::string>& made_before) {
   Plan plan;
-  plan.program = job.cluster.site.program.empty() ? OwnPath() : job.cluster.site.program;
+  plan.program = job.cluster.site.program.empty() ? OwnProgram() : job.cluster.site.program;
   const RunHistory history = ReadRunHistory(job.output());
   const int64_t lead = !slurm                         ? 0
                        : job.cluster.save_seconds > 0 ? job.cluster.save_seconds

@@ -1,8 +1,7 @@
 // breakeven scale: strong and weak scaling measured, a model fitted to it, other clusters forecast.
-#include <filesystem>
-
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "launch/child_process.h"
 #include "launch/command.h"
 #include "launch/report/scaling_report.h"
 #include "launch/scale_report.h"
@@ -11,8 +10,6 @@
 
 namespace breakeven {
 namespace {
-
-std::string ThisProgram() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
 std::string DryRun(const ScaleConfig& config, const ScaleRuns& runs) {
   std::string text;
@@ -56,7 +53,7 @@ void RunCell(const CommandOptions& options, ScaleRuns& runs) {
 void RunScaleCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<ScaleConfig>(options, world)) return;
   const auto config = ReadConfigTogether<ScaleConfig>(options, world);
-  ScaleRuns runs(config, ThisProgram());
+  ScaleRuns runs(config, OwnProgram());
   if (options.dry_run) return PrintResult(world, DryRun(config, runs));
   if (options.cell >= 0) return RunCell(options, runs);
   if (options.simulate) {
@@ -70,7 +67,7 @@ void RunScaleCommand(const CommandOptions& options, World& world) {
   if (config.launcher == "mpirun") {
     runs.DoAll();
   } else {
-    to_do = WriteSlurmArrays(config, runs, ThisProgram(), ArgumentsOf(options));
+    to_do = WriteSlurmArrays(config, runs, OwnProgram(), ArgumentsOf(options));
   }
   const ScalingReport report = MakeScalingReport(config, runs, /*simulate=*/false);
   WriteScalingReport(report, config.output);

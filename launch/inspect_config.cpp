@@ -6,6 +6,7 @@
 #include "launch/inspect.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/generation.h"
+#include "trainer/scaling/scale_config.h"
 #include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
 
@@ -40,6 +41,7 @@ std::string InspectConfig(const std::string& path, const CommandOptions& options
       KindOf<EvalConfig>("a config of breakeven eval"),
       KindOf<StudyConfig>("a config of breakeven study"),
       KindOf<GenerateConfig>("a config of breakeven generate"),
+      KindOf<ScaleConfig>("a config of breakeven scale"),
       KindOf<TaskConfig>("a task"),
       KindOf<VariantsConfig>("prompt variants"),
       KindOf<PromptConfig>("one prompt"),

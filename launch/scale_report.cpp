@@ -4,6 +4,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/world.h"
 #include "launch/config_print.h"
 
 namespace breakeven {
@@ -15,7 +16,7 @@ ModelConfig ModelOf(const ModelSourceConfig& source) {
 }
 
 double CoresOf(const ScaleConfig& config) {
-  return static_cast<double>(config.cores > 0 ? config.cores : CpusOfThisProcess());
+  return static_cast<double>(config.cores > 0 ? config.cores : DescribeProcess().num_cpus);
 }
 
 FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelConfig& model) {
@@ -103,9 +104,8 @@ void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& repor
     return possible.workloads.count(published.workload) == 0;
   });
   for (const auto& [workload, unused_workload] : possible.workloads) {
-    for (const auto& [cluster, how] : possible.clusters) {
-      if (how.peak_flops_per_second > 0 || basis.measured.count(workload) > 0)
-        report.forecasts.push_back(MakeForecast(possible, cluster, workload, basis));
+    for (const auto& [cluster, unused_cluster] : possible.clusters) {
+      report.forecasts.push_back(MakeForecast(possible, cluster, workload, basis));
     }
   }
   report.published = ComparePublished(possible, basis);

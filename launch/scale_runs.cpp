@@ -1,7 +1,5 @@
 #include "launch/scale_runs.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <filesystem>
 
@@ -9,6 +7,7 @@
 #include "comm/base/error.h"
 #include "comm/base/log.h"
 #include "comm/base/progress.h"
+#include "comm/world.h"
 #include "launch/child_process.h"
 #include "launch/config_print.h"
 #include "trainer/stop_signals.h"
@@ -52,12 +51,6 @@ std::string HowItEnded(const ChildEnd& end, const ScaleConfig& config, const std
 }
 
 }  // namespace
-
-int64_t CpusOfThisProcess() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  return ::sched_getaffinity(0, sizeof(mask), &mask) == 0 ? CPU_COUNT(&mask) : 1;
-}
 
 ScaleRuns::ScaleRuns(const ScaleConfig& config, std::string program)
     : config_(config), program_(std::move(program)), runs_(PlanRuns(config)) {
@@ -112,7 +105,7 @@ std::vector<std::string> ScaleRuns::Command(size_t index) const {
     add({"--map-by", "ppr:" + std::to_string(network.ranks_per_node) + ":node"});
   // More ranks than CPUs must give way while they wait, or nobody gets on.
   const int64_t on_node = network.ranks_per_node > 0 ? std::min(n, network.ranks_per_node) : n;
-  if (config_.launcher == "mpirun" && on_node > CpusOfThisProcess())
+  if (config_.launcher == "mpirun" && on_node > DescribeProcess().num_cpus)
     add({"--oversubscribe", "--mca", "mpi_yield_when_idle", "1"});
   command.push_back(program_);
   if (run.kind == RunKind::kTrain) {

@@ -45,9 +45,6 @@ class ScaleRuns {
   const std::vector<ScalingRun> runs_;
 };
 
-// CPUs that this process may run on.
-int64_t CpusOfThisProcess();
-
 // Writes OUTPUT/slurm/*.sh, an array job for each number of ranks of what is not done, and submit.sh that submits them.
 // `arguments`: of this command line, for the elements. Returns what to do, for the user; "" where all is done.
 std::string WriteSlurmArrays(const ScaleConfig& config, const ScaleRuns& runs,

@@ -3,17 +3,11 @@
 #include <utility>
 
 #include "comm/base/durable_file.h"
+#include "launch/cluster_script.h"
 #include "launch/scale_runs.h"
 
 namespace breakeven {
 namespace {
-
-// For a shell: in single quotes, whatever it holds.
-std::string Quote(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
 
 using Group = std::pair<std::string, int64_t>;  // network and world size
 
@@ -34,10 +28,10 @@ std::string Script(const ScaleConfig& config, const Group& group, const std::vec
   option("--ntasks=" + std::to_string(n));
   option("--output=" + folder + "/n" + std::to_string(n) + "_" + network + "_%a.log");
   for (const std::string& line : config.slurm.options) option(line);
-  text += "set -eu\ncd " + Quote(std::filesystem::current_path().string()) + "\n";
+  text += "set -eu\ncd " + ShellQuote(std::filesystem::current_path().string()) + "\n";
   for (const std::string& line : config.slurm.lines) text += line + "\n";
-  text += "exec " + Quote(program) + " scale";
-  for (const std::string& argument : arguments) text += " " + Quote(argument);
+  text += "exec " + ShellQuote(program) + " scale";
+  for (const std::string& argument : arguments) text += " " + ShellQuote(argument);
   return text + " --cell \"$SLURM_ARRAY_TASK_ID\"\n";
 }
 
@@ -60,7 +54,7 @@ std::string WriteSlurmArrays(const ScaleConfig& config, const ScaleRuns& runs,
     const std::string path =
         folder + "/n" + std::to_string(group.second) + "_" + group.first + ".sh";
     WriteFileDurably(path, Script(config, group, members, folder, program, arguments));
-    submit += "sbatch " + Quote(path) + "\n";
+    submit += "sbatch " + ShellQuote(path) + "\n";
   }
   WriteFileDurably(folder + "/submit.sh", submit);
   return std::to_string(groups.size()) + " array jobs are written. Submit them: bash " + folder +

@@ -28,8 +28,10 @@ std::string Measured(const ScalingReport& report) {
   size_t width = 4;
   for (const ScalingRow& row : report.rows) width = std::max(width, row.cell.Name().size());
   const int w = static_cast<int>(width);
-  std::string text = Line(
-      "\nMEASURED (medians of repeats; efficiency = a rank's speed against the fewest ranks)\n%-*s"
+  std::string text =
+      "\nMEASURED (medians of repeats; efficiency = a rank's speed against the fewest ranks)\n";
+  text += Line(
+      "%-*s"
       "  %4s  %9s  %19s  %7s  %13s  %8s  %8s  %8s  %8s  %7s  %6s\n",
       w, "cell", "runs", "tokens/s", "slowest-fastest", "effic.", "interval", "step", "compute",
       "exposed", "update", "input", "MFU");

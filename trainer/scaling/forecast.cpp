@@ -11,8 +11,9 @@
 namespace breakeven {
 namespace {
 
+// Efficiency is against `base` ranks.
 ForecastPoint PointOf(const ForecastConfig& config, const ClusterStep& cluster, int64_t world_size,
-                      double confidence) {
+                      double confidence, int64_t base = 1) {
   const Constants middle = cluster.Middle();
   const StepSettings settings;
   ForecastPoint point;
@@ -22,13 +23,13 @@ ForecastPoint PointOf(const ForecastConfig& config, const ClusterStep& cluster, 
   point.step = time.step;
   point.exposed = time.exposed;
   point.tokens_per_second_per_rank = tokens / time.step;
-  point.efficiency = cluster.Step(settings, middle, 1).step / time.step;
+  point.efficiency = cluster.Step(settings, middle, base).step / time.step;
   std::vector<double> rates, efficiencies;
   for (int64_t draw = 0; draw < config.draws; ++draw) {
     const Constants drawn = cluster.Draw(static_cast<uint64_t>(draw));
     const double step = cluster.Step(settings, drawn, world_size).step;
     rates.push_back(tokens / step);
-    efficiencies.push_back(cluster.Step(settings, drawn, 1).step / step);
+    efficiencies.push_back(cluster.Step(settings, drawn, base).step / step);
   }
   point.tokens_interval = PercentileInterval(rates, confidence);
   point.efficiency_interval = PercentileInterval(efficiencies, confidence);
@@ -117,22 +118,13 @@ std::vector<PublishedComparison> ComparePublished(const ForecastConfig& config,
     const ClusterStep cluster(config, published.cluster, published.workload, basis);
     PublishedComparison comparison;
     comparison.published = published;
-    const ForecastPoint point = PointOf(config, cluster, published.world_size, basis.confidence);
+    const ForecastPoint point = PointOf(config, cluster, published.world_size, basis.confidence,
+                                        std::max<int64_t>(1, published.relative_to));
     comparison.tokens_per_second_per_rank = point.tokens_per_second_per_rank;
     comparison.tokens_interval = point.tokens_interval;
-    comparison.efficiency = NAN;
-    comparison.efficiency_interval = {NAN, NAN};
-    if (published.relative_to > 0) {
-      const auto ratio = [&](const Constants& constants) {
-        return cluster.Step({}, constants, published.relative_to).step /
-               cluster.Step({}, constants, published.world_size).step;
-      };
-      comparison.efficiency = ratio(cluster.Middle());
-      std::vector<double> drawn;
-      for (int64_t draw = 0; draw < config.draws; ++draw)
-        drawn.push_back(ratio(cluster.Draw(static_cast<uint64_t>(draw))));
-      comparison.efficiency_interval = PercentileInterval(drawn, basis.confidence);
-    }
+    const bool relative = published.relative_to > 0;
+    comparison.efficiency = relative ? point.efficiency : NAN;
+    comparison.efficiency_interval = relative ? point.efficiency_interval : Interval{NAN, NAN};
     all.push_back(comparison);
   }
   return all;

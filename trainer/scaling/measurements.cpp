@@ -56,7 +56,6 @@ StepMeasurement ParseStepMeasurement(const std::string& text, const std::string&
     m.num_nodes = json.at("num_nodes");
     m.threads = json.at("threads_per_rank");
     m.cpu = json.at("cpu");
-    m.precision = json.at("precision");
     m.tokens = json.at("tokens").get<double>() / steps;
     m.flops = json.at("flops").get<double>() / steps;
     m.tokens_per_second = json.at("tokens_per_second");
@@ -68,14 +67,7 @@ StepMeasurement ParseStepMeasurement(const std::string& text, const std::string&
     m.exposed = json.at("exposed_communication_seconds");
     m.skew = json.at("skew_seconds");
     m.mfu = json.at("mfu");
-    m.peak_flops_per_second = json.at("peak_flops_per_second");
-    m.loss = json.at("loss");
     m.peak_memory_bytes = json.at("peak_memory_bytes").get<double>();
-    if (json.contains("control")) {
-      m.control_efficiency = json["control"].at("efficiency");
-      m.control_low = json["control"].at("efficiency_interval").at(0);
-      m.control_high = json["control"].at("efficiency_interval").at(1);
-    }
     return m;
   });
 }

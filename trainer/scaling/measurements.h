@@ -16,7 +16,6 @@ struct StepMeasurement {
   int64_t num_nodes = 1;
   int64_t threads = 1;
   std::string cpu;
-  std::string precision;
   double tokens = 0;  // of a step, over all ranks
   double flops = 0;   // likewise
   double tokens_per_second = 0;
@@ -28,12 +27,7 @@ struct StepMeasurement {
   double exposed = 0;  // in collectives with no rank late: mean over ranks and steps
   double skew = 0;     // waiting for a later rank
   double mfu = 0;
-  double peak_flops_per_second = 0;
-  double loss = 0;
   double peak_memory_bytes = 0;
-  double control_efficiency = 0;  // with ÷ without communication; 0 = not measured
-  double control_low = 0;
-  double control_high = 0;
 };
 // Error(kBadData) naming `where`.
 StepMeasurement ParseStepMeasurement(const std::string& json, const std::string& where);

@@ -37,7 +37,7 @@ struct ScalingRun {
 // for all; last the trainings that compare what is learned.
 std::vector<ScalingRun> PlanRuns(const ScaleConfig& config);
 
-// What a run is started with. kTrain: its TrainConfig is StepConfig's.
+// What a run is started with.
 StepBenchConfig StepConfigOf(const ScaleConfig& config, const ScalingRun& run);
 TrainConfig TrainConfigOf(const ScaleConfig& config, const ScalingRun& run,
                           const std::string& folder);
