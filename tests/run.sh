@@ -76,6 +76,14 @@ run_suite() {
   if [ "$status" -ne 0 ]; then FAILED=1; fi
 }
 
+# say_failures LOG : the tests of a suite's log that failed, each with the first lines of what it said.
+say_failures() {
+  awk '/^ *[0-9]+\/[0-9]+ Test +#/ { left = /\*\*\*/ && !/\*\*\*Skipped/ ? 30 : 0 } # ctest
+       /^(FAILED|ERROR) / { left = 1 }                                          # pytest
+       /^FAILED: / { left = 1 }                                                 # bench
+       left > 0 && !/^ +Start +[0-9]+: / { print substr($0, 1, 400); --left }' "$1" | tr -s .
+}
+
 sanitized() {
   local preset=$1
   build "$preset" all
@@ -97,15 +105,21 @@ bench_programs() {
 for suite in "${SUITES[@]}"; do
   case $suite in
     unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
-    system) run_suite system "$PYTHON" -m pytest -q -rs --tb=short tests/system ;;
-    faults) run_suite faults "$PYTHON" -m pytest -q -rs --tb=short tests/faults ;;
-    cluster) run_suite cluster "$PYTHON" -m pytest -q -rs --tb=short tests/cluster ;;
-    parity) run_suite parity "$PYTHON" -m pytest -q -rs --tb=short tests/parity ;;
+    system) run_suite system "$PYTHON" -m pytest -q -rfEs --tb=short tests/system ;;
+    faults) run_suite faults "$PYTHON" -m pytest -q -rfEs --tb=short tests/faults ;;
+    cluster) run_suite cluster "$PYTHON" -m pytest -q -rfEs --tb=short tests/cluster ;;
+    parity) run_suite parity "$PYTHON" -m pytest -q -rfEs --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;
     bench) run_suite bench bench_programs ;;
   esac
 done
 
+# Whoever sees only the end of the output (a mail of CI) sees what failed and how it began.
+if [ "$FAILED" -ne 0 ]; then
+  say ""
+  say "== failures"
+  for suite in "${SUITES[@]}"; do say_failures "$LOGS/test-$suite.log"; done
+fi
 say ""
 say "== tests"
 for line in "${RESULTS[@]}"; do say "$line"; done

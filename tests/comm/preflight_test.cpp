@@ -2,13 +2,13 @@
 #include "comm/preflight.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -79,17 +79,16 @@ TEST(CheckSameProgram, ThreadsOfOneProcessRunTheSame) {
 
 class SharedFolder : public testing::Test {
  protected:
-  SharedFolder() : folder_(fs::temp_directory_path() / ("preflight" + std::to_string(::getpid()))) {
+  SharedFolder() {
     fs::create_directories(folder_ / "one");
     fs::create_directories(folder_ / "other");
   }
-  ~SharedFolder() override { fs::remove_all(folder_); }
-  const fs::path folder_;
+  const TempFolder folder_;
 };
 
 TEST_F(SharedFolder, IsSeenByAll) {
   RunThreadWorld(3, [&](World& world) {
-    CheckSharedFolder(*world.control, (folder_ / "one").string());
+    CheckSharedFolder(*world.control, folder_ / "one");
     world.control->Barrier();
   });
   EXPECT_TRUE(fs::is_empty(folder_ / "one")) << "something was left behind";
@@ -97,11 +96,11 @@ TEST_F(SharedFolder, IsSeenByAll) {
 
 TEST_F(SharedFolder, ThatIsAnotherOneOnSomeRanksIsRefused) {
   // As a leftover of another run on a node's own disk.
-  std::ofstream(folder_ / "other" / ".preflight") << "1 2\n";
+  std::ofstream(folder_ / "other/.preflight") << "1 2\n";
   try {
     RunThreadWorld(4, [&](World& world) {
       const bool here = world.rank() < 2;
-      CheckSharedFolder(*world.control, (folder_ / (here ? "one" : "other")).string());
+      CheckSharedFolder(*world.control, folder_ / (here ? "one" : "other"));
     });
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
@@ -116,8 +115,7 @@ TEST_F(SharedFolder, ThatIsAnotherOneOnSomeRanksIsRefused) {
 
 TEST_F(SharedFolder, ThatCannotBeWrittenIsRankZerosError) {
   EXPECT_THROW(
-      RunThreadWorld(
-          2, [&](World& world) { CheckSharedFolder(*world.control, (folder_ / "none").string()); }),
+      RunThreadWorld(2, [&](World& world) { CheckSharedFolder(*world.control, folder_ / "none"); }),
       Error);
 }
 

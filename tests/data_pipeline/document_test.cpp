@@ -1,30 +1,22 @@
 #include "data_pipeline/document.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
 
 class DocumentTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("breakeven_document_" + std::to_string(getpid()) +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::vector<Document> Read(const std::string& name, const std::string& contents,
                              int num_threads = 1, std::vector<std::string> columns = {}) {
-    const std::string path = (folder_ / name).string();
+    const std::string path = folder_ / name;
     std::ofstream(path, std::ios::binary) << contents;
     DataFileConfig file;
     file.path = path;
@@ -51,7 +43,7 @@ class DocumentTest : public testing::Test {
                                       : ToJson(*value);
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
 };
 
 TEST_F(DocumentTest, JsonLines) {

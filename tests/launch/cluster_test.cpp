@@ -11,6 +11,7 @@
 #include "launch/cluster_history.h"
 #include "launch/cluster_job.h"
 #include "launch/cluster_script.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -24,23 +25,20 @@ using ::testing::Not;
 class ClusterTest : public testing::Test {
  protected:
   void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / (std::string("cluster_") + test->name());
-    fs::remove_all(folder_);
     fs::create_directories(folder_ / "run");
     for (const char* name : {"train.h5", "config.json", "program"}) Write(name, "");
-    checks_.program = (folder_ / "program").string();
+    checks_.program = folder_ / "program";
     checks_.local_file_system = [](const std::string&) { return ""; };
   }
 
   std::string Write(const std::string& name, const std::string& text) {
     std::ofstream(folder_ / name) << text;
-    return (folder_ / name).string();
+    return folder_ / name;
   }
 
   // A training on 2 x 2 ranks, with more of a config behind it.
   ClusterJob Train(const std::vector<std::string>& set = {}, const std::string& more = "") {
-    const std::string f = folder_.string();
+    const std::string f = folder_.path();
     const std::string text = "model: {config: " + f + "/config.json, tokenizer: " + f +
                              "}\ndata: " + f + "/train.h5\noutput: " + f +
                              "/run\nmax_steps: 100\n" +
@@ -65,7 +63,7 @@ class ClusterTest : public testing::Test {
     return ErrorOf([&] { CheckClusterJob(Train(set), checks_, 120); });
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
   ClusterChecks checks_;
 };
 
@@ -141,18 +139,18 @@ TEST_F(ClusterTest, PathsMustBeSeenByAllNodes) {
   checks_.local_file_system = [](const std::string&) { return "ext4"; };
   EXPECT_THAT(ErrorOfCheck({}), HasSubstr("lies on ext4, which other nodes do not see"));
   EXPECT_EQ(ErrorOfCheck({"cluster.nodes=1"}), "no error");
-  const std::string shared = "cluster.site.shared_paths=[" + folder_.string() + "]";
+  const std::string shared = "cluster.site.shared_paths=[" + folder_.path() + "]";
   EXPECT_EQ(ErrorOfCheck({shared}), "no error");
-  EXPECT_THAT(ErrorOfCheck({shared, "output=" + folder_.string() + "_elsewhere/run"}),
-              HasSubstr("output: " + folder_.string() + "_elsewhere/run is not below"));
+  EXPECT_THAT(ErrorOfCheck({shared, "output=" + folder_.path() + "_elsewhere/run"}),
+              HasSubstr("output: " + folder_.path() + "_elsewhere/run is not below"));
   fs::create_symlink("/etc", folder_ / "link");
-  EXPECT_THAT(ErrorOfCheck({shared, "data=" + folder_.string() + "/link/passwd"}),
+  EXPECT_THAT(ErrorOfCheck({shared, "data=" + folder_.path() + "/link/passwd"}),
               HasSubstr("is not below"))
       << "a link out of the shared folder";
 }
 
 TEST_F(ClusterTest, TimesComeFromTheLastRun) {
-  EXPECT_EQ(LeadSeconds(ReadRunHistory((folder_ / "run").string())), 120);
+  EXPECT_EQ(LeadSeconds(ReadRunHistory(folder_ / "run")), 120);
   std::string metrics = "torn {\n[1]\n{\"event\":3}\n";
   for (int step = 1; step <= 40; ++step) {
     metrics += "{\"event\":\"step\",\"step\":" + std::to_string(step) +
@@ -160,7 +158,7 @@ TEST_F(ClusterTest, TimesComeFromTheLastRun) {
   }
   metrics += "{\"event\":\"checkpoint\",\"step\":40,\"seconds\":100.5}\n{\"event\":\"checkpoint\",";
   Write("run/metrics.jsonl", metrics);
-  const RunHistory history = ReadRunHistory((folder_ / "run").string());
+  const RunHistory history = ReadRunHistory(folder_ / "run");
   EXPECT_EQ(history.last_step, 40);
   EXPECT_EQ(history.step_seconds, 2.0);
   EXPECT_EQ(history.longest_step_seconds, 9.0);

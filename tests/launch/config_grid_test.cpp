@@ -8,6 +8,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "launch/yaml_reader.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/prompt_eval/eval_config.h"
 
 namespace breakeven {
@@ -16,9 +17,8 @@ namespace {
 using ::testing::HasSubstr;
 
 VariantsConfig Read(const std::string& text) {
-  // A file for each test: ctest runs them side by side.
-  const std::string path = testing::TempDir() + "/config_grid_" +
-                           testing::UnitTest::GetInstance()->current_test_info()->name() + ".yaml";
+  const TempFolder folder;
+  const std::string path = folder / "variants.yaml";
   WriteFileDurably(path, text);
   return ReadConfig<VariantsConfig>(path, {});
 }

@@ -9,6 +9,7 @@
 #include "comm/base/error.h"
 #include "data_pipeline/task.h"
 #include "launch/yaml_reader.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -19,21 +20,15 @@ namespace fs = std::filesystem;
 
 class ConfigHarnessTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) /
-              testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(folder_);
-    fs::create_directories(folder_ / "theirs");
-  }
-  void TearDown() override { fs::remove_all(folder_); }
+  ConfigHarnessTest() { fs::create_directories(folder_ / "theirs"); }
 
   void Write(const std::string& name, const std::string& text) const {
-    WriteFileDurably((folder_ / name).string(), text);
+    WriteFileDurably(folder_ / name, text);
   }
   TaskConfig Read(const std::string& harness, const std::string& more = "") const {
     Write("theirs/task.yaml", harness);
     Write("task.yaml", "harness: theirs/task.yaml\nsplits: {dev: {path: d.jsonl}}\n" + more);
-    return ReadConfig<TaskConfig>((folder_ / "task.yaml").string(), {});
+    return ReadConfig<TaskConfig>(folder_ / "task.yaml", {});
   }
   std::string ErrorOf(const std::string& harness) const {
     try {
@@ -45,7 +40,7 @@ class ConfigHarnessTest : public ::testing::Test {
     }
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
 };
 
 constexpr char kBase[] = R"yaml(

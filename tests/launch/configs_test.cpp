@@ -9,6 +9,7 @@
 #include "data_pipeline/prepare.h"
 #include "launch/config_reference.h"
 #include "launch/yaml_reader.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/model/model_config.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/generation.h"
@@ -36,7 +37,8 @@ template <FieldStruct T>
 T ReadTwice(const std::string& path) {
   const T config = ReadConfig<T>(path, {});
   const std::string printed = PrintConfig(config);
-  const std::string copy = testing::TempDir() + "/configs_test_copy.yaml";
+  const TempFolder folder;
+  const std::string copy = folder / "copy.yaml";
   WriteFileDurably(copy, printed);
   EXPECT_EQ(PrintConfig(ReadConfig<T>(copy, {})), printed) << path;
   return config;

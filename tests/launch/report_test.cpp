@@ -12,6 +12,7 @@
 #include "launch/report/report_page.h"
 #include "launch/report/report_text.h"
 #include "tests/support/report_example.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -160,16 +161,13 @@ TEST(ReportTextTest, NumbersAsPeopleReadThem) {
 }
 
 TEST(WriteStudyReportTest, WritesThreeFilesOrSaysWhy) {
-  const std::filesystem::path folder =
-      std::filesystem::path(testing::TempDir()) / "breakeven_report";
-  std::filesystem::create_directories(folder);
-  WriteStudyReport(Example(), folder);
-  EXPECT_EQ(ReadFile((folder / "report.json").string()), FormatReportJson(Example()));
-  EXPECT_EQ(ReadFile((folder / "report.md").string()), FormatReportMarkdown(Example()));
-  EXPECT_EQ(ReadFile((folder / "report.html").string()), FormatReportPage(Example()));
-  std::filesystem::remove_all(folder);
+  const TempFolder folder;
+  WriteStudyReport(Example(), folder.path());
+  EXPECT_EQ(ReadFile(folder / "report.json"), FormatReportJson(Example()));
+  EXPECT_EQ(ReadFile(folder / "report.md"), FormatReportMarkdown(Example()));
+  EXPECT_EQ(ReadFile(folder / "report.html"), FormatReportPage(Example()));
   try {
-    WriteStudyReport(Example(), folder);
+    WriteStudyReport(Example(), folder / "absent");
     ADD_FAILURE() << "wrote into a folder that is not there";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kCannotCreate) << error.what();

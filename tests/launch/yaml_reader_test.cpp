@@ -2,10 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -55,15 +56,10 @@ struct Outer {
 
 class YamlReaderTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ =
-        std::filesystem::path(testing::TempDir()) / ("yaml_reader_" + std::to_string(getpid()));
-    std::filesystem::create_directories(folder_ / "sub");
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  YamlReaderTest() { std::filesystem::create_directories(folder_ / "sub"); }
 
   std::string Write(const std::string& name, const std::string& text) {
-    const std::string path = (folder_ / name).string();
+    const std::string path = folder_ / name;
     std::ofstream(path) << text;
     return path;
   }
@@ -82,7 +78,7 @@ class YamlReaderTest : public ::testing::Test {
     return "";
   }
 
-  std::filesystem::path folder_;
+  const TempFolder folder_;
 };
 
 TEST_F(YamlReaderTest, ReadsEveryKindOfField) {
@@ -133,8 +129,7 @@ TEST_F(YamlReaderTest, ASectionMayBeAFileRelativeToTheFileThatNamesIt) {
   Write("sub/inner.yaml", "steps: 11\n");
   Write("sub/run.yaml",
         "name: x\ninner: inner.yaml\nmaybe: inner.yaml\nmany: [inner.yaml, {steps: 12}]\n");
-  const Outer config =
-      ReadConfig<Outer>((folder_ / "sub/run.yaml").string(), {"inner.kind=cosine"});
+  const Outer config = ReadConfig<Outer>(folder_ / "sub/run.yaml", {"inner.kind=cosine"});
   EXPECT_EQ(config.inner.steps, 11);
   EXPECT_EQ(config.inner.kind, "cosine");
   EXPECT_EQ(config.maybe->steps, 11);
@@ -161,7 +156,7 @@ TEST_F(YamlReaderTest, AFileThatNamesItselfEnds) {
   };
   const std::string path = Write("loop.yaml", "loop.yaml\n");
   Write("run.yaml", "outers: [loop.yaml]\n");
-  EXPECT_THROW(ReadConfig<Loop>((folder_ / "run.yaml").string(), {}), Error);
+  EXPECT_THROW(ReadConfig<Loop>(folder_ / "run.yaml", {}), Error);
 }
 
 TEST_F(YamlReaderTest, UnknownKeysAreNamedWithTheNearest) {
@@ -256,7 +251,7 @@ TEST_F(YamlReaderTest, BadYamlHasLineAndColumn) {
               HasSubstr("64 levels"));
   EXPECT_THAT(ErrorOf("name: " + std::string(1 << 20, 'x') + "\n"), HasSubstr("larger than 1 MB"));
   EXPECT_THAT(ErrorOf("? [a]\n: b\n"), HasSubstr("where a key is expected"));
-  EXPECT_THROW(ReadConfig<Outer>((folder_ / "absent.yaml").string(), {}), Error);
+  EXPECT_THROW(ReadConfig<Outer>(folder_ / "absent.yaml", {}), Error);
 }
 
 TEST_F(YamlReaderTest, ValidateSpeaksWithTheFilesName) {

@@ -10,22 +10,14 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
 #include "comm/base/hash.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
 
 class DurableFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "durable_file_test_" + std::to_string(::getpid());
-    std::filesystem::remove_all(folder_);
-    CreateFolders(folder_);
-    path_ = folder_ + "/file";
-  }
-  void TearDown() override {
-    SetFaults("");
-    std::filesystem::remove_all(folder_);
-  }
+  void TearDown() override { SetFaults(""); }
 
   int NumFiles() const {
     int count = 0;
@@ -55,8 +47,9 @@ class DurableFileTest : public testing::Test {
     return message;
   }
 
-  std::string folder_;
-  std::string path_;
+  const TempFolder temp_folder_;
+  const std::string folder_ = temp_folder_.path();
+  const std::string path_ = temp_folder_ / "file";
 };
 
 TEST_F(DurableFileTest, HoldsWhatWasWrittenInPiecesOfAnySize) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -47,12 +48,12 @@ TEST(Hash, FieldsKeepTheirBorders) {
 }
 
 TEST(Hash, OfFileEqualsHashOfItsBytes) {
-  const std::string path = testing::TempDir() + "hash_test_file";
+  const TempFolder folder;
+  const std::string path = folder / "file";
   std::string text(3 << 20, 'x');
   text[12345] = 'y';
   std::ofstream(path, std::ios::binary) << text;
   EXPECT_EQ(HashFile(path), Hash64(text));
-  std::remove(path.c_str());
 }
 
 TEST(Hash, OfAMissingFileIsBadDataAndNamesIt) {

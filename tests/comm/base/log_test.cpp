@@ -1,7 +1,6 @@
 #include "comm/base/log.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <regex>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -55,8 +55,8 @@ TEST_F(LogTest, BracesInMessagesAreText) {
 }
 
 TEST_F(LogTest, FileIsAppendedWithTimesAndWholeLines) {
-  const std::string path = testing::TempDir() + "log_test_" + std::to_string(::getpid()) + ".txt";
-  ::unlink(path.c_str());
+  const TempFolder folder;
+  const std::string path = folder / "log.txt";
   testing::internal::CaptureStderr();
   SetLogFile(path);
   SetLogFile(path);  // a resumed run appends
@@ -84,7 +84,6 @@ TEST_F(LogTest, FileIsAppendedWithTimesAndWholeLines) {
     begin = end + 1;
   }
   EXPECT_EQ(lines, 100u);
-  ::unlink(path.c_str());
 }
 
 TEST_F(LogTest, AFileThatCannotBeOpenedIsNamed) {

@@ -3,13 +3,14 @@
 #define BREAKEVEN_TESTS_DATA_PIPELINE_TOKENIZER_TINY_TOKENIZER_H_
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 
@@ -70,24 +71,18 @@ inline constexpr const char* kTinyConfig = R"({"bos_token":"<s>","eos_token":{"c
 class TokenizerFolder {
  public:
   TokenizerFolder(const std::string& tokenizer_json, const std::string& config_json) {
-    std::string path = std::filesystem::temp_directory_path() / "breakeven_tokenizer_XXXXXX";
-    if (::mkdtemp(path.data()) == nullptr) ADD_FAILURE() << "no temporary folder: " << path;
-    path_ = path;
     Write("tokenizer.json", tokenizer_json);
     if (!config_json.empty()) Write("tokenizer_config.json", config_json);
   }
   TokenizerFolder() : TokenizerFolder(TinyTokenizerJson(), kTinyConfig) {}
-  ~TokenizerFolder() { std::filesystem::remove_all(path_); }
-  TokenizerFolder(const TokenizerFolder&) = delete;
-  TokenizerFolder& operator=(const TokenizerFolder&) = delete;
 
   void Write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ + "/" + name) << text;
+    std::ofstream(folder_ / name) << text;
   }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return folder_.path(); }
 
  private:
-  std::string path_;
+  const TempFolder folder_;
 };
 
 }  // namespace breakeven

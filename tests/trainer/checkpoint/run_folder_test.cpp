@@ -14,6 +14,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/checkpoint/manifest.h"
 
 namespace breakeven {
@@ -26,13 +27,7 @@ using testing::IsEmpty;
 
 class RunFolderTest : public testing::Test {
  protected:
-  RunFolderTest()
-      : folder_(testing::TempDir() + "run_folder_" + std::to_string(::getpid()) + "_" +
-                testing::UnitTest::GetInstance()->current_test_info()->name()) {
-    fs::remove_all(folder_);
-    CreateFolders(CheckpointsFolder(folder_));
-  }
-  ~RunFolderTest() override { fs::remove_all(folder_); }
+  RunFolderTest() { CreateFolders(CheckpointsFolder(folder_)); }
 
   std::string Path(int64_t step) const {
     return CheckpointsFolder(folder_) + "/" + CheckpointName(step);
@@ -61,7 +56,8 @@ class RunFolderTest : public testing::Test {
     return found.has_value() ? found->step : -1;
   }
 
-  const std::string folder_;
+  const TempFolder temp_folder_;
+  const std::string folder_ = temp_folder_.path();
 };
 
 TEST_F(RunFolderTest, NamesSortByStep) {

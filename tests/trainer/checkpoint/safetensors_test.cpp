@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -12,6 +11,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/checkpoint/safetensors_header.h"
 
 namespace breakeven {
@@ -23,13 +23,9 @@ using testing::HasSubstr;
 
 class SafetensorsTest : public testing::Test {
  protected:
-  SafetensorsTest() : folder_(testing::TempDir() + "safetensors_" + std::to_string(::getpid())) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_ + "/model");
-  }
-  ~SafetensorsTest() override { fs::remove_all(folder_); }
+  SafetensorsTest() { fs::create_directories(folder_ / "model"); }
 
-  std::string Path(const std::string& name) const { return folder_ + "/model/" + name; }
+  std::string Path(const std::string& name) const { return folder_ / ("model/" + name); }
   void WriteBytes(const std::string& name, const std::string& bytes) const {
     std::ofstream(Path(name), std::ios::binary) << bytes;
   }
@@ -47,7 +43,7 @@ class SafetensorsTest : public testing::Test {
   }
   std::string ErrorOfFolder() const {
     try {
-      OpenModelFolder(folder_ + "/model");
+      OpenModelFolder(folder_ / "model");
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kBadData);
       return error.what();
@@ -64,7 +60,7 @@ class SafetensorsTest : public testing::Test {
     WriteSafetensors(Path(name), list);
   }
 
-  const std::string folder_;
+  const TempFolder folder_;
 };
 
 std::string Announced(uint64_t length) {
@@ -258,7 +254,7 @@ TEST_F(SafetensorsTest, ATensorMustBeSound) {
 }
 
 TEST_F(SafetensorsTest, AFileMustBeAFile) {
-  for (const std::string& path : {Path("missing.safetensors"), folder_ + "/model"}) {
+  for (const std::string& path : {Path("missing.safetensors"), folder_ / "model"}) {
     EXPECT_THROW(SafetensorsFile{path}, Error) << path;
   }
 }
@@ -268,7 +264,7 @@ TEST_F(SafetensorsTest, ShardsOfAnIndex) {
   WriteShard("two.safetensors", {"c"});
   WriteIndex({{"weight_map",
                {{"a", "one.safetensors"}, {"b", "one.safetensors"}, {"c", "two.safetensors"}}}});
-  const std::vector<SafetensorsFile> files = OpenModelFolder(folder_ + "/model");
+  const std::vector<SafetensorsFile> files = OpenModelFolder(folder_ / "model");
   ASSERT_EQ(files.size(), 2u);
   EXPECT_NE(files[0].Find("b"), nullptr);
   EXPECT_NE(files[1].Find("c"), nullptr);
@@ -288,9 +284,9 @@ TEST_F(SafetensorsTest, AnIndexMayNotLeaveItsFolder) {
   // A sound file outside, so that nothing but the name is wrong.
   const float value = 1;
   const std::vector<TensorToWrite> one = {{"a", "F32", {1}, &value}};
-  WriteSafetensors(folder_ + "/outside.safetensors", one);
+  WriteSafetensors(folder_ / "outside.safetensors", one);
   for (const std::string& shard :
-       {std::string("../outside.safetensors"), folder_ + "/outside.safetensors",
+       {std::string("../outside.safetensors"), folder_ / "outside.safetensors",
         std::string("x/../../outside.safetensors"), std::string(".."), std::string("."),
         std::string(), std::string("a.safetensors\0b", 15)}) {
     WriteIndex({{"weight_map", {{"a", shard}}}});

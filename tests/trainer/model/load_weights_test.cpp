@@ -11,6 +11,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 #include "tests/trainer/model/model_fixture.h"
 #include "trainer/checkpoint/safetensors.h"
 
@@ -38,13 +39,6 @@ Stored StoredF32(const at::Tensor& tensor) {
 
 class LoadWeightsTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::path(testing::TempDir()) / "weights_XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   // All tensors of a model with random weights, to be spoilt by the test.
   static std::map<std::string, Stored> TensorsOf(const Built& source) {
     std::map<std::string, Stored> tensors;
@@ -80,7 +74,8 @@ class LoadWeightsTest : public testing::Test {
     EXPECT_NO_THROW(CheckWeights(folder_, target.model->config()));
   }
 
-  std::string folder_;
+  const TempFolder temp_folder_;
+  const std::string folder_ = temp_folder_.path();
 };
 
 TEST_F(LoadWeightsTest, EveryTensorArrivesInItsPlace) {

@@ -16,6 +16,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
 #include "comm/base/hash.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/stop_signals.h"
@@ -29,10 +30,6 @@ namespace fs = std::filesystem;
 class EvaluationTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(::testing::TempDir()) / (std::string("evaluation_") + info->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     WriteTinyModel(Path("base"));
     WriteDocuments("train", 12, 100);
     WriteDocuments("dev", 11, 200);
@@ -56,9 +53,7 @@ class EvaluationTest : public ::testing::Test {
     config_.threads = 1;
     config_.output = Path("run");
   }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return folder_ / name; }
 
   void WriteDocuments(const std::string& split, int count, int first_id) const {
     std::ofstream file(Path(split + ".jsonl"));
@@ -91,7 +86,7 @@ class EvaluationTest : public ::testing::Test {
     return "no error";
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
   EvalConfig config_;
 };
 

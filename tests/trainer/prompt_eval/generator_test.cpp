@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include "comm/base/error.h"
 #include "comm/world.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 #include "trainer/prompt_eval/packing.h"
 
@@ -18,10 +18,9 @@ namespace {
 class GeneratorTest : public ::testing::Test {
  protected:
   GeneratorTest() {
-    const std::string folder =
-        (std::filesystem::path(::testing::TempDir()) / "generator_tokenizer").string();
-    WriteTinyTokenizer(folder);
-    tokenizer_ = Tokenizer::Load(folder);
+    const TempFolder folder;
+    WriteTinyTokenizer(folder.path());
+    tokenizer_ = Tokenizer::Load(folder.path());
     model_ = BuildModel(ParseModelConfig(TinyConfigJson(), "tiny config"), storage_);
     InitializeWeights(*model_, 5);
     for (const char* text : {"the cat", "a", "in the hat, at noon", "xyz", "0123456789 abc"}) {

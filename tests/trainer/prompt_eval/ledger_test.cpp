@@ -10,6 +10,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -19,15 +20,7 @@ namespace fs = std::filesystem;
 
 class LedgerTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(::testing::TempDir()) / (std::string("ledger_") + info->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return folder_ / name; }
   static Look LookAt(const std::string& test_hash, std::vector<std::string> hashes) {
     Look look{"task", "test", test_hash, {}};
     for (const std::string& hash : hashes) look.arms.push_back({"m", "v", hash});
@@ -38,7 +31,7 @@ class LedgerTest : public ::testing::Test {
     return std::count(text.begin(), text.end(), '\n');
   }
 
-  fs::path folder_;
+  const TempFolder folder_;
 };
 
 TEST_F(LedgerTest, TheSameArmsAreTheSameLook) {

@@ -4,9 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "comm/base/error.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/tiny_tokenizer.h"
 
 namespace breakeven {
@@ -14,14 +13,13 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-namespace fs = std::filesystem;
 
 class RequestsTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const std::string folder = (fs::path(::testing::TempDir()) / "requests_tokenizer").string();
-    WriteTinyTokenizer(folder);
-    tokenizer_ = Tokenizer::Load(folder);
+    const TempFolder folder;
+    WriteTinyTokenizer(folder.path());
+    tokenizer_ = Tokenizer::Load(folder.path());
   }
   static void TearDownTestSuite() { tokenizer_.reset(); }
 

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -13,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temp_folder.h"
+
 namespace breakeven {
 namespace {
 
@@ -20,13 +21,6 @@ using Json = nlohmann::json;
 
 class MetricsLogTest : public testing::Test {
  protected:
-  MetricsLogTest()
-      : path_(testing::TempDir() + "metrics_" + std::to_string(::getpid()) + "_" +
-              testing::UnitTest::GetInstance()->current_test_info()->name()) {
-    std::filesystem::remove(path_);
-  }
-  ~MetricsLogTest() override { std::filesystem::remove(path_); }
-
   std::vector<Json> Lines() const {
     std::vector<Json> lines;
     std::ifstream file(path_);
@@ -40,7 +34,8 @@ class MetricsLogTest : public testing::Test {
     return steps;
   }
 
-  const std::string path_;
+  const TempFolder folder_;
+  const std::string path_ = folder_ / "metrics.jsonl";
 };
 
 TEST_F(MetricsLogTest, StepHasTheKeysOfTheContractAndReadsBackExactly) {
