@@ -1,6 +1,7 @@
 #include "comm/base/log.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <mutex>
 
 #include "comm/base/error.h"
+#include "comm/base/utf8.h"
 
 namespace breakeven {
 namespace {
@@ -68,6 +70,28 @@ Log& TheLog() {
   return *log;
 }
 
+// A message may quote what a damaged or hostile file holds. To a terminal that would be commands,
+// and to who reads the log no text: control characters but the line's end and tab are shown as
+// \x1b, what is not UTF-8 as U+FFFD.
+std::string Printable(std::string_view message) {
+  std::string text;
+  AppendUtf8Lossy(message, &text);
+  std::string shown;
+  shown.reserve(text.size());
+  const char* const end = text.data() + text.size();
+  for (const char* p = text.data(); p != end;) {
+    const char* const begin = p;
+    const uint32_t c = NextCodePoint(p);
+    const bool control = (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
+    if (control) {
+      shown += fmt::format("\\x{:02x}", c);
+    } else {
+      shown.append(begin, p);
+    }
+  }
+  return shown;
+}
+
 void Say(spdlog::level::level_enum level, const char* word, std::string_view message) {
   Log& log = TheLog();
   const int rank = log.rank;
@@ -77,7 +101,7 @@ void Say(spdlog::level::level_enum level, const char* word, std::string_view mes
     if (log.world_size > 1) line = "[rank " + std::to_string(rank) + "] ";
     line += word;
   }
-  line += message;
+  line += Printable(message);
   std::shared_ptr<DescriptorSink> file;
   {
     const std::lock_guard lock(log.mutex);

@@ -1,5 +1,5 @@
 // Pure.
-#include "data_pipeline/tokenizer/utf8.h"
+#include "comm/base/utf8.h"
 
 #include <algorithm>
 

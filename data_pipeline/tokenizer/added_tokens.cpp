@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "comm/base/utf8.h"
 #include "data_pipeline/tokenizer/unicode.h"
-#include "data_pipeline/tokenizer/utf8.h"
 
 namespace breakeven {
 namespace {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "data_pipeline/tokenizer/utf8.h"
+#include "comm/base/utf8.h"
 
 namespace breakeven {
 namespace {

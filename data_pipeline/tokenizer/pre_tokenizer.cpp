@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "data_pipeline/tokenizer/utf8.h"
+#include "comm/base/utf8.h"
 
 namespace breakeven {
 namespace {

@@ -1,7 +1,7 @@
 // Pure.
 #include "data_pipeline/tokenizer/scanner.h"
 
-#include "data_pipeline/tokenizer/utf8.h"
+#include "comm/base/utf8.h"
 
 namespace breakeven {
 namespace {

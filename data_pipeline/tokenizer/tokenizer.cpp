@@ -7,10 +7,10 @@
 
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "comm/base/utf8.h"
 #include "data_pipeline/tokenizer/added_tokens.h"
 #include "data_pipeline/tokenizer/bpe.h"
 #include "data_pipeline/tokenizer/tokenizer_file.h"
-#include "data_pipeline/tokenizer/utf8.h"
 
 namespace breakeven {
 namespace {

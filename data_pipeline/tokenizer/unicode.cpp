@@ -11,8 +11,8 @@
 #include <memory>
 
 #include "comm/base/error.h"
+#include "comm/base/utf8.h"
 #include "data_pipeline/tokenizer/unicode_tables.h"
-#include "data_pipeline/tokenizer/utf8.h"
 
 namespace breakeven {
 namespace {

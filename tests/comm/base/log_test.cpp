@@ -54,6 +54,13 @@ TEST_F(LogTest, BracesInMessagesAreText) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "{} {0} {{ field }} %v\n");
 }
 
+TEST_F(LogTest, WhatAFileHoldsCommandsNoTerminal) {
+  testing::internal::CaptureStderr();
+  LogInfo("last read: '\x1b[2J\xE9t\u00e9\x07\u009b1m'\n\tas it was\r");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "last read: '\\x1b[2J\uFFFDt\u00e9\\x07\\x9b1m'\n\tas it was\\x0d\n");
+}
+
 TEST_F(LogTest, FileIsAppendedWithTimesAndWholeLines) {
   const TempFolder folder;
   const std::string path = folder / "log.txt";

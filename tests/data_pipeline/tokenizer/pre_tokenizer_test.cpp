@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "comm/base/utf8.h"
 #include "data_pipeline/tokenizer/normalizer.h"
-#include "data_pipeline/tokenizer/utf8.h"
 
 namespace breakeven {
 namespace {

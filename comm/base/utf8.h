@@ -1,6 +1,6 @@
 // Pure. UTF-8 by hand, where a library call per character would cost more than the work itself.
-#ifndef BREAKEVEN_DATA_PIPELINE_TOKENIZER_UTF8_H_
-#define BREAKEVEN_DATA_PIPELINE_TOKENIZER_UTF8_H_
+#ifndef BREAKEVEN_COMM_BASE_UTF8_H_
+#define BREAKEVEN_COMM_BASE_UTF8_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -52,4 +52,4 @@ inline const char* PreviousCharacter(const char* end) {
 
 }  // namespace breakeven
 
-#endif  // BREAKEVEN_DATA_PIPELINE_TOKENIZER_UTF8_H_
+#endif  // BREAKEVEN_COMM_BASE_UTF8_H_
