@@ -9,6 +9,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <new>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -150,8 +151,13 @@ void Watchdog::Run() {
     const double now = Now();
     if (now - last_round_ > kSilentSeconds) awake_since_ = now;
     last_round_ = now;
-    Look();
-    NoteDeaths();
+    try {
+      Look();
+      NoteDeaths();
+    } catch (const std::bad_alloc&) {
+      // This round has seen less. Whoever needs the memory says so with its name and the remedy;
+      // an exception here would end the process before that.
+    }
     if (setup_.page.alarm->raised()) EndJob(setup_.page.alarm->cause());
     if (auto cause = stall_.Find([&](Phase phase) { return Limit(phase); })) {
       cause->learned = cause->limit < limits_[static_cast<size_t>(cause->phase)] ? 1 : 0;

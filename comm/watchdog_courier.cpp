@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace breakeven {
@@ -133,9 +134,14 @@ void Courier::Run() {
   while (!stop_) {
     const auto letters = std::exchange(outbox_, {});
     lock.unlock();
-    for (const auto& [rank, bytes] : letters) link_->Send(rank, bytes);
-    while (const std::optional<std::string> bytes = link_->Receive()) {
-      if (const std::optional<Message> message = Message::Unpack(*bytes)) Handle(*message);
+    try {
+      for (const auto& [rank, bytes] : letters) link_->Send(rank, bytes);
+      while (const std::optional<std::string> bytes = link_->Receive()) {
+        if (const std::optional<Message> message = Message::Unpack(*bytes)) Handle(*message);
+      }
+    } catch (const std::bad_alloc&) {
+      // As in Watchdog::Run: the rank that has no memory is about to say so. A letter that is lost
+      // with it is one of a job that ends; the others' deadlines do without.
     }
     lock.lock();
     changed_.wait_for(lock, kInterval, [&] { return stop_ || !outbox_.empty(); });

@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-from conftest import ROOT, execute, mpirun, run
-from training_runs import FAULTY, Job, acknowledged, arguments, checkpoints, expect_the_same_end, train, whole  # noqa: F401
+from program import FAULTY, ROOT, execute, mpirun, run
+from training_runs import Job, acknowledged, arguments, checkpoints, expect_the_same_end, train
 
 BAD_YAML = {
     "a tab": ("seed: 3\n\tepochs: 2\n", r":2:\d+"),
@@ -78,7 +78,7 @@ def test_a_second_run_in_the_folder_is_refused_by_name(prepared, tmp_path):
 
 
 @pytest.mark.fault(36)
-def test_the_lock_of_a_killed_run_is_taken_over(prepared, whole, tmp_path):  # noqa: F811
+def test_the_lock_of_a_killed_run_is_taken_over(prepared, whole, tmp_path):
     output = tmp_path / "run"
     job = Job(prepared, output)
     for pid in job.ranks():
@@ -99,7 +99,7 @@ FAKETIME = next(
 @pytest.mark.skipif(FAKETIME is None, reason="no libfaketime (Debian package faketime)")
 @pytest.mark.parametrize("offset", ["+3600s", "-3600s"])
 @pytest.mark.parametrize("rank", [0, 1])
-def test_clocks_an_hour_apart(prepared, whole, tmp_path, offset, rank):  # noqa: F811
+def test_clocks_an_hour_apart(prepared, whole, tmp_path, offset, rank):
     output = tmp_path / "run"
     shell = (f'[ "$OMPI_COMM_WORLD_RANK" = {rank} ] && export LD_PRELOAD={FAKETIME} FAKETIME="{offset}" '
              f'FAKETIME_DONT_FAKE_MONOTONIC=1; exec "$@"')  # fmt: skip
@@ -134,14 +134,15 @@ def test_started_without_its_launcher(prepared, tmp_path, promise):
 
 
 @pytest.mark.fault(40)
-def test_a_rank_without_memory(prepared, whole, tmp_path):  # noqa: F811
-    """Rank 1 may not have a byte more than when its first step begins, behind a resume."""
+def test_a_rank_without_memory(prepared, whole, tmp_path):
+    """Rank 1 may not have a byte more than when its first step begins, behind a resume. Its watchdog is the first to
+    want one: the step waits for it."""
     output = tmp_path / "run"
     assert train(prepared, output, fault="train.step@8:0=kill").code == 137
     before = checkpoints(output)[0]
     words = [*mpirun(2)[:1], *mpirun(2)[3:], "-n", 1, FAULTY, *arguments(prepared, output), ":",
              "-n", 1, "bash", "-c", 'ulimit -v 8000000; exec "$@"', "rank", FAULTY, *arguments(prepared, output)]  # fmt: skip
-    job = Job(prepared, None, words=words, fault="train.step@3+:1=stop")
+    job = Job(prepared, None, words=words, fault="train.step@3:1=stop,train.step@3:1=sleep:2500")
     with open(f"/proc/{job.stopped}/statm", encoding="ascii") as file:
         size = int(file.read().split()[0]) * resource.getpagesize()
     resource.prlimit(job.stopped, resource.RLIMIT_AS, (size, size))
