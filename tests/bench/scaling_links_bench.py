@@ -4,7 +4,7 @@
                                                         [--repeats 2] [--small] [--build build/release]
 
 Two models from random weights, two batch sizes, one rank on each node, a network of the sweep for each rate in Mbit/s. The nodes are
-network namespaces (tests/system/nodes.py; root). Printed is the sweep's own report: what a step takes over each link, and how well a
+network namespaces (tests/support/nodes.py; root). Printed is the sweep's own report: what a step takes over each link, and how well a
 fit that has not seen a cell predicts it. Without --data a tiny data set is made. Both nodes share the machine's CPUs, so `cores` is
 1: a node has one CPU. Given again with the same --output it goes on.
 """
@@ -17,10 +17,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "system"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import nodes  # noqa: E402
-from conftest import Tiny, environment  # noqa: E402
+from program import environment  # noqa: E402
+from tiny import Tiny  # noqa: E402
 
 
 def models(folder, vocabulary, small):

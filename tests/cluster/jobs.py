@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from system_support import BUILD, ROOT
+from program import BUILD, ROOT
 
 TEMPLATES = ROOT / "cluster" / "slurm"
 STEPS = 12

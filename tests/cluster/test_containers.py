@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from system_support import ROOT
+from program import ROOT
 
 FOLDER = ROOT / "cluster" / "container"
 SECTIONS = {"files", "post", "runscript", "help", "environment", "labels", "test", "setup", "startscript"}

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from jobs import TEMPLATES, has_program, until
-from system_support import ROOT
+from program import ROOT
 
 JOB = TEMPLATES / "job.sh"
 

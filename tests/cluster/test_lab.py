@@ -8,7 +8,7 @@ import sys
 import pytest
 import slurm_lab
 from jobs import until
-from system_support import ROOT
+from program import ROOT
 
 LAB = ROOT / "cluster" / "lab" / "lab"
 

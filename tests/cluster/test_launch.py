@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from jobs import SIZE, STEPS, Slurm, has_program, settings, trained_bytes, until
-from system_support import BREAKEVEN, ROOT, run
+from program import BREAKEVEN, ROOT, run
 
 
 def nodes(lab_or_folder, *more):

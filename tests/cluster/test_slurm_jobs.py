@@ -109,7 +109,7 @@ def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
     assert trained_bytes(output) == whole, "submitted again, it goes on"
 
 
-@pytest.mark.skipif(not os.environ.get("BREAKEVEN_FULL"), reason="long form: BREAKEVEN_FULL=1")
+@pytest.mark.full
 def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(slurm, prepared, whole):
     output = slurm.folder / "run"
     env = slurm.environment(faulty_once(slurm.folder))

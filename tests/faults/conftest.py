@@ -1,41 +1,27 @@
 """The fault matrix: `@pytest.mark.fault(N)` says which row a test shows; the end of the run prints the table."""
 
-import importlib.util
-import os
-import pathlib
-import sys
-
 import pytest
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1] / "system")]
-_spec = importlib.util.spec_from_file_location("system_conftest", pathlib.Path(sys.path[0]) / "conftest.py")
-_system = importlib.util.module_from_spec(_spec)
-sys.modules["system_conftest"] = _system
-_spec.loader.exec_module(_system)
-globals().update({name: value for name, value in vars(_system).items() if not name.startswith("__")})
-
-FULL = bool(os.environ.get("BREAKEVEN_FULL"))
 ROWS = {}  # number -> [(outcome, seconds, reason)]
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(number): the row of the fault matrix that this test shows")
-    config.addinivalue_line("markers", "full: runs with BREAKEVEN_FULL=1 only")
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.get_closest_marker("full") and not FULL:
-            item.add_marker(pytest.mark.skip(reason="long form: BREAKEVEN_FULL=1, or ./tests/run.sh full"))
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
+    """A report travels from the worker that made it to the process that prints the table."""
     report = (yield).get_result()
-    for marker in item.iter_markers("fault"):
-        if report.when == "call" or report.outcome != "passed":
-            why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
-            ROWS.setdefault(marker.args[0], []).append((report.outcome, report.duration, why))
+    report.user_properties += [("fault", marker.args[0]) for marker in item.iter_markers("fault")]
+
+
+def pytest_runtest_logreport(report):
+    if report.when != "call" and report.outcome == "passed":
+        return
+    why = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+    for number in {value for name, value in report.user_properties if name == "fault"}:
+        ROWS.setdefault(number, []).append((report.outcome, report.duration, why))
 
 
 def row_result(entries):

@@ -1,5 +1,6 @@
 """Files that are not what they must be: refused before the first step, or passed over for an older whole one; never trained on."""
 
+import concurrent.futures
 import json
 import os
 import random
@@ -7,9 +8,9 @@ import re
 import shutil
 
 import pytest
-from conftest import TINY_LLAMA, run
-from training_runs import (acknowledged, checkpoints, expect_the_same_end, resumed_step, train, trained_bytes,  # noqa: F401
-                           whole)
+from program import run
+from tiny import TINY_LLAMA
+from training_runs import acknowledged, checkpoints, expect_the_same_end, resumed_step, train
 
 
 def dataset(own):
@@ -102,7 +103,7 @@ def three_checkpoints(prepared, tmp_path):
     return output
 
 
-def fall_back(prepared, output, whole, step, damaged):  # noqa: F811
+def fall_back(prepared, output, whole, step, damaged):
     resumed = train(prepared, output, "checkpoint.keep_last=9")
     assert resumed.code == 0, resumed.err
     assert resumed_step(resumed.err) == step, resumed.err
@@ -121,7 +122,7 @@ def every_file(folder):
 
 
 @pytest.mark.fault(29)
-def test_any_flipped_byte_of_any_file_falls_back(prepared, whole, three_checkpoints):  # noqa: F811
+def test_any_flipped_byte_of_any_file_falls_back(prepared, whole, three_checkpoints):
     """Every file of the newest is damaged in turn and found; of the one before, one file."""
     newest = step(three_checkpoints, 9)
     chance = random.Random(29)
@@ -142,6 +143,70 @@ def test_any_flipped_byte_of_any_file_falls_back(prepared, whole, three_checkpoi
     assert "step_000009/trainer_state/state.json: content hash" in err
 
 
+def contents(folder):
+    """What h5py and safetensors, which are not ours, read in a dataset or a checkpoint; JSON by Python's."""
+    import h5py
+    from safetensors import safe_open
+
+    found = {}
+    for path in every_file(folder):
+        if path.suffix == ".h5":
+            with h5py.File(path) as file:
+                file.visititems(lambda name, item: found.update({name: item[()].tobytes()} if isinstance(item, h5py.Dataset) else {}))
+                found.update({f"@{key}": str(value) for key, value in file.attrs.items()})
+        elif path.suffix == ".safetensors":
+            with safe_open(path, "np") as file:
+                found.update({f"{path.name}:{name}": file.get_tensor(name).tobytes() for name in file.keys()})
+        else:
+            found[path.name] = json.loads(path.read_text()) if path.suffix == ".json" else path.read_text()
+    return found
+
+
+def flip_and_verify(folder, target, work, flips, seed):
+    """Flips bits of a copy, one after the other. How many were refused; the others changed nothing that anyone reads."""
+    original, chance, refused = contents(folder), random.Random(seed), 0
+    for number in range(flips):
+        copy = work / f"copy{number}"
+        shutil.copytree(folder, copy)
+        path = chance.choice(every_file(copy))
+        data = bytearray(path.read_bytes())
+        at, bit = chance.randrange(len(data)), chance.randrange(8)
+        data[at] ^= 1 << bit
+        path.write_bytes(data)
+        result = run("inspect", copy / target, "--verify")
+        assert result.code in (0, 65), (path, result.code, result.err)
+        if result.code == 65:
+            refused += 1
+        else:
+            try:
+                read = contents(copy)
+            except Exception as error:  # noqa: BLE001: whatever the other reader throws, it could not read what we have accepted
+                read = str(error)
+            assert read == original, f"{path.name} with bit {bit} of byte {at} flipped was accepted: {read}"
+        shutil.rmtree(copy)
+    return refused
+
+
+@pytest.mark.full
+@pytest.mark.fault(27)
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("kind, flips", [("dataset", 1000), ("checkpoint", 1000)])
+def test_a_thousand_flips(own, three_checkpoints, tmp_path, kind, flips):
+    """Any bit of any file: refused, or without a meaning (a blank of JSON, HDF5's own slack)."""
+    folder, target = step(three_checkpoints, 9), ""
+    if kind == "dataset":
+        folder, target = tmp_path / "dataset", "train.h5"
+        folder.mkdir()
+        shutil.copy(dataset(own), folder)
+    workers = os.cpu_count()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        works = [tmp_path / f"worker{n}" for n in range(workers)]
+        shares = [flips // workers + (n < flips % workers) for n in range(workers)]
+        refused = sum(pool.map(flip_and_verify, [folder] * workers, [target] * workers, works, shares, range(workers)))
+    print(f"\n{flips} flips in a {kind}: {refused} refused, {flips - refused} without a meaning")
+    assert refused > flips / 10  # most of a small HDF5 file is room between its parts
+
+
 @pytest.mark.fault(29)
 def test_no_whole_checkpoint_is_no_new_beginning(prepared, three_checkpoints):
     for number in (3, 6, 9):
@@ -151,7 +216,7 @@ def test_no_whole_checkpoint_is_no_new_beginning(prepared, three_checkpoints):
 
 @pytest.mark.fault(30)
 @pytest.mark.parametrize("kind", ["no weights", "no part", "no manifest", "weights of another step", "another step's name"])
-def test_a_mixed_up_checkpoint_falls_back(prepared, whole, three_checkpoints, kind):  # noqa: F811
+def test_a_mixed_up_checkpoint_falls_back(prepared, whole, three_checkpoints, kind):
     newest, before = step(three_checkpoints, 9), step(three_checkpoints, 6)
     if kind == "no weights":
         (newest / "model.safetensors").unlink()
@@ -168,7 +233,7 @@ def test_a_mixed_up_checkpoint_falls_back(prepared, whole, three_checkpoints, ki
 
 
 @pytest.mark.fault(30)
-def test_a_run_folder_copied_elsewhere_goes_on(prepared, whole, three_checkpoints, tmp_path):  # noqa: F811
+def test_a_run_folder_copied_elsewhere_goes_on(prepared, whole, three_checkpoints, tmp_path):
     """As on another machine: another path, and the old one is gone."""
     elsewhere = tmp_path / "another machine" / "copy"
     elsewhere.parent.mkdir()

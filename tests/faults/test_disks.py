@@ -11,12 +11,11 @@ import subprocess
 import time
 
 import pytest
-from conftest import ROOT, execute, mpirun
-from training_runs import (FAULTY, Job, acknowledged, arguments, checkpoints, expect_the_same_end,  # noqa: F401
-                           resumed_step, train, whole)
+from program import FAULTY, ROOT, execute, mpirun
+from training_runs import Job, acknowledged, arguments, checkpoints, expect_the_same_end, resumed_step, train
 
 
-def expect_former_checkpoint(prepared, output, whole, result, *parts):  # noqa: F811
+def expect_former_checkpoint(prepared, output, whole, result, *parts):
     """Ended with 74 and one message on all ranks' behalf; nothing half-written stays; with space the run goes on."""
     assert result.code == 74, result.err
     assert len(result.messages()) == 1 and "/checkpoints" in result.messages()[0], result.err
@@ -48,13 +47,13 @@ def at_step_3(prepared, tmp_path):
         pytest.param("durable_file.rename@6:0=errno:EIO", "renam", marks=pytest.mark.fault(23)),
     ],
 )
-def test_a_call_that_fails_while_saving(prepared, whole, at_step_3, fault, said):  # noqa: F811
+def test_a_call_that_fails_while_saving(prepared, whole, at_step_3, fault, said):
     result = train(prepared, at_step_3, fault=fault)
     expect_former_checkpoint(prepared, at_step_3, whole, result, said)
 
 
 @pytest.mark.fault(22)
-def test_a_file_size_limit_is_a_full_disk_too(prepared, whole, tmp_path):  # noqa: F811
+def test_a_file_size_limit_is_a_full_disk_too(prepared, whole, tmp_path):
     """The real errno of a real call, without a fault point: EFBIG by RLIMIT_FSIZE, set when MPI has started."""
     output = tmp_path / "run"
     job = Job(prepared, output, fault="train.step@8:0=stop")
@@ -102,7 +101,7 @@ def needs_mounts(tmp_path):
 
 @pytest.mark.fault(22)
 @pytest.mark.full
-def test_a_file_system_that_is_really_full(prepared, whole, tmp_path):  # noqa: F811
+def test_a_file_system_that_is_really_full(prepared, whole, tmp_path):
     needs_mounts(tmp_path)
     disk = tmp_path / "disk"
     mounted("ext4", tmp_path / "image", disk, 8)
@@ -137,7 +136,7 @@ def cut_power(folder):
 @pytest.mark.fault(24)
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
-def test_the_power_is_cut(prepared, whole, tmp_path, kind):  # noqa: F811
+def test_the_power_is_cut(prepared, whole, tmp_path, kind):
     """At moments spread over the run; what the log called saved before is there afterwards, whole."""
     needs_mounts(tmp_path)
     if shutil.which(f"mkfs.{kind}") is None:

@@ -4,8 +4,8 @@ import re
 import time
 
 import pytest
-from conftest import run
-from training_runs import FAULTY, checkpoints, expect_the_same_end, train, whole  # noqa: F401
+from program import FAULTY, run
+from training_runs import checkpoints, expect_the_same_end, train
 
 LIMIT = 3
 MOST = LIMIT + 15  # with start-up, reports, and the launcher's end of the job, on a busy machine
@@ -24,7 +24,7 @@ def hang(command, *arguments, **options):
 
 
 @pytest.mark.fault(7)
-def test_a_rank_stuck_in_input(prepared, whole, tmp_path):  # noqa: F811
+def test_a_rank_stuck_in_input(prepared, whole, tmp_path):
     output = tmp_path / "run"
     verdict, err = hang(train, prepared, output, *LIMITS, fault="train.input@7:1=hang")
     assert re.match(r"rank 1 on \S+ is in phase input, \d+ collectives? behind", verdict), verdict
@@ -40,7 +40,7 @@ def test_a_rank_stuck_in_input(prepared, whole, tmp_path):  # noqa: F811
 
 
 @pytest.mark.fault(7)
-def test_a_rank_stuck_in_a_step(prepared, whole, tmp_path):  # noqa: F811
+def test_a_rank_stuck_in_a_step(prepared, whole, tmp_path):
     output = tmp_path / "run"
     verdict, _ = hang(train, prepared, output, *LIMITS, fault="train.bucket@7:0=hang")
     assert re.match(r"rank 0 on \S+ is in phase step", verdict), verdict
@@ -50,7 +50,7 @@ def test_a_rank_stuck_in_a_step(prepared, whole, tmp_path):  # noqa: F811
 
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_stopped_rank(prepared, whole, tmp_path, rank):  # noqa: F811
+def test_a_stopped_rank(prepared, whole, tmp_path, rank):
     output = tmp_path / "run"
     verdict, _ = hang(train, prepared, output, *LIMITS, fault=f"train.step@7:{rank}=stop")
     assert re.match(rf"rank {rank} on \S+ is stopped \(SIGSTOP", verdict), verdict
@@ -60,7 +60,7 @@ def test_a_stopped_rank(prepared, whole, tmp_path, rank):  # noqa: F811
 
 @pytest.mark.fault(9)
 @pytest.mark.parametrize("fault, rank", [("checkpoint.before_manifest@6:0=hang", 0), ("checkpoint.after_part@6:1=hang", 1)])
-def test_a_checkpoint_that_is_never_written(prepared, whole, tmp_path, fault, rank):  # noqa: F811
+def test_a_checkpoint_that_is_never_written(prepared, whole, tmp_path, fault, rank):
     """The writing thread hangs; the run notices where it waits for it, at the next save."""
     output = tmp_path / "run"
     verdict, _ = hang(train, prepared, output, *LIMITS, fault=fault)
@@ -79,7 +79,7 @@ def test_scoring_that_hangs(prepared, tmp_path):
 
 
 @pytest.mark.fault(13)
-def test_a_slow_rank_is_named_and_does_no_harm(prepared, whole, tmp_path):  # noqa: F811
+def test_a_slow_rank_is_named_and_does_no_harm(prepared, whole, tmp_path):
     output = tmp_path / "run"
     result = train(prepared, output, fault="train.step@2+:1=sleep:100")
     assert result.code == 0, result.err

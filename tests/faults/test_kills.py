@@ -6,14 +6,13 @@ import signal
 import time
 
 import pytest
-from conftest import run
-from training_runs import (FAULTY, Job, acknowledged, expect_the_same_end, resumed_step,
-                           train, whole)  # noqa: F401
+from program import FAULTY, run
+from training_runs import Job, acknowledged, expect_the_same_end, resumed_step, train
 
 SOON = 15  # seconds, on a busy machine; undisturbed a run takes two
 
 
-def go_on(prepared, output, whole, lost=None):  # noqa: F811
+def go_on(prepared, output, whole, lost=None):
     """`lost`: what the interrupted job had said. Nothing that it called saved may be gone."""
     resumed = train(prepared, output)
     assert resumed.code == 0, resumed.err
@@ -31,7 +30,7 @@ def go_on(prepared, output, whole, lost=None):  # noqa: F811
         pytest.param("train.step@7:0=kill", marks=pytest.mark.fault(2)),
     ],
 )
-def test_killed_in_a_step(prepared, whole, tmp_path, fault):  # noqa: F811
+def test_killed_in_a_step(prepared, whole, tmp_path, fault):
     output = tmp_path / "run"
     begin = time.monotonic()
     killed = train(prepared, output, fault=fault)
@@ -58,7 +57,7 @@ def test_killed_in_a_step(prepared, whole, tmp_path, fault):  # noqa: F811
         ("checkpoint.deleting@3:0=kill", 6),
     ],
 )
-def test_killed_while_saving(prepared, whole, tmp_path, fault, newest, background):  # noqa: F811
+def test_killed_while_saving(prepared, whole, tmp_path, fault, newest, background):
     if not background and fault.partition("@")[0] not in ("checkpoint.begin", "checkpoint.before_rename"):
         pytest.skip("the same code as in the background")
     output = tmp_path / "run"
@@ -88,7 +87,7 @@ def test_killed_while_prompts_are_scored(prepared, tmp_path, rank):
 
 @pytest.mark.fault(5)
 @pytest.mark.parametrize("name, code", [("SIGSEGV", 139), ("SIGABRT", 134)])
-def test_a_rank_that_crashes(prepared, whole, tmp_path, name, code):  # noqa: F811
+def test_a_rank_that_crashes(prepared, whole, tmp_path, name, code):
     output = tmp_path / "run"
     job = Job(prepared, output, fault="train.step@8:1=stop")
     begin = time.monotonic()
@@ -101,7 +100,7 @@ def test_a_rank_that_crashes(prepared, whole, tmp_path, name, code):  # noqa: F8
 
 
 @pytest.mark.fault(5)
-def test_an_exception_in_one_rank(prepared, whole, tmp_path):  # noqa: F811
+def test_an_exception_in_one_rank(prepared, whole, tmp_path):
     output = tmp_path / "run"
     begin = time.monotonic()
     thrown = train(prepared, output, fault="train.step@8:1=throw")
@@ -113,7 +112,7 @@ def test_an_exception_in_one_rank(prepared, whole, tmp_path):  # noqa: F811
 
 
 @pytest.mark.fault(6)
-def test_a_rank_that_leaves_with_0(prepared, whole, tmp_path):  # noqa: F811
+def test_a_rank_that_leaves_with_0(prepared, whole, tmp_path):
     output = tmp_path / "run"
     left = train(prepared, output, fault="train.step@8:1=exit:0")
     assert left.code != 0, "a batch script would take the job for done"

@@ -7,9 +7,8 @@ import time
 
 import nodes
 import pytest
-from conftest import ROOT, environment, run
-from training_runs import (FAULTY, acknowledged, arguments, expect_the_same_end, resumed_step, train,  # noqa: F401
-                           trained_bytes)
+from program import FAULTY, ROOT, environment
+from training_runs import acknowledged, arguments, resumed_step, train, trained_bytes
 
 pytestmark = pytest.mark.full
 LIMIT = 6  # seconds of a step

@@ -4,8 +4,8 @@ import json
 import re
 
 import pytest
-from conftest import run
-from training_runs import STEPS, checkpoints, losses, resumed_step, train, whole  # noqa: F401
+from program import run
+from training_runs import STEPS, checkpoints, losses, train
 
 
 def state_of(output, step=STEPS):
@@ -46,7 +46,7 @@ def test_one_flipped_weight_in_one_rank(prepared, tmp_path):
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("first, then", [(2, 1), (2, 4), (1, 3)])
-def test_resumed_on_another_number_of_ranks(prepared, whole, tmp_path, first, then):  # noqa: F811
+def test_resumed_on_another_number_of_ranks(prepared, whole, tmp_path, first, then):
     """The design takes it with a warning: the same examples in every step, equal to rounding."""
     output = tmp_path / "run"
     assert train(prepared, output, ranks=first, fault="train.step@7:0=kill").code == 137

@@ -9,10 +9,9 @@ import subprocess
 import time
 
 import pytest
-from conftest import FULL, ROOT, environment, mpirun, run
-from training_runs import FAULTY, acknowledged, arguments, resumed_step, trained_bytes
+from program import BREAKEVEN, FULL, ROOT, environment, mpirun, run
+from training_runs import acknowledged, resumed_step, trained_bytes
 
-KILLS = 200 if FULL else 10
 SETTINGS = ["checkpoint.every_steps=1", "checkpoint.keep_last=2", "log_every_steps=1000", "preflight.probe_seconds=0"]
 
 
@@ -43,9 +42,9 @@ def ranks_of(parent):
         return [int(pid) for pid in file.read().split()]
 
 
-def start_and_kill(prepared, output, chance, ranks):
-    """Lets the run go on for a moment and kills a rank of it. What it had said; all its processes are gone."""
-    command = [*mpirun(ranks), FAULTY, *arguments(prepared, output, *SETTINGS, "max_steps=1000000")]
+def start_and_kill(config, output, settings, chance, longest):
+    """Lets two ranks save once, waits up to `longest` seconds and kills one. What they had said; all processes are gone."""
+    command = [*mpirun(2), BREAKEVEN, *train(config, output, *settings, "max_steps=1000000")]
     process = subprocess.Popen([str(w) for w in command], cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
     said = ""
@@ -55,29 +54,64 @@ def start_and_kill(prepared, output, chance, ranks):
             break
     else:
         raise AssertionError(said)
-    time.sleep(chance.uniform(0, 0.1))
+    time.sleep(chance.uniform(0, longest))
     os.kill(chance.choice(ranks_of(process.pid)), signal.SIGKILL)
     said += process.stderr.read()
     process.wait(timeout=60)
     return said
 
 
-@pytest.mark.fault(3)
-def test_killed_at_random(prepared, tmp_path):
-    output, chance = tmp_path / "run", random.Random(3)
+def train(config, output, *settings):
+    return ["train", config, *[word for setting in (f"output={output}", *settings) for word in ("--set", setting)]]
+
+
+def kill_and_end(config, folder, kills, longest):
+    """Where the kills fell, as counts. The run then goes on to its end, which is that of one that nobody disturbed."""
+    output, chance = folder / "run", random.Random(3)
     phases, saved = collections.Counter(), 0
-    for number in range(KILLS):
-        said = start_and_kill(prepared, output, chance, ranks=2)
+    for number in range(kills):
+        said = start_and_kill(config, output, SETTINGS, chance, longest)
         assert resumed_step(said) >= saved, (number, saved, said)
         saved = max(saved, acknowledged(said))
         phases[phase_of(output / "checkpoints")] += 1
-    inside = KILLS - phases[""]
-    print(f"\n{KILLS} kills, {inside} inside a save: {dict(phases)}; steps saved: {saved}")
-    total = saved + 5
-    for folder, settings in ((output, SETTINGS), (tmp_path / "whole", [*SETTINGS, "checkpoint.every_steps=0"])):
-        ended = run(*arguments(prepared, folder, *settings, f"max_steps={total}"), ranks=2)
+    print(f"\n{kills} kills, {kills - phases['']} inside a save: {dict(phases)}; steps saved: {saved}")
+    total = saved + 2
+    for path, settings in ((output, SETTINGS), (folder / "whole", [*SETTINGS, "checkpoint.every_steps=0"])):
+        ended = run(*train(config, path, *settings, f"max_steps={total}"), ranks=2, timeout=1200)
         assert ended.code == 0, ended.err
-    assert trained_bytes(output, total) == trained_bytes(tmp_path / "whole", total)
-    assert inside >= KILLS / 4, phases
+    assert trained_bytes(output, total) == trained_bytes(folder / "whole", total)
+    return phases
+
+
+@pytest.mark.fault(3)
+def test_killed_at_random(prepared, tmp_path):
+    kills = 200 if FULL else 10
+    phases = kill_and_end(prepared.train, tmp_path, kills, longest=0.1)
+    assert phases.total() - phases[""] >= kills / 4, phases
     if FULL:
-        assert inside >= 100 and len(phases) >= 5, phases
+        assert phases.total() - phases[""] >= 100 and len(phases) >= 5, phases
+
+
+REAL = """
+model: {{path: {model}}}
+data: {folder}/tokens/train.h5
+batching: {{global_batch: {{examples: 2}}, micro_batch_tokens: 128}}
+optimizer: {{learning_rate: 1e-5}}
+schedule: {{kind: constant}}
+precision: float32
+threads: 1
+"""
+
+
+@pytest.mark.full
+@pytest.mark.fault(3)
+def test_killed_at_random_with_the_real_state(tiny, tmp_path):
+    """1.6 GB: weights and moments of SmolLM2-135M."""
+    model = ROOT / "models" / "SmolLM2-135M-Instruct"
+    if not model.exists():
+        pytest.skip("models/SmolLM2-135M-Instruct is not fetched")
+    text = tiny.prepare.read_text().replace(f"tokenizer: {tiny / 'scratch'}", f"tokenizer: {model}")
+    assert (done := run("prepare", tiny.write("real_prepare.yaml", text))).code == 0, done.err
+    config = tiny.write("real_train.yaml", REAL.format(model=model, folder=tiny.folder))
+    phases = kill_and_end(config, tmp_path, kills=20, longest=4)
+    assert phases.total() - phases[""] >= 10, phases

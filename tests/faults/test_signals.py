@@ -5,12 +5,11 @@ import signal
 import time
 
 import pytest
-from conftest import run
-from training_runs import (Job, acknowledged, checkpoints, expect_the_same_end, resumed_step, train,  # noqa: F401
-                           whole)
+from program import run
+from training_runs import Job, acknowledged, checkpoints, expect_the_same_end, resumed_step, train
 
 
-def go_on(prepared, output, whole, err):  # noqa: F811
+def go_on(prepared, output, whole, err):
     resumed = train(prepared, output)
     assert resumed.code == 0, resumed.err
     assert resumed_step(resumed.err) == acknowledged(err), resumed.err
@@ -20,7 +19,7 @@ def go_on(prepared, output, whole, err):  # noqa: F811
 @pytest.mark.fault(16)
 @pytest.mark.fault(17)
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGINT"])
-def test_a_signal_to_one_rank_saves_and_asks_for_a_requeue(prepared, whole, tmp_path, name):  # noqa: F811
+def test_a_signal_to_one_rank_saves_and_asks_for_a_requeue(prepared, whole, tmp_path, name):
     output = tmp_path / "run"
     job = Job(prepared, output)
     other = next(pid for pid in job.ranks() if pid != job.stopped)
@@ -36,7 +35,7 @@ def test_a_signal_to_one_rank_saves_and_asks_for_a_requeue(prepared, whole, tmp_
 
 
 @pytest.mark.fault(19)
-def test_usr1_to_mpirun_reaches_the_ranks(prepared, whole, tmp_path):  # noqa: F811
+def test_usr1_to_mpirun_reaches_the_ranks(prepared, whole, tmp_path):
     output = tmp_path / "run"
     job = Job(prepared, output)
     os.kill(job.process.pid, signal.SIGUSR1)
@@ -48,7 +47,7 @@ def test_usr1_to_mpirun_reaches_the_ranks(prepared, whole, tmp_path):  # noqa: F
 
 @pytest.mark.fault(20)
 @pytest.mark.parametrize("point", ["checkpoint.after_weights@6", "checkpoint.before_rename@6"])
-def test_a_signal_while_a_checkpoint_is_written(prepared, whole, tmp_path, point):  # noqa: F811
+def test_a_signal_while_a_checkpoint_is_written(prepared, whole, tmp_path, point):
     """The save that is under way is finished, then the run saves where it stands."""
     output = tmp_path / "run"
     job = Job(prepared, output, "checkpoint.keep_last=9", fault=f"{point}:0=stop")

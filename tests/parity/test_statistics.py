@@ -326,7 +326,7 @@ def test_fieller_interval_holds_what_the_t_test_does_not_reject():
         assert np.setxor1d(kept, inside).size <= 1, (cost, saving, got, kept[:3], kept[-3:])
 
 
-@pytest.mark.skipif(not os.environ.get("BREAKEVEN_FULL"), reason="long, 4 minutes of a core: set BREAKEVEN_FULL=1")
+@pytest.mark.full
 def test_the_readme_shows_what_the_simulation_measures():
     """Its tables are what one command prints, to the last digit, and they keep what is promised."""
     done = subprocess.run([TOOL.parent / "statistics_simulation"], stdout=subprocess.PIPE, text=True, check=True, timeout=3600)

@@ -2,16 +2,11 @@
 BREAKEVEN_FULL=1. Needs the built programs and models/SmolLM2-135M-Instruct."""
 
 import json
-import os
-import pathlib
 import shutil
-import sys
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "system"))
-from conftest import BUILD, TASK, documents, run, write_jsonl  # noqa: E402
+from program import BUILD, ROOT, run
+from tiny import TASK, documents, write_jsonl
 
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 
@@ -67,7 +62,7 @@ class Study:
         return records, {key: report[key] for key in VERDICT}
 
 
-@pytest.mark.skipif(not os.environ.get("BREAKEVEN_FULL"), reason="long: set BREAKEVEN_FULL=1")
+@pytest.mark.full
 def test_records_and_verdict_are_the_same_for_any_number_of_ranks_and_after_a_kill(tmp_path):
     if not SMOLLM2.exists():
         pytest.skip(f"{SMOLLM2} is missing: ./launch/quickstart.sh --only data makes it")

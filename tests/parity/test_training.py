@@ -167,7 +167,7 @@ def test_twenty_steps_equal_a_plain_loop(family, tmp_path):
     compare_checkpoint(checkpoint, model, examples, tmp_path)
 
 
-@pytest.mark.skipif(not os.environ.get("BREAKEVEN_FULL"), reason="long: set BREAKEVEN_FULL=1")
+@pytest.mark.full
 def test_twenty_steps_of_smollm2(tmp_path):
     if not SMOLLM2.exists():
         pytest.skip("models/SmolLM2-135M-Instruct is not there")

@@ -5,7 +5,8 @@ import shutil
 import struct
 
 import pytest
-from conftest import TINY_LLAMA, run
+from program import run
+from tiny import TINY_LLAMA
 
 from test_command_line import expect_error
 

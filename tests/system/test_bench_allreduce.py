@@ -1,7 +1,7 @@
 """`breakeven bench allreduce` from outside: its JSON, its table, and what it does where no memory can be shared."""
 
 import pytest
-from conftest import BUILD, run
+from program import BUILD, run
 
 
 def settings(**values):

@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import run
+from program import run
 
 
 def test_lists_its_keys():

@@ -1,7 +1,7 @@
 """`breakeven bench step` from outside: on one rank and on several, its JSON and its control measurement."""
 
 import pytest
-from conftest import run
+from program import run
 
 SMALL = ["--set", "bench_steps=2", "--set", "bench_warmup_steps=1", "--set", "bench_control_batches=2"]
 

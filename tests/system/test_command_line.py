@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import ROOT, run
+from program import ROOT, run
 
 COMMANDS = ("prepare", "train", "eval", "study", "generate", "scale", "inspect", "launch", "bench")
 

@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import ROOT, run
+from program import ROOT, run
 
 
 def test_dataset(prepared):

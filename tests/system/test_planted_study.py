@@ -6,7 +6,8 @@ import random
 import shutil
 
 import pytest
-from conftest import documents, run, write_jsonl
+from program import run
+from tiny import documents, write_jsonl
 
 COLOURS = ["red", "green", "blue"]
 RIGHT = 0.8  # of the labels, where labels are noisy; the rest is shared by the other two colours

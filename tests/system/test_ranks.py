@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from conftest import run, run_apart
+from program import run, run_apart
 
 
 def expect_one_message(result, code, *parts):

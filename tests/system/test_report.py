@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from browser import DESK, PHONE, browser, open_page, opens_whole  # noqa: F401: a fixture among them
-from conftest import BUILD, run
+from browser import DESK, PHONE, open_page, opens_whole
+from program import BUILD, run
 
 EXAMPLE = BUILD / "tests" / "report_example"
 

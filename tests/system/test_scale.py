@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from browser import DESK, PHONE, browser, open_page, opens_whole  # noqa: F401: a fixture among them
-from conftest import BREAKEVEN, ROOT, environment, run
+from browser import DESK, PHONE, open_page, opens_whole
+from program import BREAKEVEN, ROOT, environment, run
 
 HOSTILE = "</script><script>window.broken = 1</script>"
 

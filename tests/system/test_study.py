@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from conftest import BUILD, documents, run, write_jsonl
+from program import BUILD, run
+from tiny import documents, write_jsonl
 
 STUDY = """
 model: {0}/model

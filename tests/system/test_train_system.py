@@ -1,8 +1,8 @@
 """Long runs: the same command gives the same bits, other ranks learn the same. What happens to runs is in tests/faults."""
 
 import pytest
-from conftest import run
-from training_runs import Job, expect_the_same_end, losses, train, whole  # noqa: F401
+from program import run
+from training_runs import Job, expect_the_same_end, losses, train
 
 
 def test_twice_the_same_command_is_bit_equal(prepared, whole, tmp_path):

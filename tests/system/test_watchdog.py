@@ -3,8 +3,8 @@ in tests/faults."""
 
 import re
 
-from conftest import BREAKEVEN, ROOT, execute, mpirun
-from training_runs import FAULTY, train
+from program import BREAKEVEN, FAULTY, ROOT, execute, mpirun
+from training_runs import train
 
 
 def test_preflight_says_what_it_saw_within_two_seconds(prepared, tmp_path):

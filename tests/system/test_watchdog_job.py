@@ -10,7 +10,7 @@ import time
 
 import nodes
 import pytest
-from conftest import BUILD, environment, mpirun
+from program import BUILD, environment, mpirun
 
 JOB = BUILD / "tests" / "watchdog_job"
 LIMIT = 2  # seconds of a phase

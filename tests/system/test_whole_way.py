@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from conftest import BUILD, ROOT, run
+from program import BUILD, ROOT, run
 
 
 def test_train_scores_its_checkpoints_beside_the_base_model(own):

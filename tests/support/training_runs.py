@@ -1,4 +1,4 @@
-"""Training runs of two ranks that something happens to: what tests/system and tests/faults share."""
+"""Training runs of two ranks that something happens to: starting them, what they left, and that they end as an undisturbed one."""
 
 import json
 import os
@@ -8,10 +8,8 @@ import signal
 import subprocess
 import time
 
-import pytest
-from conftest import BUILD, ROOT, environment, mpirun, run
+from program import FAULTY, ROOT, environment, mpirun, run
 
-FAULTY = BUILD / "breakeven_faulty"
 STEPS = 12
 
 
@@ -52,15 +50,6 @@ def resumed_step(err):
     """Where a run has gone on from; 0: from the beginning."""
     found = re.search(r"going on from .*/checkpoints/step_(\d+) at step", err)
     return int(found.group(1)) if found else 0
-
-
-@pytest.fixture(scope="session")
-def whole(prepared, tmp_path_factory):
-    """The undisturbed run of two ranks."""
-    output = tmp_path_factory.mktemp("whole") / "run"
-    result = train(prepared, output)
-    assert result.code == 0, result.err
-    return output
 
 
 def expect_the_same_end(output, whole):

@@ -1,9 +1,6 @@
-"""Reports in a real browser: the fixture, and what every page must hold to."""
+"""Reports in a real browser: what every page must hold to. The fixture `browser` is in tests/conftest.py."""
 
 import json
-import shutil
-
-import pytest
 
 DESK, PHONE = (1100, 900), (390, 844)
 
@@ -13,24 +10,6 @@ return [...document.querySelectorAll('canvas')].map((canvas) => {
   const pixels = new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer);
   return new Set(pixels).size;
 });"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: ./tests/run.sh installs it")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("chromium or chromium-driver is not installed: ./tests/run.sh installs them")
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
-    browser.set_page_load_timeout(60)
-    yield browser
-    browser.quit()
 
 
 def open_page(browser, page, size=DESK, scheme="light"):
