@@ -25,7 +25,7 @@ template <FieldStruct T>
 ConfigKind KindOf() {
   return {SchemaOf<T>(), [](const std::string& path) {
             const std::string printed = PrintConfig(ReadConfig<T>(path, {}));
-            const MemoryFile copy(printed);
+            const InputFile copy(printed);
             std::string again;
             try {
               again = PrintConfig(ReadConfig<T>(copy.path(), {}));
@@ -65,7 +65,7 @@ void ReadAsConfig(const std::string& path) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace breakeven;
-  const MemoryFile input({reinterpret_cast<const char*>(data), size});
+  const InputFile input({reinterpret_cast<const char*>(data), size});
   ExpectAnswer([&] { ReadAsConfig(input.path()); });
   ExpectAnswer([&] { ParseForeignYamlFile(input.path()); });
   return 0;

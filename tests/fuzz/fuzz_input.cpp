@@ -1,7 +1,6 @@
 #include "tests/fuzz/fuzz_input.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,31 +13,36 @@ namespace {
 void WriteAll(int descriptor, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written <= 0) throw std::runtime_error("fuzzing needs memory to write its inputs to");
+    if (written <= 0) throw std::runtime_error("cannot write the input: is TMPDIR full?");
     bytes.remove_prefix(static_cast<size_t>(written));
   }
 }
 
+std::string Pattern() {
+  return (std::filesystem::temp_directory_path() / "breakeven_fuzz_XXXXXX").string();
+}
+
 }  // namespace
 
-MemoryFile::MemoryFile(std::string_view bytes)
-    : descriptor_(::memfd_create("fuzz_input", MFD_CLOEXEC)),
-      path_("/proc/self/fd/" + std::to_string(descriptor_)) {
-  WriteAll(descriptor_, bytes);
+InputFile::InputFile(std::string_view bytes) : path_(Pattern()) {
+  const int descriptor = ::mkstemp(path_.data());
+  if (descriptor < 0) throw std::runtime_error("cannot create " + path_);
+  WriteAll(descriptor, bytes);
+  ::close(descriptor);
 }
 
-MemoryFile::~MemoryFile() { ::close(descriptor_); }
+InputFile::~InputFile() { ::unlink(path_.c_str()); }
 
-MemoryFolder::MemoryFolder() : path_("/dev/shm/breakeven_fuzz_XXXXXX") {
-  if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp: " + path_);
+InputFolder::InputFolder() : path_(Pattern()) {
+  if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("cannot create " + path_);
 }
 
-MemoryFolder::~MemoryFolder() {
+InputFolder::~InputFolder() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
 }
 
-void MemoryFolder::Write(const std::string& name, std::string_view bytes) const {
+void InputFolder::Write(const std::string& name, std::string_view bytes) const {
   const std::string path = path_ + "/" + name;
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (descriptor < 0) throw std::runtime_error("cannot write " + path);

@@ -24,27 +24,27 @@ void ExpectAnswer(const Parse& parse) {
   }
 }
 
-// A file in memory that has a path as long as the object lives.
-class MemoryFile {
+// A file with a path, as long as the object lives. It lies in TMPDIR, which run.sh puts into memory:
+// HDF5 refuses a memfd, whose path in /proc leads nowhere.
+class InputFile {
  public:
-  explicit MemoryFile(std::string_view bytes);
-  ~MemoryFile();
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
+  explicit InputFile(std::string_view bytes);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
   const std::string& path() const { return path_; }
 
  private:
-  int descriptor_;
   std::string path_;
 };
 
-// A folder in memory, for parsers that take a folder; removed with the object.
-class MemoryFolder {
+// A folder of its own in TMPDIR, for parsers that take a folder; removed with the object.
+class InputFolder {
  public:
-  MemoryFolder();
-  ~MemoryFolder();
-  MemoryFolder(const MemoryFolder&) = delete;
-  MemoryFolder& operator=(const MemoryFolder&) = delete;
+  InputFolder();
+  ~InputFolder();
+  InputFolder(const InputFolder&) = delete;
+  InputFolder& operator=(const InputFolder&) = delete;
   const std::string& path() const { return path_; }
   void Write(const std::string& name, std::string_view bytes) const;
 

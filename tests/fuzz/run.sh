@@ -11,6 +11,11 @@ SECONDS_EACH=${BREAKEVEN_FUZZ_SECONDS:-$([ -n "${BREAKEVEN_FULL:-}" ] && echo 60
 TARGETS=("$@")
 if [ ${#TARGETS[@]} -eq 0 ]; then TARGETS=(safetensors tokenizer config template dataset records); fi
 
+# Inputs of parsers that take a path are files for a moment: in memory, where there is such a folder.
+TMPDIR=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")/breakeven_fuzz_XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
 # The folder of a target's seeds, into the array SEEDS.
 prepare_seeds() {
   local target=$1 made=$STATE/seeds/$1

@@ -33,7 +33,7 @@ void Use(const SafetensorsFile& file, size_t file_bytes) {
 }
 
 void OpenIndex(std::string_view index) {
-  static const MemoryFolder folder;
+  static const InputFolder folder;
   static const bool has_shard = [] {
     const std::vector<TensorToWrite> tensors = {{"w", "F32", {2}, nullptr}};
     folder.Write("a.safetensors", FormatSafetensorsHeader(tensors, {}) + std::string(8, 'x'));
@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace breakeven;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   ExpectAnswer([&] {
-    const MemoryFile input(bytes);
+    const InputFile input(bytes);
     const SafetensorsFile file(input.path());
     Use(file, size);
   });

@@ -24,7 +24,7 @@ void Use(const Tokenizer& tokenizer, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace breakeven;
-  static const MemoryFolder folder;
+  static const InputFolder folder;
   const std::vector<std::string_view> parts = CutAtNuls(data, size, 3);
   folder.Write("tokenizer.json", parts[0]);
   folder.Write("tokenizer_config.json", parts[1].empty() ? "{}" : parts[1]);
