@@ -71,6 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
                {"model.vocab.q is \"113\"", "integer"}},
         Broken{"id_negative", R"({"model":{"vocab":{"q":-1}}})", {"model.vocab.q is -1"}},
         Broken{"id_huge", R"({"model":{"vocab":{"q":2000000000}}})", {"not plausible"}},
+        // 67 million places for tokens would take 2.7 GB.
+        Broken{"id_far_out", R"({"model":{"vocab":{"q":67108863}}})", {"not plausible"}},
         Broken{"id_twice", R"({"model":{"vocab":{"q":114}}})", {"id 114", "\"q\"", "\"r\""}},
         Broken{"no_merges", R"({"model":{"merges":null}})", {"model.merges is missing"}},
         Broken{
