@@ -175,6 +175,20 @@ TEST(BrokenFile, JsonMistakesAndMissingFiles) {
   }
 }
 
+// Printing it in the message would take a call a level, and the stack has an end.
+TEST(BrokenFile, NestingWithoutEnd) {
+  constexpr size_t kLevels = 300'000;
+  const std::string nested = std::string(kLevels, '[') + std::string(kLevels, ']');
+  json file = json::parse(TinyTokenizerJson());
+  file["version"] = "NESTED";
+  std::string text = file.dump();
+  text.replace(text.find("\"NESTED\""), 8, nested);
+  EXPECT_THAT(LoadError(text, "{}"),
+              AllOf(HasSubstr("tokenizer.json"), HasSubstr("nested deeper")));
+  EXPECT_THAT(LoadError(TinyTokenizerJson(), R"({"bos_token":)" + nested + "}"),
+              AllOf(HasSubstr("tokenizer_config.json"), HasSubstr("nested deeper")));
+}
+
 TEST(BrokenFile, ConfigsThatDoNotFit) {
   EXPECT_THAT(LoadError(TinyTokenizerJson(), R"({"pad_token":"[PAD]"})"),
               AllOf(HasSubstr("tokenizer_config.json: pad_token"),
