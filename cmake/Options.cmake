@@ -12,6 +12,8 @@ target_compile_options(breakeven_options INTERFACE
   $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
   # g++ 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105651).
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+  # clang does not see that it is libstdc++'s own std::stable_sort that calls the deprecated std::get_temporary_buffer.
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
   # A result that depends on how the compiler contracts a*b+c would differ between our own builds.
   -ffp-contract=off)
 if(BREAKEVEN_SANITIZE)

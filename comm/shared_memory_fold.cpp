@@ -281,7 +281,7 @@ void StorePartial(DType dtype, const void* partial, std::span<void* const> outpu
 }
 
 namespace {
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifdef BE_SEVERAL_INSTRUCTION_SETS
 __attribute__((target("default"))) const char* ChosenSet() { return "baseline"; }
 __attribute__((target("arch=x86-64-v3"))) const char* ChosenSet() { return "avx2"; }
 __attribute__((target("arch=x86-64-v4"))) const char* ChosenSet() { return "avx512"; }

@@ -14,22 +14,24 @@ usage: ./tests/run.sh [SUITE…] [--help]
   parity   beside transformers, tokenizers, jinja2 and lm-evaluation-harness, run live   (pytest tests/parity)
   asan     unit tests under the address and undefined-behaviour sanitizers, no libtorch  (ctest)
   tsan     the same under the thread sanitizer
+  fuzz     the readers of foreign files under libFuzzer and sanitizers, 20 s each          (tests/fuzz/run.sh)
   bench    the measuring programs, one by one, small sizes; prints their figures         (tests/bench/*_bench.py --small)
-  full     all but bench, with the long forms (200-document parity, 200 kills, nodes, power cuts)
+  full     all but bench, with the long forms (200-document parity, 200 kills, nodes, power cuts, fuzzing for an hour)
 
 Without a suite: unit system faults cluster parity asan. The Slurm parts of cluster need root and say so where it is missing.
 All suites run even when one fails; the exit code is 0 only when all passed.
-BREAKEVEN_FULL=1 asks the tests for their long forms. Reuse a build with SKIP_SETUP=1.
+BREAKEVEN_FULL=1 asks the tests for their long forms. Reuse a build with SKIP_SETUP=1. BREAKEVEN_FUZZ_SECONDS=N fuzzes each
+reader for N seconds.
 HELP
 }
 
 SUITES=()
 for argument in "$@"; do
   case $argument in
-    unit | system | faults | cluster | parity | asan | tsan | bench) SUITES+=("$argument") ;;
+    unit | system | faults | cluster | parity | asan | tsan | fuzz | bench) SUITES+=("$argument") ;;
     full)
       export BREAKEVEN_FULL=1
-      SUITES+=(unit system faults cluster parity asan tsan)
+      SUITES+=(unit system faults cluster parity asan tsan fuzz)
       ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
@@ -47,6 +49,7 @@ if [ -z "${SKIP_SETUP:-}" ]; then
   setup_packages launch/debian_packages.txt tests/debian_packages.txt
   # Without root there is no lab, and its packages are not asked for.
   if wants cluster && [ "$(id -u)" -eq 0 ]; then setup_packages cluster/lab/debian_packages.txt; fi
+  if wants fuzz; then setup_packages tests/fuzz/debian_packages.txt; fi
   setup_python requirements-test.txt
   if wants unit || wants system || wants faults || wants cluster || wants parity || wants bench; then
     build release all -- -DBREAKEVEN_TESTS=ON # the quickstart may have built without
@@ -91,6 +94,11 @@ sanitized() {
     ctest --test-dir "build/$preset" --parallel "$JOBS" --output-on-failure --no-tests=error
 }
 
+fuzzed() {
+  build fuzz fuzz_targets
+  tests/fuzz/run.sh
+}
+
 # Every program says its figures and ends with 0; what it measures is read, not judged.
 bench_programs() {
   local program passed=0 failed=0
@@ -110,6 +118,7 @@ for suite in "${SUITES[@]}"; do
     cluster) run_suite cluster "$PYTHON" -m pytest -q -rfEs --tb=short tests/cluster ;;
     parity) run_suite parity "$PYTHON" -m pytest -q -rfEs --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;
+    fuzz) run_suite fuzz fuzzed ;;
     bench) run_suite bench bench_programs ;;
   esac
 done

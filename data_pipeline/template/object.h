@@ -49,7 +49,7 @@ class DictObject {
   void Set(const Object& key, Object value);
   bool Erase(const Object& key);
   const std::vector<std::pair<Object, Object>>& items() const { return items_; }
-  size_t size() const { return items_.size(); }
+  size_t size() const;
 
  private:
   std::vector<std::pair<Object, Object>> items_;
@@ -155,6 +155,9 @@ class Object {
  private:
   Storage storage_;
 };
+
+// Here, where a pair of Objects has a size.
+inline size_t DictObject::size() const { return items_.size(); }
 
 // Nothing that a template makes in one step may be larger: a prompt is never this long.
 inline constexpr size_t kMaxBytes = size_t{64} << 20;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "comm/base/error.h"
+#include "comm/base/json_depth.h"
 
 namespace breakeven {
 namespace {
@@ -27,6 +28,7 @@ struct JsonValue::Document {
 };
 
 JsonValue JsonValue::Parse(const std::string& file, std::string_view text) {
+  CheckJsonDepth(text, file);
   auto document = std::make_shared<Document>();
   document->file = file;
   try {

@@ -12,11 +12,21 @@ namespace {
 
 std::string Quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
+// Ids decide how much memory the table of tokens takes: a million places for any file, more only
+// for one that has tokens for a good part of them.
+bool IsPlausible(int32_t id, size_t num_tokens) {
+  constexpr size_t kAnyFile = size_t{1} << 20;
+  constexpr size_t kPlacesPerToken = 16;
+  return static_cast<size_t>(id) < std::max(kAnyFile, kPlacesPerToken * num_tokens);
+}
+
 // Puts a token at its id; two tokens of one id would make decoding ambiguous.
 void Place(const std::string& token, int32_t id, const JsonValue& where, TokenizerFile* file) {
-  constexpr int32_t kMostIds = 1 << 26;
-  if (id >= kMostIds)
-    where.FailWith("id " + std::to_string(id) + " of " + Quoted(token) + " is not plausible");
+  const size_t num_tokens = static_cast<size_t>(file->num_model_tokens) + file->added_tokens.size();
+  if (!IsPlausible(id, num_tokens)) {
+    where.FailWith("id " + std::to_string(id) + " of " + Quoted(token) +
+                   " is not plausible in a file of " + std::to_string(num_tokens) + " tokens");
+  }
   const auto index = static_cast<size_t>(id);
   if (index >= file->tokens.size()) file->tokens.resize(index + 1);
   if (file->tokens[index].has_value() && *file->tokens[index] != token) {

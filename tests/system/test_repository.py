@@ -109,7 +109,8 @@ def test_every_dependency_has_its_reason():
     """CONTRIBUTING.md says why each package that set-up installs is here."""
     text = read(ROOT / "CONTRIBUTING.md")
     names = []
-    for packages in ("launch/debian_packages.txt", "tests/debian_packages.txt", "cluster/lab/debian_packages.txt"):
+    for packages in ("launch/debian_packages.txt", "tests/debian_packages.txt", "tests/fuzz/debian_packages.txt",
+                     "cluster/lab/debian_packages.txt"):
         names += [line for line in read(ROOT / packages).splitlines() if line and not line.startswith("#")]
     for requirements in ("requirements.txt", "requirements-test.txt"):
         names += re.findall(r"^([\w-]+)==", read(ROOT / requirements), re.MULTILINE)

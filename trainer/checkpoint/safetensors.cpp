@@ -15,6 +15,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/json_depth.h"
 #include "trainer/checkpoint/safetensors_header.h"
 
 namespace breakeven {
@@ -137,9 +138,11 @@ std::map<std::string, std::string> ReadIndex(const std::string& path) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::kBadData, path + ": " + what);
   };
+  const std::string text = ReadFile(path);
+  CheckJsonDepth(text, path);
   nlohmann::json index;
   try {
-    index = nlohmann::json::parse(ReadFile(path));
+    index = nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
     fail(std::string("not JSON: ") + error.what());
   }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "comm/base/json_depth.h"
 
 namespace breakeven {
 namespace {
@@ -176,6 +177,7 @@ std::optional<int64_t> BytesOfDtype(std::string_view dtype) {
 SafetensorsHeader ParseSafetensorsHeader(std::string_view json, int64_t data_bytes,
                                          const std::string& file) {
   if (json.empty() || json.front() != '{') Fail(file, "the header does not begin with '{'");
+  CheckJsonDepth(json, file);
   const Json root = ParseWithoutDuplicates(json, file);
   SafetensorsHeader header;
   std::vector<Placed> placed;

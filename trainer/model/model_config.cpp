@@ -7,6 +7,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/json_depth.h"
 
 namespace breakeven {
 namespace {
@@ -249,6 +250,7 @@ ModelConfig ParseGpt2(const Keys& keys) {
 
 ModelConfig ParseModelConfig(std::string_view json, std::string_view where) {
   const std::string file(where);
+  CheckJsonDepth(json, where);
   Json root;
   try {
     root = Json::parse(json);

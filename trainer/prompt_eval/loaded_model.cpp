@@ -9,6 +9,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "comm/base/json_depth.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/model/model_config.h"
@@ -22,7 +23,9 @@ namespace fs = std::filesystem;
 // A JSON object of the folder; empty when there is no such file.
 nlohmann::json ReadJsonIfThere(const fs::path& path) {
   if (!fs::exists(path)) return nlohmann::json::object();
-  const nlohmann::json json = nlohmann::json::parse(ReadFile(path.string()), nullptr, false);
+  const std::string text = ReadFile(path.string());
+  CheckJsonDepth(text, path.string());
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) {
     throw Error(ErrorKind::kBadData, path.string() + ": not a JSON object");
   }

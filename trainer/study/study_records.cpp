@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "comm/base/json_depth.h"
 #include "trainer/prompt_eval/records.h"
 
 namespace breakeven {
@@ -151,6 +152,7 @@ void RecordReader::Read(std::istream& lines, const std::string& name) {
   for (int64_t number = 1; std::getline(lines, text); ++number) {
     if (text.empty()) continue;
     const std::string where = name + ":" + std::to_string(number);
+    CheckJsonDepth(text, where);
     try {
       const Json record = Json::parse(text);
       const std::optional<int64_t> format = Whole(record, "format");

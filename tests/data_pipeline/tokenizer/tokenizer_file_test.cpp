@@ -71,6 +71,8 @@ INSTANTIATE_TEST_SUITE_P(
                {"model.vocab.q is \"113\"", "integer"}},
         Broken{"id_negative", R"({"model":{"vocab":{"q":-1}}})", {"model.vocab.q is -1"}},
         Broken{"id_huge", R"({"model":{"vocab":{"q":2000000000}}})", {"not plausible"}},
+        // 67 million places for tokens would take 2.7 GB.
+        Broken{"id_far_out", R"({"model":{"vocab":{"q":67108863}}})", {"not plausible"}},
         Broken{"id_twice", R"({"model":{"vocab":{"q":114}}})", {"id 114", "\"q\"", "\"r\""}},
         Broken{"no_merges", R"({"model":{"merges":null}})", {"model.merges is missing"}},
         Broken{
@@ -171,6 +173,20 @@ TEST(BrokenFile, JsonMistakesAndMissingFiles) {
     EXPECT_EQ(error.kind(), ErrorKind::kBadData);
     EXPECT_THAT(error.what(), HasSubstr("/nowhere/at/all/tokenizer.json"));
   }
+}
+
+// Printing it in the message would take a call a level, and the stack has an end.
+TEST(BrokenFile, NestingWithoutEnd) {
+  constexpr size_t kLevels = 300'000;
+  const std::string nested = std::string(kLevels, '[') + std::string(kLevels, ']');
+  json file = json::parse(TinyTokenizerJson());
+  file["version"] = "NESTED";
+  std::string text = file.dump();
+  text.replace(text.find("\"NESTED\""), 8, nested);
+  EXPECT_THAT(LoadError(text, "{}"),
+              AllOf(HasSubstr("tokenizer.json"), HasSubstr("nested deeper")));
+  EXPECT_THAT(LoadError(TinyTokenizerJson(), R"({"bos_token":)" + nested + "}"),
+              AllOf(HasSubstr("tokenizer_config.json"), HasSubstr("nested deeper")));
 }
 
 TEST(BrokenFile, ConfigsThatDoNotFit) {

@@ -178,6 +178,16 @@ TEST_F(SafetensorsTest, HeadersThatAreNone) {
   EXPECT_NE(ErrorOf(FileOf("{\"a\":" + std::string(100000, '['), 0)), "accepted");
 }
 
+// Printing it in the message would take a call a level, and the stack has an end.
+TEST_F(SafetensorsTest, HeadersThatNestWithoutEnd) {
+  constexpr size_t kLevels = 300'000;
+  const std::string nested = std::string(kLevels, '[') + std::string(kLevels, ']');
+  const std::string header = R"({"a":{"dtype":)" + nested + R"(,"shape":[],"data_offsets":[0,0]}})";
+  EXPECT_THAT(ErrorOf(FileOf(header, 0)), HasSubstr("nested deeper"));
+  WriteBytes("model.safetensors.index.json", R"({"weight_map":{"a":)" + nested + "}}");
+  EXPECT_THAT(ErrorOfFolder(), HasSubstr("nested deeper"));
+}
+
 TEST_F(SafetensorsTest, NamesStandOnce) {
   const std::string a = R"("a": {"dtype": "U8", "shape": [1], "data_offsets": )";
   EXPECT_THAT(ErrorOf(FileOf("{" + a + "[0, 1]}, " + a + "[1, 2]}}", 2)), HasSubstr("\"a\""));

@@ -221,6 +221,19 @@ TEST(ModelConfigTest, QwenWindowsCountOnlyWhenSwitchedOn) {
   EXPECT_THAT(ErrorOf(on.dump()), HasSubstr("sliding_window"));
 }
 
+// Printing it in the message would take a call a level, and the stack has an end.
+TEST(ModelConfigTest, RefusesNestingWithoutEnd) {
+  constexpr size_t kLevels = 300'000;
+  const std::string nested = std::string(kLevels, '[') + std::string(kLevels, ']');
+  try {
+    ParseModelConfig(R"({"model_type":"llama","vocab_size":)" + nested + "}", "config.json");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+    EXPECT_THAT(error.what(), HasSubstr("nested deeper"));
+  }
+}
+
 TEST(ModelConfigTest, RefusesWhatIsNoObject) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("not JSON"));
   EXPECT_THAT(ErrorOf(R"({"model_type": )"), HasSubstr("not JSON"));

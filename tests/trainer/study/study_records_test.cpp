@@ -207,6 +207,22 @@ TEST(StudyRecordsTest, ALineThatIsNoJsonIsNamed) {
       Error);
 }
 
+// Printing, copying and comparing take a call a level, and the stack has an end.
+TEST(StudyRecordsTest, ALineThatNestsWithoutEndIsNamed) {
+  constexpr size_t kLevels = 300'000;
+  std::string text = Dump({Line("base", 0, true)});
+  const std::string id = R"("doc_id":0)";
+  text.replace(text.find(id), id.size(),
+               R"("doc_id":)" + std::string(kLevels, '[') + std::string(kLevels, ']'));
+  try {
+    Read(text);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("records.jsonl:1"), HasSubstr("nested deeper")));
+  }
+}
+
 TEST(FlipsTest, WonAndLostDocumentsCanBeRead) {
   const StudyRecords records = Read(Dump(TwoArms()));
   const std::vector<size_t> tuned = {1};
