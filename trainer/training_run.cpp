@@ -6,6 +6,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -105,6 +106,10 @@ TrainSummary TrainingRun::Run() {
     FailForMemory("");
   } catch (const c10::OutOfMemoryError& error) {  // of a GPU
     FailForMemory(error.what_without_backtrace());
+  } catch (const std::system_error& error) {
+    // A thread needs memory for its stack: that of the saver is begun in the middle of a run.
+    if (error.code() != std::errc::resource_unavailable_try_again) throw;
+    FailForMemory("no thread could be started");
   }
 }
 
