@@ -16,9 +16,10 @@ usage: ./tests/run.sh [SUITE…] [--help]
   tsan     the same under the thread sanitizer
   fuzz     the readers of foreign files under libFuzzer and sanitizers, 20 s each          (tests/fuzz/run.sh)
   bench    the measuring programs, one by one, small sizes; prints their figures         (tests/bench/*_bench.py --small)
+  ci       what .ci/run asks for: unit system faults cluster parity asan fuzz
   full     all but bench, with the long forms (200-document parity, 200 kills, nodes, power cuts, fuzzing for an hour)
 
-Without a suite: unit system faults cluster parity asan. The Slurm parts of cluster need root and say so where it is missing.
+Without a suite: unit system faults cluster parity. The Slurm parts of cluster need root and say so where it is missing.
 All suites run even when one fails; the exit code is 0 only when all passed.
 BREAKEVEN_FULL=1 asks the tests for their long forms. Reuse a build with SKIP_SETUP=1. BREAKEVEN_FUZZ_SECONDS=N fuzzes each
 reader for N seconds.
@@ -29,6 +30,7 @@ SUITES=()
 for argument in "$@"; do
   case $argument in
     unit | system | faults | cluster | parity | asan | tsan | fuzz | bench) SUITES+=("$argument") ;;
+    ci) SUITES+=(unit system faults cluster parity asan fuzz) ;;
     full)
       export BREAKEVEN_FULL=1
       SUITES+=(unit system faults cluster parity asan tsan fuzz)
@@ -37,7 +39,7 @@ for argument in "$@"; do
     *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
   esac
 done
-if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system faults cluster parity asan); fi
+if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(unit system faults cluster parity); fi
 
 RESUME_COMMAND="./tests/run.sh $*"
 . launch/lib.sh
@@ -114,7 +116,8 @@ for suite in "${SUITES[@]}"; do
   case $suite in
     unit) run_suite unit ctest --test-dir build/release --parallel "$JOBS" --output-on-failure --no-tests=error ;;
     system) run_suite system "$PYTHON" -m pytest -q -rfEs --tb=short tests/system ;;
-    faults) run_suite faults "$PYTHON" -m pytest -q -rfEs --tb=short tests/faults ;;
+    # They wait more than they compute.
+    faults) run_suite faults "$PYTHON" -m pytest -q -rfEs --tb=short -n $((JOBS + 1)) --dist worksteal tests/faults ;;
     cluster) run_suite cluster "$PYTHON" -m pytest -q -rfEs --tb=short tests/cluster ;;
     parity) run_suite parity "$PYTHON" -m pytest -q -rfEs --tb=short tests/parity ;;
     asan | tsan) run_suite "$suite" sanitized "$suite" ;;
