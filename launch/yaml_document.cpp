@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <sstream>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,8 @@ class TreeBuilder : public YAML::EventHandler {
     bool has_key = false;
     std::string key;
     ConfigPlace key_place;
+    std::unordered_set<std::string> keys;  // a megabyte has room for 150,000: no search for each
+    bool again = false;                    // `key` stood here before
   };
 
   ConfigPlace At(const YAML::Mark& mark) const {
@@ -98,7 +101,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (ExpectsKey())
       Fail(node.place, "a list or a map stands where a key is expected; is a bracket left open?");
     node.kind = kind;
-    levels_.push_back({std::move(node), false, "", {}});
+    levels_.push_back({std::move(node), false, "", {}, {}, false});
   }
   void Close() {
     ConfigNode node = std::move(levels_.back().node);
@@ -115,8 +118,9 @@ class TreeBuilder : public YAML::EventHandler {
       level.node.items.push_back(std::move(node));
     } else if (!level.has_key) {
       if (node.is_null()) Fail(node.place, "a key is missing before ':'");
-      const ConfigNode* first = level.node.Find(node.text);
-      if (first != nullptr && !foreign_) {
+      level.again = !level.keys.insert(node.text).second;
+      if (level.again && !foreign_) {
+        const ConfigNode* first = level.node.Find(node.text);
         Fail(node.place, "the key '" + node.text + "' stands here twice; the first is in line " +
                              std::to_string(first->place.line));
       }
@@ -125,8 +129,10 @@ class TreeBuilder : public YAML::EventHandler {
       level.key_place = node.place;
     } else {
       level.has_key = false;
-      std::erase_if(level.node.entries,
-                    [&](const ConfigEntry& entry) { return entry.key == level.key; });
+      if (level.again) {
+        std::erase_if(level.node.entries,
+                      [&](const ConfigEntry& entry) { return entry.key == level.key; });
+      }
       level.node.entries.push_back(
           {std::move(level.key), std::move(level.key_place), std::move(node)});
     }

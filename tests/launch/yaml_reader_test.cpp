@@ -254,6 +254,14 @@ TEST_F(YamlReaderTest, BadYamlHasLineAndColumn) {
   EXPECT_THROW(ReadConfig<Outer>(folder_ / "absent.yaml", {}), Error);
 }
 
+// A search of all keys for each took minutes; the test's time limit would end it.
+TEST_F(YamlReaderTest, AMegabyteOfKeysIsReadInTime) {
+  std::string text;
+  for (int i = 100'000; text.size() + 10 < size_t{1} << 20; ++i) text += std::to_string(i) + ":\n";
+  EXPECT_GT(ParseYamlText(text, {}).entries.size(), 100'000u);
+  EXPECT_THROW(ParseYamlText(text + "100000:\n", {}), Error);
+}
+
 TEST_F(YamlReaderTest, ValidateSpeaksWithTheFilesName) {
   EXPECT_THAT(ErrorOf("name: refused\n"), HasSubstr("run.yaml: name: 'refused' is not allowed"));
 }
