@@ -6,9 +6,9 @@ import subprocess
 import time
 
 from program import BUILD, ROOT
+from training_runs import STEPS
 
 TEMPLATES = ROOT / "cluster" / "slurm"
-STEPS = 12
 SIZE = ["--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", "--time=30"]
 
 
@@ -68,14 +68,6 @@ def settings(output, *more):
     """What a fault at step 5 finds is the same each time: the checkpoint of step 3 is complete before step 4 begins."""
     words = [f"output={output}", f"max_steps={STEPS}", "checkpoint.every_steps=3", "checkpoint.asynchronous=false", *more]
     return [part for word in words for part in ("--set", word)]
-
-
-def trained_bytes(output, step=STEPS):
-    """Weights and moments, in as many files as ranks have written."""
-    folder = output / "checkpoints" / f"step_{step:06d}"
-    moments = sorted(folder.glob("trainer_state/optimizer*.safetensors"))
-    assert moments, f"no moments in {folder}"
-    return [path.read_bytes() for path in (folder / "model.safetensors", *moments)]
 
 
 def faulty_once(folder, fault="train.step@5:0=stop"):

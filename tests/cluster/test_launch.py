@@ -4,8 +4,9 @@ import json
 import subprocess
 
 import pytest
-from jobs import SIZE, STEPS, Slurm, has_program, settings, trained_bytes, until
+from jobs import SIZE, Slurm, has_program, settings, until
 from program import BREAKEVEN, ROOT, run
+from training_runs import STEPS, trained_bytes
 
 
 def nodes(lab_or_folder, *more):

@@ -6,7 +6,8 @@ import os
 import signal
 
 import pytest
-from jobs import SIZE, STEPS, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank, trained_bytes, until
+from jobs import SIZE, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank, until
+from training_runs import STEPS, trained_bytes
 
 
 @pytest.fixture

@@ -18,13 +18,10 @@ void WriteAll(int descriptor, std::string_view bytes) {
   }
 }
 
-std::string Pattern() {
-  return (std::filesystem::temp_directory_path() / "breakeven_fuzz_XXXXXX").string();
-}
-
 }  // namespace
 
-InputFile::InputFile(std::string_view bytes) : path_(Pattern()) {
+InputFile::InputFile(std::string_view bytes)
+    : path_(std::filesystem::temp_directory_path() / "breakeven_fuzz_XXXXXX") {
   const int descriptor = ::mkstemp(path_.data());
   if (descriptor < 0) throw std::runtime_error("cannot create " + path_);
   WriteAll(descriptor, bytes);
@@ -33,17 +30,7 @@ InputFile::InputFile(std::string_view bytes) : path_(Pattern()) {
 
 InputFile::~InputFile() { ::unlink(path_.c_str()); }
 
-InputFolder::InputFolder() : path_(Pattern()) {
-  if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("cannot create " + path_);
-}
-
-InputFolder::~InputFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-void InputFolder::Write(const std::string& name, std::string_view bytes) const {
-  const std::string path = path_ + "/" + name;
+void WriteInput(const std::string& path, std::string_view bytes) {
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (descriptor < 0) throw std::runtime_error("cannot write " + path);
   WriteAll(descriptor, bytes);

@@ -38,19 +38,8 @@ class InputFile {
   std::string path_;
 };
 
-// A folder of its own in TMPDIR, for parsers that take a folder; removed with the object.
-class InputFolder {
- public:
-  InputFolder();
-  ~InputFolder();
-  InputFolder(const InputFolder&) = delete;
-  InputFolder& operator=(const InputFolder&) = delete;
-  const std::string& path() const { return path_; }
-  void Write(const std::string& name, std::string_view bytes) const;
-
- private:
-  std::string path_;
-};
+// For parsers that take a folder: a file of it, over what stood there.
+void WriteInput(const std::string& path, std::string_view bytes);
 
 // The input as text, cut at its NULs into `count` parts; the last has the rest, those that are not
 // there are empty. Seeds of one part are then plain files.

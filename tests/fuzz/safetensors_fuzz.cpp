@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/support/temp_folder.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/checkpoint/safetensors_header.h"
 
@@ -33,14 +34,15 @@ void Use(const SafetensorsFile& file, size_t file_bytes) {
 }
 
 void OpenIndex(std::string_view index) {
-  static const InputFolder folder;
+  static const TempFolder folder;
   static const bool has_shard = [] {
     const std::vector<TensorToWrite> tensors = {{"w", "F32", {2}, nullptr}};
-    folder.Write("a.safetensors", FormatSafetensorsHeader(tensors, {}) + std::string(8, 'x'));
+    WriteInput(folder / "a.safetensors",
+               FormatSafetensorsHeader(tensors, {}) + std::string(8, 'x'));
     return true;
   }();
   static_cast<void>(has_shard);
-  folder.Write("model.safetensors.index.json", index);
+  WriteInput(folder / "model.safetensors.index.json", index);
   const std::vector<SafetensorsFile> files = OpenModelFolder(folder.path());
   BE_CHECK(files.size() == 1 && files[0].Find("w") != nullptr, files[0].path());
 }

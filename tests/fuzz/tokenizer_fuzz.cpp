@@ -4,6 +4,7 @@
 
 #include "data_pipeline/tokenizer/tokenizer.h"
 #include "tests/fuzz/fuzz_input.h"
+#include "tests/support/temp_folder.h"
 
 namespace breakeven {
 namespace {
@@ -24,10 +25,10 @@ void Use(const Tokenizer& tokenizer, std::string_view text) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace breakeven;
-  static const InputFolder folder;
+  static const TempFolder folder;
   const std::vector<std::string_view> parts = CutAtNuls(data, size, 3);
-  folder.Write("tokenizer.json", parts[0]);
-  folder.Write("tokenizer_config.json", parts[1].empty() ? "{}" : parts[1]);
+  WriteInput(folder / "tokenizer.json", parts[0]);
+  WriteInput(folder / "tokenizer_config.json", parts[1].empty() ? "{}" : parts[1]);
   ExpectAnswer([&] {
     const auto tokenizer = Tokenizer::Load(folder.path());
     Use(*tokenizer, "the hat\n in 12 \xED\x95\x9C <s>");

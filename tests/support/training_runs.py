@@ -32,8 +32,9 @@ def checkpoints(output):
 def trained_bytes(output, step=STEPS):
     """Weights and moments, in as many files as ranks have written."""
     folder = output / "checkpoints" / f"step_{step:06d}"
-    files = [folder / "model.safetensors", *sorted(folder.glob("trainer_state/optimizer*.safetensors"))]
-    return [path.read_bytes() for path in files]
+    moments = sorted(folder.glob("trainer_state/optimizer*.safetensors"))
+    assert moments, f"no moments in {folder}"
+    return [path.read_bytes() for path in (folder / "model.safetensors", *moments)]
 
 
 def losses(output):
