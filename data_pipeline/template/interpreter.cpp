@@ -221,7 +221,7 @@ void Interpreter::Assign(const Expression& target, Object value) {
       Fail(target.at,
            "a namespace in a chat template takes no field that starts with an underscore");
     }
-    CheckHoldsNot(value, *variable);
+    runtime_.AboutToHold(*variable, value);
     names->attributes.Set(Object(target.attribute), std::move(value));
     return;
   }

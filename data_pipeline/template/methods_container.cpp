@@ -10,7 +10,7 @@ Objects& SelfItems(const MethodCall& call) { return call.self.get<ListObject>()-
 
 Object Append(MethodCall& call) {
   CheckItems(SelfItems(call).size() + 1);
-  CheckHoldsNot(call.arguments[0], call.self);
+  call.runtime.AboutToHold(call.self, call.arguments[0]);
   SelfItems(call).push_back(call.arguments[0]);
   return Object();
 }
@@ -19,7 +19,7 @@ Object Extend(MethodCall& call) {
   const Objects more = Items(call.arguments[0]);
   Objects& items = SelfItems(call);
   CheckItems(items.size() + more.size());
-  for (const Object& item : more) CheckHoldsNot(item, call.self);
+  for (const Object& item : more) call.runtime.AboutToHold(call.self, item);
   items.insert(items.end(), more.begin(), more.end());
   return Object();
 }
@@ -27,7 +27,7 @@ Object Extend(MethodCall& call) {
 Object Insert(MethodCall& call) {
   Objects& items = SelfItems(call);
   CheckItems(items.size() + 1);
-  CheckHoldsNot(call.arguments[1], call.self);
+  call.runtime.AboutToHold(call.self, call.arguments[1]);
   const auto size = static_cast<int64_t>(items.size());
   int64_t place = call.arguments.Integer(0, 0);
   if (place < 0) place += size;
@@ -89,7 +89,7 @@ Object CopyDict(MethodCall& call) { return Object(std::make_shared<DictObject>(S
 
 Object SetDefault(MethodCall& call) {
   if (const Object* found = SelfDict(call).Find(call.arguments[0])) return *found;
-  CheckHoldsNot(call.arguments.Get(1, Object()), call.self);
+  call.runtime.AboutToHold(call.self, call.arguments.Get(1, Object()));
   SelfDict(call).Set(call.arguments[0], call.arguments.Get(1, Object()));
   return call.arguments.Get(1, Object());
 }
@@ -105,7 +105,7 @@ Object PopKey(MethodCall& call) {
   return value;
 }
 
-Object Update(Runtime&, const Object& self, Arguments arguments) {
+Object Update(Runtime& runtime, const Object& self, Arguments arguments) {
   DictObject& dict = *self.get<DictObject>();
   if (arguments.positional.size() > 1)
     throw EvalError("update takes at most one dict and named values");
@@ -116,12 +116,12 @@ Object Update(Runtime&, const Object& self, Arguments arguments) {
                       std::string(TypeName(arguments.positional[0])));
     const DictObject copy = *more;
     for (const auto& [key, value] : copy.items()) {
-      CheckHoldsNot(value, self);
+      runtime.AboutToHold(self, value);
       dict.Set(key, value);
     }
   }
   for (const auto& [name, value] : arguments.named) {
-    CheckHoldsNot(value, self);
+    runtime.AboutToHold(self, value);
     dict.Set(Object(name), value);
   }
   return Object();
@@ -133,10 +133,11 @@ Object Cycle(Runtime&, const Object& self, Arguments arguments) {
   return arguments.positional[index % arguments.positional.size()];
 }
 
-Object Changed(Runtime&, const Object& self, Arguments arguments) {
+Object Changed(Runtime& runtime, const Object& self, Arguments arguments) {
   auto* loop = self.get<LoopObject>();
   const Object now = Object::Tuple(arguments.positional);
   const bool same = loop->changed != nullptr && Equal(Object::Tuple(*loop->changed), now);
+  runtime.AboutToHold(self, now);
   loop->changed = std::make_shared<Objects>(std::move(arguments.positional));
   return Object(!same);
 }

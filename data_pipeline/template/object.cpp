@@ -59,6 +59,11 @@ void DictObject::Set(const Object& key, Object value) {
   }
 }
 
+void DictObject::Clear() {
+  items_.clear();
+  index_.clear();
+}
+
 bool DictObject::Erase(const Object& key) {
   const auto place = index_.find(HashKey(key));
   if (place == index_.end()) return false;

@@ -48,6 +48,7 @@ class DictObject {
   const Object* FindString(std::string_view key) const;
   void Set(const Object& key, Object value);
   bool Erase(const Object& key);
+  void Clear();
   const std::vector<std::pair<Object, Object>>& items() const { return items_; }
   size_t size() const;
 
@@ -185,8 +186,10 @@ std::string HashKey(const Object& object);
 bool IsHashable(const Object& object);
 
 // --- items (object_items.cpp) ---
-// EvalError when `value` is or holds `container` (a list, dict or namespace): a ring is never freed,
-// and no prompt needs one.
+// What tells one list (dict, …) from another with the same content; nullptr for None and numbers.
+const void* Identity(const Object& object);
+// EvalError when `value` is or shows `container` (a list, dict or namespace): the text of a ring has
+// no end, and no prompt needs one.
 void CheckHoldsNot(const Object& value, const Object& container);
 // len(x); EvalError where Python has none.
 size_t Length(const Object& object);

@@ -9,15 +9,6 @@
 namespace breakeven::jinja {
 namespace {
 
-const void* Identity(const Object& object) {
-  return std::visit(
-      [](const auto& value) -> const void* {
-        if constexpr (requires { value.get(); }) return value.get();
-        return nullptr;
-      },
-      object.storage());
-}
-
 // Looks into everything once, however often it is held.
 class HoldsNotChecker {
  public:
@@ -161,6 +152,15 @@ std::string SliceText(const std::string& text, const SliceBounds& bounds) {
 }
 
 }  // namespace
+
+const void* Identity(const Object& object) {
+  return std::visit(
+      [](const auto& value) -> const void* {
+        if constexpr (requires { value.get(); }) return value.get();
+        return nullptr;
+      },
+      object.storage());
+}
 
 void CheckHoldsNot(const Object& value, const Object& container) {
   HoldsNotChecker(Identity(container)).Check(value, 0);

@@ -134,6 +134,21 @@ const std::string& BoundArguments::String(size_t i) const {
   return *(*this)[i].string();
 }
 
+Runtime::~Runtime() {
+  for (const auto& [identity, container] : changed_) {
+    if (auto* list = container.get<ListObject>()) list->items.clear();
+    if (auto* dict = container.get<DictObject>()) dict->Clear();
+    if (auto* names = container.get<NamespaceObject>()) names->attributes.Clear();
+    if (auto* loop = container.get<LoopObject>()) loop->changed.reset();
+  }
+}
+
+void Runtime::AboutToHold(const Object& container, const Object& value) {
+  if (Identity(value) == nullptr || value.is_string()) return;  // holds nothing
+  if (container.get<LoopObject>() == nullptr) CheckHoldsNot(value, container);  // has no text
+  if (changed_.emplace(Identity(container), container).second) ChargeBytes(sizeof(Object) * 4);
+}
+
 Object Runtime::Undefined(std::function<std::string()> message) const {
   return Object(std::make_shared<UndefinedObject>(
       UndefinedObject{std::move(message), options_.strict_undefined}));

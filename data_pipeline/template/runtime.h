@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "data_pipeline/template/object.h"
@@ -42,6 +43,9 @@ class BoundArguments {
 class Runtime {
  public:
   explicit Runtime(const TemplateOptions& options) : options_(options) {}
+  ~Runtime();  // empties what AboutToHold remembers
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
 
   const TemplateOptions& options() const { return options_; }
   // Sets of work done so far against what one Render may do; EvalError beyond.
@@ -52,6 +56,11 @@ class Runtime {
     bytes_ += bytes;
     if (bytes_ > kMaxTotalBytes) FailBytes();
   }
+  // To be called before `container`, which is older than this step, takes `value`. EvalError for a
+  // list, dict or namespace that would show itself. Other rings are allowed (a missing field knows
+  // whose field it is, a method its list): only a change can close one, so the changed containers
+  // are remembered here and emptied at the end, or counting references would never free them.
+  void AboutToHold(const Object& container, const Object& value);
   Object Undefined(std::function<std::string()> message) const;
 
   Object ApplyFilter(std::string_view name, Object value, Arguments arguments);
@@ -71,6 +80,7 @@ class Runtime {
   TemplateOptions options_;
   int64_t steps_ = 0;
   size_t bytes_ = 0;
+  std::unordered_map<const void*, Object> changed_;
 };
 
 struct FilterCall {

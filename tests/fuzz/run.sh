@@ -47,14 +47,12 @@ longest() {
 statistic() { sed -n "s/^stat::$1: *//p" "$2" | tail -n 1; }
 
 fuzz() {
-  local target=$1 log=$STATE/$1.log status=0 options=() leaks=1 coverage findings
+  local target=$1 log=$STATE/$1.log status=0 options=() coverage findings
   mkdir -p "$STATE/corpus/$target" "$STATE/findings"
   prepare_seeds "$target"
   if [ -f "tests/fuzz/dictionaries/$target.dict" ]; then options+=("-dict=tests/fuzz/dictionaries/$target.dict"); fi
-  # Reference cycles of a template's own objects are known to leak: tests/README.md.
-  if [ "$target" = template ]; then leaks=0; fi
   # -seed: the same build and corpus take the same way. -timeout is of one input, under the sanitizers.
-  UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=$leaks \
+  UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1 \
     LSAN_OPTIONS=suppressions=tests/support/lsan_suppressions.txt:print_suppressions=0 \
     "$BUILD/tests/fuzz/${target}_fuzz" -seed=1 -max_total_time="$SECONDS_EACH" -timeout=10 -malloc_limit_mb=512 \
     -rss_limit_mb=2048 -max_len="$(longest "$target")" -print_final_stats=1 \

@@ -44,7 +44,8 @@ struct ScorePlan {
   std::vector<ScoreBatch> batches;
 };
 
-// `batch_tokens` bounds a batch's fed tokens; a longer unit stands alone.
+// `batch_tokens` bounds a batch's fed tokens; a longer unit stands alone. Where there is too little
+// for many such batches they are smaller, so that it can be dealt out evenly.
 ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens);
 
 // The rank of each batch: the next most expensive one to the rank that has least to do, the lowest

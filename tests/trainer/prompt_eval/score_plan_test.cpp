@@ -156,6 +156,18 @@ TEST(ScorePlanTest, BatchesHoldEveryUnitOnceWithinTheBudgetLongestFirst) {
   EXPECT_EQ(seen, all);
 }
 
+TEST(ScorePlanTest, AShortListIsDealtOutEvenly) {
+  const ScorePlan plan = PlanScoring(ManyDocuments(250), 2048);  // 6,400 tokens
+  double all = 0;
+  for (const ScoreBatch& batch : plan.batches) all += batch.cost;
+  for (const int world_size : {2, 3, 4, 6}) {
+    std::vector<double> load(world_size, 0.0);
+    const std::vector<int> rank_of = DealBatches(plan.batches, world_size);
+    for (size_t i = 0; i < rank_of.size(); ++i) load[rank_of[i]] += plan.batches[i].cost;
+    EXPECT_LT(*std::max_element(load.begin(), load.end()) * world_size / all, 1.1) << world_size;
+  }
+}
+
 TEST(ScorePlanTest, AUnitBeyondTheBudgetStandsAlone) {
   const ScorePlan plan = PlanScoring(ManyDocuments(10), 1);
   EXPECT_EQ(plan.batches.size(), 10U);
