@@ -144,7 +144,7 @@ Runtime::~Runtime() {
 }
 
 void Runtime::AboutToHold(const Object& container, const Object& value) {
-  if (Identity(value) == nullptr || value.is_string()) return;  // holds nothing
+  if (Identity(value) == nullptr || value.is_string()) return;                  // holds nothing
   if (container.get<LoopObject>() == nullptr) CheckHoldsNot(value, container);  // has no text
   if (changed_.emplace(Identity(container), container).second) ChargeBytes(sizeof(Object) * 4);
 }

@@ -7,6 +7,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/autograd/element_type.h"
+#include "trainer/autograd/few_rows_product.h"
 #include "trainer/autograd/packed_product.h"
 #include "trainer/cpu_features.h"
 
@@ -23,9 +24,6 @@ namespace {
 constexpr int kRowMajor = 101;
 constexpr int kNotTransposed = 111;
 constexpr int kTransposed = 112;
-
-// Below, packing the right side takes longer than what it saves.
-constexpr int64_t kFewRows = 16;
 
 // MKL's product is the fast one on Intel's processors only; elsewhere it may emulate.
 bool MklMultipliesBFloat16() {
@@ -47,8 +45,32 @@ std::optional<ProductSide<T>> SideOf(const at::Tensor& matrix, int64_t lines) {
   return std::nullopt;
 }
 
+// False where the left side's rows are not dense.
+template <typename T>
+bool MultiplyFewRows(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
+                     bool adds) {
+  const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
+                                      right_side = SideOf<T>(right, 1);
+  if (!left_side || !left_side->lines_are_rows || !right_side) return false;
+  const PackedProduct<T, T> product = {.depth = left.size(1),
+                                       .rows = left.size(0),
+                                       .columns = right.size(1),
+                                       .left = *left_side,
+                                       .right = *right_side,
+                                       .out = MutableData<T>(out),
+                                       .add = adds};
+  constexpr int64_t kElementsOfThread =
+      32768;  // of the right side; fewer are read before one wakes
+  at::parallel_for(0, product.columns, kElementsOfThread / product.depth + 1,
+                   [&](int64_t begin, int64_t end) {
+                     const at::Tensor sums = at::empty({product.rows, end - begin}, at::kFloat);
+                     MultiplyFewRows(product, begin, end, sums.mutable_data_ptr<float>());
+                   });
+  return true;
+}
+
 template <typename T, typename Out>
-bool MultiplyByOurs(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
+bool MultiplyPacked(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
                     bool adds) {
   const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
                                       right_side = SideOf<T>(right, 1);
@@ -71,6 +93,14 @@ bool MultiplyByOurs(const at::Tensor& out, const at::Tensor& left, const at::Ten
                      Multiply(product, begin, end, scratch.mutable_data_ptr<float>());
                    });
   return true;
+}
+
+// False where ATen has to.
+template <typename T>
+bool MultiplyOnHost(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
+                    bool adds) {
+  return left.size(0) < kFewRows ? MultiplyFewRows<T>(out, left, right, adds)
+                                 : MultiplyPacked<T, T>(out, left, right, adds);
 }
 
 const uint16_t* Bits(const at::Tensor& tensor) {
@@ -105,12 +135,10 @@ void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at:
   }
   const at::ScalarType from = left_RK.scalar_type(), to = out_RN.scalar_type();
   const bool on_host = HasFusedKernel(out_RN);
-  const bool ours = on_host && left_RK.size(0) >= kFewRows;
   if (on_host) BE_CHECK(out_RN.is_contiguous(), "a contiguous result");
   if (from == to) {
-    if (ours &&
-        (to == at::kFloat ? MultiplyByOurs<float, float>(out_RN, left_RK, right_KN, adds)
-                          : MultiplyByOurs<BFloat16, BFloat16>(out_RN, left_RK, right_KN, adds))) {
+    if (on_host && (to == at::kFloat ? MultiplyOnHost<float>(out_RN, left_RK, right_KN, adds)
+                                     : MultiplyOnHost<BFloat16>(out_RN, left_RK, right_KN, adds))) {
       return;
     }
     at::Tensor out = out_RN;
@@ -122,7 +150,7 @@ void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at:
     return AddOrCopy(out_RN, at::mm(left_RK, right_KN, at::kFloat), adds);
   }
   if (on_host && MklMultipliesBFloat16()) return MultiplyByMkl(out_RN, left_RK, right_KN, adds);
-  if (on_host && MultiplyByOurs<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
+  if (on_host && MultiplyPacked<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
   AddOrCopy(out_RN, at::mm(left_RK, right_KN), adds);
 }
 
