@@ -5,20 +5,20 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "comm/base/direct_io.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/hash.h"
 
 namespace breakeven {
 namespace {
-
-constexpr size_t kBufferBytes = size_t{1} << 18;
 
 std::string FolderOf(const std::string& path) {
   const size_t end = path.find_last_not_of('/');
@@ -82,7 +82,9 @@ struct DurableFile::State {
   bool committed = false;
   bool failed =
       false;  // after a failed write or fsync the kernel may have dropped pages: never go on
-  std::vector<char> buffer;
+  DirectBuffer buffer = MakeDirectBuffer();
+  size_t buffered = 0;
+  bool direct = false;
   Hasher hasher;
 
   ~State() {
@@ -99,15 +101,27 @@ struct DurableFile::State {
                                     "did not before.");
   }
 
-  void WriteThrough(const char* data, size_t num_bytes, int64_t needed_bytes) {
-    while (num_bytes > 0) {
+  void SetDirectTo(bool on) {
+    if (direct != on && SetDirect(fd, on)) direct = on;
+  }
+
+  // All that is buffered.
+  void WriteThrough(int64_t needed_bytes) {
+    const char* data = buffer.get();
+    while (buffered > 0) {
       const int injected = InjectedErrno("durable_file.write", kCallNumber);
-      const ssize_t written = injected != 0 ? -1 : ::write(fd, data, num_bytes);
+      const ssize_t written = injected != 0 ? -1 : ::write(fd, data, buffered);
       const int error = injected != 0 ? injected : errno;
       if (written < 0 && error == EINTR) continue;
+      if (written < 0 && error == EINVAL && direct) {  // this file system has no direct writes
+        SetDirectTo(false);
+        if (!direct) continue;
+      }
       if (written < 0) Fail("writing", error, needed_bytes);
       data += written;
-      num_bytes -= static_cast<size_t>(written);
+      buffered -= static_cast<size_t>(written);
+      if (buffered % kDirectAlignment != 0)
+        SetDirectTo(false);  // the disk is full, and will say so
     }
   }
 };
@@ -123,7 +137,6 @@ DurableFile::DurableFile(const std::string& path) {
     throw Error(ErrorKind::kCannotCreate,
                 path + ": cannot create (through " + state->temporary + "): " + Reason(error));
   }
-  state->buffer.reserve(kBufferBytes);
   state_ = state.release();
 }
 
@@ -132,25 +145,24 @@ DurableFile::~DurableFile() { delete state_; }
 void DurableFile::Write(const void* data, size_t num_bytes) {
   BE_CHECK(!state_->committed && !state_->failed, state_->path + " is written after its end");
   if (num_bytes == 0) return;
-  const char* bytes = static_cast<const char*>(data);
   num_bytes_ += static_cast<int64_t>(num_bytes);
-  state_->hasher.Update(bytes, num_bytes);
-  std::vector<char>& buffer = state_->buffer;
-  if (buffer.size() + num_bytes > kBufferBytes) {
-    state_->WriteThrough(buffer.data(), buffer.size(), num_bytes_);
-    buffer.clear();
-  }
-  if (num_bytes >= kBufferBytes) {
-    state_->WriteThrough(bytes, num_bytes, num_bytes_);
-  } else {
-    buffer.insert(buffer.end(), bytes, bytes + num_bytes);
+  state_->hasher.Update(data, num_bytes);
+  for (const char* bytes = static_cast<const char*>(data); num_bytes > 0;) {
+    const size_t taken = std::min(num_bytes, kDirectBytes - state_->buffered);
+    std::memcpy(state_->buffer.get() + state_->buffered, bytes, taken);
+    state_->buffered += taken;
+    bytes += taken;
+    num_bytes -= taken;
+    if (state_->buffered < kDirectBytes) return;
+    state_->SetDirectTo(true);  // a large file
+    state_->WriteThrough(num_bytes_);
   }
 }
 
 void DurableFile::Commit() {
   BE_CHECK(!state_->committed && !state_->failed, state_->path + " is committed after its end");
-  state_->WriteThrough(state_->buffer.data(), state_->buffer.size(), num_bytes_);
-  state_->buffer.clear();
+  state_->SetDirectTo(false);  // the rest ends anywhere
+  state_->WriteThrough(num_bytes_);
   if (const int error = FsyncErrno(state_->fd)) state_->Fail("fsync", error, num_bytes_);
   // NFS reports a late write error here, and Linux closes the descriptor in any case.
   const int close_error = ::close(std::exchange(state_->fd, -1)) == 0 ? 0 : errno;

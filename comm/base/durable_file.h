@@ -10,7 +10,7 @@
 
 namespace breakeven {
 
-// Writes one file in pieces. Nothing stands under `path` until Commit() returns. Without Commit the destructor removes
+// Writes one file in pieces, a large one past the page cache (direct_io.h). Nothing stands under `path` until Commit() returns. Without Commit the destructor removes
 // what was written. Errors: kCannotCreate on open, kIo on write/fsync/rename; messages name path, bytes needed and free.
 class DurableFile {
  public:

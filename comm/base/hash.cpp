@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
-#include <vector>
 
+#include "comm/base/direct_io.h"
 #include "comm/base/error.h"
 
 namespace breakeven {
@@ -55,16 +55,25 @@ void Hasher::UpdateField(std::string_view text) {
 
 uint64_t Hasher::Digest() const { return XXH3_64bits_digest(state_->xxh); }
 
-uint64_t HashFile(const std::string& path) {
+namespace {
+
+constexpr size_t kPieceBytes = size_t{1} << 20;  // of what may be in the cache: stays in the CPU's
+
+uint64_t HashOfFile(const std::string& path, bool direct) {
+  const DirectBuffer piece = MakeDirectBuffer();
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     throw Error(ErrorKind::kBadData, path + ": cannot open: " + std::strerror(errno));
   }
+  direct = direct && SetDirect(fd, true);
   Hasher hasher;
-  std::vector<char> piece(size_t{1} << 20);
   for (;;) {
-    const ssize_t got = ::read(fd, piece.data(), piece.size());
+    const ssize_t got = ::read(fd, piece.get(), direct ? kDirectBytes : kPieceBytes);
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EINVAL && direct) {
+      direct = !SetDirect(fd, false);
+      continue;
+    }
     if (got < 0) {
       const int error = errno;
       ::close(fd);
@@ -72,10 +81,16 @@ uint64_t HashFile(const std::string& path) {
       throw Error(kind, path + ": cannot read: " + std::strerror(error));
     }
     if (got == 0) break;
-    hasher.Update(piece.data(), static_cast<size_t>(got));
+    hasher.Update(piece.get(), static_cast<size_t>(got));
   }
   ::close(fd);
   return hasher.Digest();
 }
+
+}  // namespace
+
+uint64_t HashFile(const std::string& path) { return HashOfFile(path, /*direct=*/false); }
+
+uint64_t HashFileOnDisk(const std::string& path) { return HashOfFile(path, /*direct=*/true); }
 
 }  // namespace breakeven

@@ -38,6 +38,8 @@ class Hasher {
 
 // Hash of a whole file, read in pieces. Throws Error(kIo | kBadData) when it cannot be read.
 uint64_t HashFile(const std::string& path);
+// The same of what stands on the disk, past the page cache where the file system allows it.
+uint64_t HashFileOnDisk(const std::string& path);
 
 }  // namespace breakeven
 

@@ -4,8 +4,6 @@ filters, exact match and SQuAD F1 (that of its longbench), rouge_score, scikit-l
 
 import json
 import math
-import os
-import pathlib
 import random
 import subprocess
 import sys
@@ -26,9 +24,9 @@ for name, attribute in (("jieba", "cut"), ("fuzzywuzzy", "fuzz"), ("rouge", "Rou
         sys.modules[name] = types.ModuleType(name)
         setattr(sys.modules[name], attribute, None)
 from lm_eval.tasks.longbench.metrics import normalize_answer, qa_f1_score  # noqa: E402
+from program import BUILD  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOOL = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release") / "tests" / "prompt_tool"
+TOOL = BUILD / "tests" / "prompt_tool"
 
 WORDS = (
     "The a an cat sat on mat. Mat, Zürich 서울 naïve 12,500 $40 it's its well-known U.S. (B) B. C) choice: "

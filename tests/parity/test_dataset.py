@@ -5,7 +5,6 @@ BREAKEVEN_BUILD names the build folder (default build/release).
 """
 
 import json
-import os
 import random
 import struct
 import subprocess
@@ -14,14 +13,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from program import BUILD
 
 try:
     import xxhash
 except ImportError:  # lm-eval brings it along; without it the hashes are not recomputed
     xxhash = None
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
 TOOL = BUILD / "tests" / "dataset_tool"
 
 DATASETS = {"block_hashes": "<u8", "example_ids": "<u8", "example_offsets": "<u8", "groups": "<u8", "num_targets": "<u4",

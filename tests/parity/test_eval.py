@@ -7,7 +7,6 @@ with BREAKEVEN_FULL=1. Needs the built program (BREAKEVEN_BUILD, default build/r
 import json
 import math
 import os
-import pathlib
 import re
 import random
 import subprocess
@@ -20,13 +19,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import datasets  # noqa: E402
 import lm_eval  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
+from program import BREAKEVEN as PROGRAM, BUILD, FULL, ROOT  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
-PROGRAM = BUILD / "breakeven"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
-DOCUMENTS = 200 if os.environ.get("BREAKEVEN_FULL") == "1" else 40
+DOCUMENTS = 200 if FULL else 40
 # At most this many documents where each costs the harness much.
 LONG_DOCUMENTS = DOCUMENTS // 2
 TOLERANCE = 1e-3

@@ -5,7 +5,6 @@ Needs the built program (BREAKEVEN_BUILD, default build/release) and models/Smol
 
 import json
 import os
-import pathlib
 import subprocess
 
 import pytest
@@ -14,9 +13,8 @@ import torch
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+from program import BREAKEVEN as PROGRAM, ROOT  # noqa: E402
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release") / "breakeven"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
 NEW_TOKENS = 64

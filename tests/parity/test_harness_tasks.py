@@ -19,11 +19,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import datasets  # noqa: E402
 import lm_eval  # noqa: E402
 from lm_eval.tasks._yaml_loader import load_yaml  # noqa: E402
+from program import FULL  # noqa: E402
 from test_eval import BUILD, DEVICE, PROGRAM, SMOLLM2, THINGS, TOLERANCE, compare_choices, harness  # noqa: E402, F401
 
 TASKS = pathlib.Path(lm_eval.__file__).parent / "tasks"
 TOOL = BUILD / "tests" / "prompt_tool"
-FULL = os.environ.get("BREAKEVEN_FULL") == "1"
 CHOICES = 60 if FULL else 16
 TEXTS = 12 if FULL else 4
 KINDS = list(THINGS)
@@ -42,7 +42,6 @@ def document(i, seed):
     draw = random.Random(1000 * seed + i)
     text, options, right = question(draw)
     others = [option for n, option in enumerate(options) if n != right]
-    total = draw.randrange(2, 40)
     story = " ".join(f"She said {option} and it cost {draw.randrange(90)}.50." for option in options * 2)
     return {
         "id": f"{seed}-{i}",

@@ -5,7 +5,6 @@ Needs the built tests/model_tool (BREAKEVEN_BUILD, default build/release) and, f
 
 import json
 import os
-import pathlib
 import subprocess
 
 import pytest
@@ -21,11 +20,11 @@ from transformers import (
     Qwen2Config,
 )
 
+from program import BUILD, ROOT
+
 transformers.utils.logging.disable_progress_bar()
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("BREAKEVEN_BUILD", "build/release"))
-TOOL = ROOT / BUILD / "tests" / "model_tool"
+TOOL = BUILD / "tests" / "model_tool"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
 

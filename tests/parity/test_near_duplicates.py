@@ -4,16 +4,13 @@ Needs the built program (BREAKEVEN_BUILD, default build/release).
 """
 
 import json
-import os
-import pathlib
 import random
 import re
 import subprocess
 
 import pytest
+from program import BREAKEVEN as PROGRAM, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release") / "breakeven"
 
 CONFIG = """
 task:

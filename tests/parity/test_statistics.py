@@ -5,8 +5,6 @@ Needs statistics_tool (BREAKEVEN_BUILD names the build folder, default build/rel
 import itertools
 import json
 import math
-import os
-import pathlib
 import subprocess
 
 import numpy as np
@@ -18,9 +16,9 @@ from statsmodels.regression.linear_model import WLS
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from program import BUILD, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOOL = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release") / "tests" / "statistics_tool"
+TOOL = BUILD / "tests" / "statistics_tool"
 CLOSE = dict(rtol=1e-9, atol=1e-12)
 
 

@@ -6,8 +6,6 @@ models/SmolLM2-135M-Instruct. Every answer must be equal to the character; where
 import ast
 import itertools
 import json
-import os
-import pathlib
 import random
 import subprocess
 import sys
@@ -16,9 +14,8 @@ import unicodedata
 import jinja2
 import pytest
 from lm_eval import utils as lm_eval_utils
+from program import BUILD, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
 TOOL = BUILD / "tests" / "template_tool"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 

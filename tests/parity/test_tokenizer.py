@@ -5,17 +5,14 @@ data_pipeline/tokenizer/README.md lists. BREAKEVEN_BUILD names the build folder 
 """
 
 import json
-import os
 import random
 import subprocess
 import unicodedata
-from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from program import BUILD, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
 TOOL = BUILD / "tests" / "tokenize_tool"
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("BREAKEVEN_BUILD", ROOT / "build" / "release"))
+BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
 BREAKEVEN = BUILD / "breakeven"
 FAULTY = BUILD / "breakeven_faulty"
 FULL = bool(os.environ.get("BREAKEVEN_FULL"))  # long forms are asked for

@@ -86,7 +86,7 @@ class PartWriter {
   }
   // Read back, so that nothing older goes before this is known to be there.
   FileRecords Verified() const {
-    for (const auto& [name, record] : files_) VerifyFile(folder_ + "/" + name, record);
+    for (const auto& [name, record] : files_) VerifyWrittenFile(folder_ + "/" + name, record);
     return files_;
   }
 

@@ -49,9 +49,8 @@ bool IsInside(const std::string& name) {
   return true;
 }
 
-}  // namespace
-
-void VerifyFile(const std::string& path, const FileRecord& expected) {
+void Compare(const std::string& path, const FileRecord& expected,
+             uint64_t (*hash_of)(const std::string&)) {
   std::error_code error;
   const auto found = std::filesystem::file_size(path, error);
   if (error) Refuse(path, "named by manifest.json and missing: " + error.message());
@@ -59,10 +58,20 @@ void VerifyFile(const std::string& path, const FileRecord& expected) {
     Refuse(path, "has " + std::to_string(found) + " bytes, manifest.json says " +
                      std::to_string(expected.num_bytes));
   }
-  const std::string hash = HashHex(HashFile(path));
+  const std::string hash = HashHex(hash_of(path));
   if (hash != expected.hash) {
     Refuse(path, "content hash is " + hash + ", manifest.json says " + expected.hash);
   }
+}
+
+}  // namespace
+
+void VerifyFile(const std::string& path, const FileRecord& expected) {
+  Compare(path, expected, HashFile);
+}
+
+void VerifyWrittenFile(const std::string& path, const FileRecord& expected) {
+  Compare(path, expected, HashFileOnDisk);
 }
 
 std::string FormatRecords(const FileRecords& files) { return RecordsToJson(files).dump(); }

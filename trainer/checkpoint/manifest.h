@@ -43,6 +43,8 @@ Manifest ReadManifest(const std::string& folder);
 
 // Reads the file and compares size and hash. Error(kBadData) with found and expected.
 void VerifyFile(const std::string& path, const FileRecord& expected);
+// The same of a file that this process has just written: what is on the disk, not what the page cache keeps of it.
+void VerifyWrittenFile(const std::string& path, const FileRecord& expected);
 
 // Reads every file that the manifest names and compares sizes and hashes. Returns the manifest.
 // Error(kBadData) names the first file that is missing or differs, with found and expected.

@@ -10,6 +10,7 @@ option here is the Trainer's default (SDPA and fused AdamW are). Used by trainin
 import argparse
 import json
 import os
+import time
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", required=True)
@@ -72,9 +73,14 @@ class StepLog(TrainerCallback):
     def __init__(self, path):
         self.file = open(path, "w", buffering=1)
         self.trainer = None
+        self.begin = 0
+
+    def on_step_begin(self, arguments, state, control, **keywords):
+        self.begin = time.monotonic()
 
     def on_step_end(self, arguments, state, control, **keywords):
-        print(json.dumps({"step": state.global_step, "loss": float(self.trainer.last_loss)}), file=self.file)
+        print(json.dumps({"step": state.global_step, "loss": float(self.trainer.last_loss),
+                          "step_seconds": time.monotonic() - self.begin}), file=self.file)
 
 
 def main():

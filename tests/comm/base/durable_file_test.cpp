@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "comm/base/direct_io.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
 #include "comm/base/hash.h"
@@ -33,7 +34,7 @@ class DurableFileTest : public testing::Test {
     std::string message;
     try {
       DurableFile file(path_);
-      for (int i = 0; i < 4; ++i) file.Write(std::string(1 << 20, 'n'));
+      for (int i = 0; i < 4; ++i) file.Write(std::string(kDirectBytes, 'n'));
       file.Commit();
       ADD_FAILURE() << fault << ": no error";
     } catch (const Error& error) {
@@ -55,7 +56,8 @@ class DurableFileTest : public testing::Test {
 TEST_F(DurableFileTest, HoldsWhatWasWrittenInPiecesOfAnySize) {
   std::string expected;
   DurableFile file(path_);
-  for (const size_t size : {0, 1, 100, 262143, 1, 1, 262144, 262145, 3, 1000000}) {
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{100}, kDirectBytes - 101, size_t{1},
+                            2 * kDirectBytes, kDirectBytes + 5, size_t{1000000}}) {
     const std::string piece(size, static_cast<char>('a' + size % 26));
     file.Write(piece);
     expected += piece;
@@ -97,7 +99,7 @@ TEST_F(DurableFileTest, LeftoversOfAKilledProcessDoNotHinder) {
 
 TEST_F(DurableFileTest, FullDiskKeepsTheOldVersionAndSaysHowMuchIsMissing) {
   const std::string message = FailToReplace("durable_file.write=errno:ENOSPC");
-  EXPECT_NE(message.find("1048576 bytes needed"), std::string::npos) << message;
+  EXPECT_NE(message.find("8388608 bytes needed"), std::string::npos) << message;
   EXPECT_NE(message.find("bytes free"), std::string::npos) << message;
   EXPECT_NE(message.find("No space left"), std::string::npos) << message;
 }
@@ -113,6 +115,19 @@ TEST_F(DurableFileTest, AnInterruptedWriteIsRepeated) {
   SetFaults("durable_file.write@0=errno:4");  // EINTR
   WriteFileDurably(path_, "new");
   EXPECT_EQ(ReadFile(path_), "new");
+}
+
+// A file system without direct writes says so when it is asked for the first.
+TEST_F(DurableFileTest, WhereThereAreNoDirectWritesAFileIsWrittenByTheCache) {
+  const std::string large(3 * kDirectBytes / 2, 'n');
+  SetFaults("durable_file.write@0=errno:22");  // EINVAL
+  WriteFileDurably(path_, large);
+  EXPECT_TRUE(ReadFile(path_) == large);
+  // Of a write by the cache it is an error like any other.
+  SetFaults("durable_file.write=errno:22");
+  EXPECT_THROW(WriteFileDurably(path_, large), Error);
+  EXPECT_THROW(WriteFileDurably(path_, "new"), Error);
+  EXPECT_TRUE(ReadFile(path_) == large);
 }
 
 TEST_F(DurableFileTest, IsNotWrittenOnAfterAFailure) {

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "comm/base/direct_io.h"
 #include "comm/base/error.h"
 #include "tests/support/temp_folder.h"
 
@@ -54,6 +55,18 @@ TEST(Hash, OfFileEqualsHashOfItsBytes) {
   text[12345] = 'y';
   std::ofstream(path, std::ios::binary) << text;
   EXPECT_EQ(HashFile(path), Hash64(text));
+}
+
+TEST(Hash, OfAFileOnTheDiskEndsWhereTheFileEnds) {
+  const TempFolder folder;
+  for (const size_t size :
+       {size_t{0}, size_t{1}, kDirectAlignment, kDirectBytes, kDirectBytes + 4097}) {
+    std::string text(size, 'x');
+    if (size > 0) text.back() = 'y';
+    const std::string path = folder / std::to_string(size);
+    std::ofstream(path, std::ios::binary) << text;
+    EXPECT_EQ(HashFileOnDisk(path), Hash64(text)) << size;
+  }
 }
 
 TEST(Hash, OfAMissingFileIsBadDataAndNamesIt) {
