@@ -84,6 +84,7 @@ struct DurableFile::State {
       false;  // after a failed write or fsync the kernel may have dropped pages: never go on
   DirectBuffer buffer = MakeDirectBuffer();
   size_t buffered = 0;
+  bool may_be_direct = false;  // until it turns out that it cannot
   bool direct = false;
   Hasher hasher;
 
@@ -101,8 +102,12 @@ struct DurableFile::State {
                                     "did not before.");
   }
 
-  void SetDirectTo(bool on) {
-    if (direct != on && SetDirect(fd, on)) direct = on;
+  void StartDirect() {
+    if (may_be_direct && !direct) direct = may_be_direct = SetDirect(fd, true);
+  }
+  void EndDirect() {
+    may_be_direct = false;
+    if (direct) direct = !SetDirect(fd, false);
   }
 
   // All that is buffered.
@@ -114,22 +119,22 @@ struct DurableFile::State {
       const int error = injected != 0 ? injected : errno;
       if (written < 0 && error == EINTR) continue;
       if (written < 0 && error == EINVAL && direct) {  // this file system has no direct writes
-        SetDirectTo(false);
+        EndDirect();
         if (!direct) continue;
       }
       if (written < 0) Fail("writing", error, needed_bytes);
       data += written;
       buffered -= static_cast<size_t>(written);
-      if (buffered % kDirectAlignment != 0)
-        SetDirectTo(false);  // the disk is full, and will say so
+      if (buffered % kDirectAlignment != 0) EndDirect();  // the disk is full, and will say so
     }
   }
 };
 
-DurableFile::DurableFile(const std::string& path) {
+DurableFile::DurableFile(const std::string& path, PageCache page_cache) {
   auto state = std::make_unique<State>();
   state->path = path;
   state->temporary = path + ".tmp";
+  state->may_be_direct = page_cache == PageCache::kAvoid;
   state->fd = ::open(state->temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (state->fd < 0) {
     const int error = errno;
@@ -154,14 +159,14 @@ void DurableFile::Write(const void* data, size_t num_bytes) {
     bytes += taken;
     num_bytes -= taken;
     if (state_->buffered < kDirectBytes) return;
-    state_->SetDirectTo(true);  // a large file
+    state_->StartDirect();
     state_->WriteThrough(num_bytes_);
   }
 }
 
 void DurableFile::Commit() {
   BE_CHECK(!state_->committed && !state_->failed, state_->path + " is committed after its end");
-  state_->SetDirectTo(false);  // the rest ends anywhere
+  state_->EndDirect();  // the rest ends anywhere
   state_->WriteThrough(num_bytes_);
   if (const int error = FsyncErrno(state_->fd)) state_->Fail("fsync", error, num_bytes_);
   // NFS reports a late write error here, and Linux closes the descriptor in any case.

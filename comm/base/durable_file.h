@@ -10,11 +10,14 @@
 
 namespace breakeven {
 
-// Writes one file in pieces, a large one past the page cache (direct_io.h). Nothing stands under `path` until Commit() returns. Without Commit the destructor removes
+// What is read again soon belongs into the page cache; what is not goes past it where it can (direct_io.h).
+enum class PageCache { kUse, kAvoid };
+
+// Writes one file in pieces. Nothing stands under `path` until Commit() returns. Without Commit the destructor removes
 // what was written. Errors: kCannotCreate on open, kIo on write/fsync/rename; messages name path, bytes needed and free.
 class DurableFile {
  public:
-  explicit DurableFile(const std::string& path);
+  explicit DurableFile(const std::string& path, PageCache page_cache = PageCache::kUse);
   ~DurableFile();
   DurableFile(const DurableFile&) = delete;
   DurableFile& operator=(const DurableFile&) = delete;

@@ -70,8 +70,8 @@ uint64_t HashOfFile(const std::string& path, bool direct) {
   for (;;) {
     const ssize_t got = ::read(fd, piece.get(), direct ? kDirectBytes : kPieceBytes);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EINVAL && direct) {
-      direct = !SetDirect(fd, false);
+    if (got < 0 && errno == EINVAL && direct && SetDirect(fd, false)) {
+      direct = false;
       continue;
     }
     if (got < 0) {

@@ -137,7 +137,7 @@ Object Changed(Runtime& runtime, const Object& self, Arguments arguments) {
   auto* loop = self.get<LoopObject>();
   const Object now = Object::Tuple(arguments.positional);
   const bool same = loop->changed != nullptr && Equal(Object::Tuple(*loop->changed), now);
-  runtime.AboutToHold(self, now);
+  for (const Object& argument : arguments.positional) runtime.AboutToHold(self, argument);
   loop->changed = std::make_shared<Objects>(std::move(arguments.positional));
   return Object(!same);
 }
@@ -224,7 +224,8 @@ bool FindMethod(const Object& object, std::string_view name, Object& method, boo
                                         std::move(arguments))};
         return found->apply(bound);
       };
-      method = Object(std::make_shared<CallableObject>(CallableObject{std::string(name), call}));
+      method = Object(
+          std::make_shared<CallableObject>(CallableObject{std::string(name), call, {object}}));
       return true;
     }
   }

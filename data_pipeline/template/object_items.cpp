@@ -1,7 +1,9 @@
 // Pure. Length, iteration, subscripts and slices.
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <unordered_set>
+#include <utility>
 
 #include "data_pipeline/template/object.h"
 #include "data_pipeline/template/unicode.h"
@@ -9,7 +11,8 @@
 namespace breakeven::jinja {
 namespace {
 
-// Looks into everything once, however often it is held.
+// Looks into everything once, however often it is held. What a method or a missing value keeps alive
+// is not shown, and may be the container; it counts for the depth, for it is freed with what holds it.
 class HoldsNotChecker {
  public:
   explicit HoldsNotChecker(const void* container) : container_(container) {}
@@ -18,17 +21,19 @@ class HoldsNotChecker {
     if (depth > kMaxNesting) throw EvalError("lists or dicts are nested too deeply");
     const void* identity = Identity(value);
     if (identity == nullptr || value.is_string()) return;
-    if (identity == container_) FailRing();
-    if (!seen_.insert(identity).second) return;
+    if (identity == container_ && !hidden_) FailRing();
+    if (!seen_[hidden_].insert(identity).second) return;
     if (const auto* list = value.get<ListObject>()) CheckAll(list->items, depth);
     if (const auto* tuple = value.get<TupleObject>()) CheckAll(tuple->items, depth);
     if (const auto* iterator = value.get<IteratorObject>()) CheckAll(iterator->items, depth);
     if (const auto* dict = value.get<DictObject>()) CheckDict(*dict, depth);
     if (const auto* names = value.get<NamespaceObject>()) CheckDict(names->attributes, depth);
     if (const auto* view = value.get<ViewObject>()) {
-      if (view->dict.get() == container_) FailRing();
+      if (view->dict.get() == container_ && !hidden_) FailRing();
       CheckDict(*view->dict, depth);
     }
+    if (const auto* callable = value.get<CallableObject>()) CheckHidden(callable->held, depth);
+    if (const auto* undefined = value.get<UndefinedObject>()) CheckHidden(undefined->held, depth);
   }
 
  private:
@@ -36,12 +41,18 @@ class HoldsNotChecker {
   void CheckAll(const Objects& items, int depth) {
     for (const Object& item : items) Check(item, depth + 1);
   }
+  void CheckHidden(const Objects& held, int depth) {
+    const bool outer = std::exchange(hidden_, true);
+    CheckAll(held, depth);
+    hidden_ = outer;
+  }
   void CheckDict(const DictObject& dict, int depth) {
     for (const auto& [key, item] : dict.items()) Check(item, depth + 1);
   }
 
   const void* container_;
-  std::unordered_set<const void*> seen_;
+  bool hidden_ = false;
+  std::array<std::unordered_set<const void*>, 2> seen_;  // shown, hidden
 };
 
 Objects Characters(const std::string& text) {

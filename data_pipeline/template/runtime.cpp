@@ -40,6 +40,11 @@ std::string MissingMessage(const Object& object, const Object& key) {
   return "the " + std::string(TypeName(object)) + " has no item " + Repr(key);
 }
 
+void Empty(ListObject& list) { list.items.clear(); }
+void Empty(DictObject& dict) { dict.Clear(); }
+void Empty(NamespaceObject& names) { names.attributes.Clear(); }
+void Empty(LoopObject& loop) { loop.changed.reset(); }
+
 // loop.index and the like; false when it has no such field.
 bool LoopField(Runtime& runtime, LoopObject& loop, std::string_view name, Object& field) {
   const auto at = [&](int64_t index, const char* missing) {
@@ -135,23 +140,36 @@ const std::string& BoundArguments::String(size_t i) const {
 }
 
 Runtime::~Runtime() {
-  for (const auto& [identity, container] : changed_) {
-    if (auto* list = container.get<ListObject>()) list->items.clear();
-    if (auto* dict = container.get<DictObject>()) dict->Clear();
-    if (auto* names = container.get<NamespaceObject>()) names->attributes.Clear();
-    if (auto* loop = container.get<LoopObject>()) loop->changed.reset();
+  for (const auto& [identity, changed] : changed_) {
+    std::visit(
+        [](const auto& container) {
+          if (const auto alive = container.lock()) Empty(*alive);
+        },
+        changed);
   }
 }
 
 void Runtime::AboutToHold(const Object& container, const Object& value) {
-  if (Identity(value) == nullptr || value.is_string()) return;                  // holds nothing
-  if (container.get<LoopObject>() == nullptr) CheckHoldsNot(value, container);  // has no text
-  if (changed_.emplace(Identity(container), container).second) ChargeBytes(sizeof(Object) * 4);
+  if (Identity(value) == nullptr || value.is_string()) return;  // holds nothing
+  if (container.get<LoopObject>() == nullptr)
+    CheckHoldsNot(value, container);  // a loop has no text
+  const void* const identity = Identity(container);
+  if (changed_.contains(identity)) return;
+  ChargeBytes(128);  // an entry, and the block that a weak pointer keeps of what is gone
+  if (container.get<ListObject>() != nullptr) {
+    changed_.emplace(identity, std::weak_ptr(container.share<ListObject>()));
+  } else if (container.get<DictObject>() != nullptr) {
+    changed_.emplace(identity, std::weak_ptr(container.share<DictObject>()));
+  } else if (container.get<NamespaceObject>() != nullptr) {
+    changed_.emplace(identity, std::weak_ptr(container.share<NamespaceObject>()));
+  } else {
+    changed_.emplace(identity, std::weak_ptr(container.share<LoopObject>()));
+  }
 }
 
-Object Runtime::Undefined(std::function<std::string()> message) const {
+Object Runtime::Undefined(std::function<std::string()> message, Objects held) const {
   return Object(std::make_shared<UndefinedObject>(
-      UndefinedObject{std::move(message), options_.strict_undefined}));
+      UndefinedObject{std::move(message), options_.strict_undefined, std::move(held)}));
 }
 
 Object Runtime::ApplyFilter(std::string_view name, Object value, Arguments arguments) {
@@ -194,7 +212,7 @@ Object Runtime::GetAttribute(const Object& object, std::string_view name) {
   }
   const Object key(name);
   if (FindItem(object, key, found)) return found;
-  return Undefined([object, key] { return MissingMessage(object, key); });
+  return Undefined([object, key] { return MissingMessage(object, key); }, {object});
 }
 
 Object Runtime::GetItem(const Object& object, const Object& key) {
@@ -213,7 +231,7 @@ Object Runtime::GetItem(const Object& object, const Object& key) {
       return GetAttribute(object, *name);
     }
   }
-  return Undefined([object, key] { return MissingMessage(object, key); });
+  return Undefined([object, key] { return MissingMessage(object, key); }, {object});
 }
 
 Object Runtime::GetPath(Object object, const Object& path) {

@@ -4,11 +4,13 @@
 #define BREAKEVEN_DATA_PIPELINE_TEMPLATE_RUNTIME_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "data_pipeline/template/object.h"
@@ -59,9 +61,10 @@ class Runtime {
   // To be called before `container`, which is older than this step, takes `value`. EvalError for a
   // list, dict or namespace that would show itself. Other rings are allowed (a missing field knows
   // whose field it is, a method its list): only a change can close one, so the changed containers
-  // are remembered here and emptied at the end, or counting references would never free them.
+  // are remembered here, not kept, and emptied at the end: counting references alone would not free
+  // them.
   void AboutToHold(const Object& container, const Object& value);
-  Object Undefined(std::function<std::string()> message) const;
+  Object Undefined(std::function<std::string()> message, Objects held = {}) const;
 
   Object ApplyFilter(std::string_view name, Object value, Arguments arguments);
   bool ApplyTest(std::string_view name, const Object& value, Arguments arguments);
@@ -72,6 +75,9 @@ class Runtime {
   Object GetPath(Object object, const Object& path);
 
  private:
+  using ChangedContainer = std::variant<std::weak_ptr<ListObject>, std::weak_ptr<DictObject>,
+                                        std::weak_ptr<NamespaceObject>, std::weak_ptr<LoopObject>>;
+
   static constexpr int64_t kMaxSteps = 20'000'000;
   static constexpr size_t kMaxTotalBytes = size_t{1} << 30;
   [[noreturn]] void FailSteps() const;
@@ -80,7 +86,7 @@ class Runtime {
   TemplateOptions options_;
   int64_t steps_ = 0;
   size_t bytes_ = 0;
-  std::unordered_map<const void*, Object> changed_;
+  std::unordered_map<const void*, ChangedContainer> changed_;
 };
 
 struct FilterCall {

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -47,8 +48,8 @@ std::optional<ProductSide<T>> SideOf(const at::Tensor& matrix, int64_t lines) {
 
 // False where the left side's rows are not dense.
 template <typename T>
-bool MultiplyFewRows(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
-                     bool adds) {
+bool MultiplyByStreaming(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
+                         bool adds) {
   const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
                                       right_side = SideOf<T>(right, 1);
   if (!left_side || !left_side->lines_are_rows || !right_side) return false;
@@ -59,10 +60,14 @@ bool MultiplyFewRows(const at::Tensor& out, const at::Tensor& left, const at::Te
                                        .right = *right_side,
                                        .out = MutableData<T>(out),
                                        .add = adds};
-  constexpr int64_t kElementsOfThread =
-      32768;  // of the right side; fewer are read before one wakes
-  at::parallel_for(0, product.columns, kElementsOfThread / product.depth + 1,
+  // Fewer elements of the right side are read before a thread wakes. A thread's share is of whole
+  // vectors.
+  constexpr int64_t kElementsOfThread = 32768, kColumns = 16;
+  at::parallel_for(0, (product.columns + kColumns - 1) / kColumns,
+                   kElementsOfThread / (kColumns * product.depth) + 1,
                    [&](int64_t begin, int64_t end) {
+                     begin *= kColumns;
+                     end = std::min(end * kColumns, product.columns);
                      const at::Tensor sums = at::empty({product.rows, end - begin}, at::kFloat);
                      MultiplyFewRows(product, begin, end, sums.mutable_data_ptr<float>());
                    });
@@ -99,7 +104,7 @@ bool MultiplyPacked(const at::Tensor& out, const at::Tensor& left, const at::Ten
 template <typename T>
 bool MultiplyOnHost(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
                     bool adds) {
-  return left.size(0) < kFewRows ? MultiplyFewRows<T>(out, left, right, adds)
+  return left.size(0) < kFewRows ? MultiplyByStreaming<T>(out, left, right, adds)
                                  : MultiplyPacked<T, T>(out, left, right, adds);
 }
 

@@ -221,7 +221,7 @@ int64_t BytesOf(const TensorToWrite& tensor) {
 
 WrittenFile WriteSafetensors(const std::string& path, std::span<const TensorToWrite> tensors,
                              const std::map<std::string, std::string>& metadata) {
-  DurableFile file(path);
+  DurableFile file(path, PageCache::kAvoid);
   file.Write(FormatSafetensorsHeader(tensors, metadata));
   for (const TensorToWrite& tensor : tensors) {
     file.Write(tensor.data, static_cast<size_t>(BytesOf(tensor)));

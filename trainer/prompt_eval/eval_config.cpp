@@ -93,7 +93,8 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"overlap", "near duplicates between the scored splits and that of the shots", {}, false},
           overlap);
   v.Visit({"limit", "documents of each split, from its start; 0 = all", AtLeast(0)}, limit);
-  v.Visit({"batch_tokens", "tokens of a forward pass; a longer document stands alone", AtLeast(1)},
+  v.Visit({"batch_tokens",
+           "at most as many tokens in a forward pass; a longer document stands alone", AtLeast(1)},
           batch_tokens);
   v.Visit(
       {"generation_batch", "generate_until: prompts that are continued side by side", AtLeast(1)},

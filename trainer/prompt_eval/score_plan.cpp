@@ -65,15 +65,18 @@ double Cost(const ScoreUnit& unit, int64_t trunk_tokens) {
   return prefix + rest + attention / kTokensOfEqualCost;
 }
 
-// Short lists are cut into smaller batches, or a rank would have the last one alone: 24 divide evenly
-// among 2, 3, 4, 6, 8 and 12 ranks. Below some hundred tokens a product is slower than the balance
-// is worth. Never by the number of ranks, on which no result may depend.
-int64_t BatchTokens(std::span<const ScoreUnit> units, int64_t largest) {
-  constexpr int64_t kBatchesWanted = 24;
+// How many batches a list is cut into that `largest` would leave in fewer than 24, or 0: else a rank
+// would have the last one alone. Never by the number of ranks, on which no result may depend: these
+// divide evenly among many. Below some hundred tokens a product is slower than the balance is worth.
+// Several trunks stay whole: each rank would feed those that it has a batch of.
+int64_t BatchesOfShortList(const ScorePlan& plan, int64_t fed_tokens, int64_t largest) {
   constexpr int64_t kFewestTokens = 256;
-  int64_t fed_tokens = 0;
-  for (const ScoreUnit& unit : units) fed_tokens += unit.fed_tokens;
-  return std::min(largest, std::max(kFewestTokens, fed_tokens / kBatchesWanted));
+  if (plan.trunks.size() > 1) return 0;
+  for (const int64_t count : {24, 12, 6, 4, 2}) {
+    if (fed_tokens >= count * largest) return 0;
+    if (fed_tokens >= count * kFewestTokens) return count;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -94,11 +97,16 @@ ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch
     if (left.trunk != right.trunk) return left.trunk < right.trunk;
     return left.fed_tokens > right.fed_tokens;
   });
-  batch_tokens = BatchTokens(plan.units, batch_tokens);
+  int64_t all_tokens = 0, tokens_before = 0;
+  for (const ScoreUnit& unit : plan.units) all_tokens += unit.fed_tokens;
+  const int64_t num_batches = BatchesOfShortList(plan, all_tokens, batch_tokens);
   for (int64_t number : order) {
     const ScoreUnit& unit = plan.units[number];
-    const bool fits = !plan.batches.empty() && plan.batches.back().trunk == unit.trunk &&
-                      plan.batches.back().fed_tokens + unit.fed_tokens <= batch_tokens;
+    const bool fits =
+        !plan.batches.empty() && plan.batches.back().trunk == unit.trunk &&
+        plan.batches.back().fed_tokens + unit.fed_tokens <= batch_tokens &&
+        (num_batches == 0 || tokens_before * num_batches < std::ssize(plan.batches) * all_tokens);
+    tokens_before += unit.fed_tokens;
     if (!fits) plan.batches.emplace_back().trunk = unit.trunk;
     ScoreBatch& batch = plan.batches.back();
     batch.units.push_back(number);

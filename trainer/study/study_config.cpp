@@ -116,7 +116,8 @@ void StudyConfig::VisitFields(FieldVisitor& v) {
   v.Visit(Unhashed("overlap", "near duplicates between the splits"), overlap);
   v.Visit({"metric", "chooses on dev and decides on test; empty = the task's first"}, metric);
   v.Visit({"limit", "documents of dev and of test, from their start; 0 = all", AtLeast(0)}, limit);
-  v.Visit({"batch_tokens", "tokens of a forward pass of scoring", AtLeast(1)}, batch_tokens);
+  v.Visit({"batch_tokens", "at most as many tokens in a forward pass of scoring", AtLeast(1)},
+          batch_tokens);
   v.Visit({"max_length", "tokens that a request may have; 0 = the model's positions", AtLeast(0)},
           max_length);
   v.Visit({"exact_match", "what exact_match forgives"}, exact_match);

@@ -1,11 +1,15 @@
 #include "comm/base/durable_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "comm/base/direct_io.h"
 #include "comm/base/error.h"
@@ -33,7 +37,7 @@ class DurableFileTest : public testing::Test {
     SetFaults(fault);
     std::string message;
     try {
-      DurableFile file(path_);
+      DurableFile file(path_, PageCache::kAvoid);
       for (int i = 0; i < 4; ++i) file.Write(std::string(kDirectBytes, 'n'));
       file.Commit();
       ADD_FAILURE() << fault << ": no error";
@@ -48,6 +52,32 @@ class DurableFileTest : public testing::Test {
     return message;
   }
 
+  void Write(const std::string& content, PageCache page_cache) const {
+    DurableFile file(path_, page_cache);
+    file.Write(content);
+    file.Commit();
+  }
+
+  bool HasDirectWrites() const {
+    WriteFileDurably(path_, "probe");
+    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    const bool has = SetDirect(fd, true);
+    ::close(fd);
+    return has;
+  }
+
+  // Of the file, in the page cache.
+  int64_t CachedBytes() const {
+    const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    const auto size = static_cast<size_t>(std::filesystem::file_size(path_));
+    void* const data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    ::close(fd);
+    std::vector<unsigned char> pages((size + 4095) / 4096);
+    EXPECT_EQ(::mincore(data, size, pages.data()), 0);
+    ::munmap(data, size);
+    return 4096 * std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return p & 1; });
+  }
+
   const TempFolder temp_folder_;
   const std::string folder_ = temp_folder_.path();
   const std::string path_ = temp_folder_ / "file";
@@ -55,7 +85,7 @@ class DurableFileTest : public testing::Test {
 
 TEST_F(DurableFileTest, HoldsWhatWasWrittenInPiecesOfAnySize) {
   std::string expected;
-  DurableFile file(path_);
+  DurableFile file(path_, PageCache::kAvoid);
   for (const size_t size : {size_t{0}, size_t{1}, size_t{100}, kDirectBytes - 101, size_t{1},
                             2 * kDirectBytes, kDirectBytes + 5, size_t{1000000}}) {
     const std::string piece(size, static_cast<char>('a' + size % 26));
@@ -119,15 +149,25 @@ TEST_F(DurableFileTest, AnInterruptedWriteIsRepeated) {
 
 // A file system without direct writes says so when it is asked for the first.
 TEST_F(DurableFileTest, WhereThereAreNoDirectWritesAFileIsWrittenByTheCache) {
-  const std::string large(3 * kDirectBytes / 2, 'n');
+  if (!HasDirectWrites()) GTEST_SKIP() << "the file system of " << folder_ << " refuses O_DIRECT";
+  const std::string large(5 * kDirectBytes / 2, 'n');
   SetFaults("durable_file.write@0=errno:22");  // EINVAL
-  WriteFileDurably(path_, large);
+  Write(large, PageCache::kAvoid);
   EXPECT_TRUE(ReadFile(path_) == large);
   // Of a write by the cache it is an error like any other.
-  SetFaults("durable_file.write=errno:22");
-  EXPECT_THROW(WriteFileDurably(path_, large), Error);
-  EXPECT_THROW(WriteFileDurably(path_, "new"), Error);
+  SetFaults("durable_file.write@0=errno:22");
+  EXPECT_THROW(Write(large, PageCache::kUse), Error);
   EXPECT_TRUE(ReadFile(path_) == large);
+}
+
+TEST_F(DurableFileTest, ALargeFileThatAvoidsThePageCacheIsNotInIt) {
+  if (!HasDirectWrites()) GTEST_SKIP() << "the file system of " << folder_ << " refuses O_DIRECT";
+  const std::string large(4 * kDirectBytes, 'n');  // ends where a buffer does
+  Write(large, PageCache::kAvoid);
+  EXPECT_EQ(HashFileOnDisk(path_), Hash64(large));
+  EXPECT_LT(CachedBytes(), 1 << 20);
+  Write(large, PageCache::kUse);
+  EXPECT_GT(CachedBytes(), 1 << 20);
 }
 
 TEST_F(DurableFileTest, IsNotWrittenOnAfterAFailure) {

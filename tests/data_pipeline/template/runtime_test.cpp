@@ -55,12 +55,25 @@ TEST(TemplateRuntime, ALoopThatWatchesItselfIsFreed) {
   }));
 }
 
+TEST(TemplateRuntime, AChangedContainerOutsideOfARingLivesAsLongAsItsNames) {
+  Runtime runtime{TemplateOptions{}};
+  auto made = std::make_shared<ListObject>();
+  const std::weak_ptr<ListObject> watched = made;
+  runtime.AboutToHold(Object(std::move(made)), Object::Tuple({}));
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST(TemplateRuntime, AListThatWouldShowItselfIsRefused) {
   Runtime runtime{TemplateOptions{}};
   const Object list = Object::List({});
   EXPECT_THROW(runtime.AboutToHold(list, list), EvalError);
   EXPECT_THROW(runtime.AboutToHold(list, Object::Tuple({list})), EvalError);
   runtime.AboutToHold(list, Object("text"));
+  // Also where a method keeps the same thing alive.
+  const Object holder = Object::List({list});
+  const Object method = runtime.GetAttribute(holder, "append");
+  runtime.AboutToHold(list, method);
+  EXPECT_THROW(runtime.AboutToHold(list, Object::Tuple({method, holder})), EvalError);
 }
 
 }  // namespace
