@@ -103,8 +103,8 @@ constexpr Entry kFunctions[] = {
 bool FindFunction(std::string_view name, const TemplateOptions& options, Object& function) {
   for (const Entry& entry : kFunctions) {
     if (entry.name != name || (entry.chat_only && !options.chat_functions)) continue;
-    function =
-        Object(std::make_shared<CallableObject>(CallableObject{std::string(name), entry.function}));
+    function = Object(
+        std::make_shared<CallableObject>(CallableObject{std::string(name), entry.function, {}}));
     return true;
   }
   return false;

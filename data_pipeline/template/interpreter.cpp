@@ -248,7 +248,7 @@ Object Interpreter::MakeMacro(const Statement& statement, std::string_view name)
     return CallMacro(statement, closure, name, std::move(arguments));
   };
   return Object(
-      std::make_shared<CallableObject>(CallableObject{std::string(name), std::move(call)}));
+      std::make_shared<CallableObject>(CallableObject{std::string(name), std::move(call), {}}));
 }
 
 Object Interpreter::CallMacro(const Statement& statement,

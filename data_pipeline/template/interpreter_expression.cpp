@@ -65,7 +65,7 @@ Object Interpreter::EvalUnguarded(const Expression& expression) {
       if (children[2] != nullptr) return Eval(*children[2]);
       // Jinja2: never the strict kind, so that it prints as nothing.
       return Object(std::make_shared<UndefinedObject>(
-          UndefinedObject{[] { return "the inline if is false and has no else"; }, false}));
+          UndefinedObject{[] { return "the inline if is false and has no else"; }, false, {}}));
     case ExpressionKind::kAttribute:
       return runtime_.GetAttribute(Eval(*children[0]), expression.text);
     case ExpressionKind::kItem: {

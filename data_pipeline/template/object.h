@@ -31,7 +31,7 @@ using Objects = std::vector<Object>;
 struct UndefinedObject {
   std::function<std::string()> message;
   bool strict = false;
-  Objects held = {};  // what the message keeps alive
+  Objects held;  // what the message keeps alive
 };
 
 struct ListObject {
@@ -100,7 +100,7 @@ class Runtime;
 struct CallableObject {
   std::string name;
   std::function<Object(Runtime&, Arguments)> call;
-  Objects held = {};  // what a bound method keeps alive
+  Objects held;  // what a bound method keeps alive
 };
 
 class Object {
