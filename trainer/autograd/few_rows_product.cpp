@@ -97,17 +97,12 @@ BE_INLINE void SumByDots(const PackedProduct<T, Out>& p, int64_t begin, int64_t 
   }
 }
 
-BE_INLINE float ValueOf(float value) { return value; }
-BE_INLINE float ValueOf(BFloat16 value) {
-  return __builtin_bit_cast(float, static_cast<uint32_t>(value.bits) << 16);
-}
-
 // `kLines` lines of the right side from depth `k` on, times one row's elements.
 template <int kLines, typename T>
 BE_INLINE void AddLines(const T* left, const T* right, int64_t right_stride, int64_t width,
                         float* sums) {
   Floats factor[kLines];
-  for (int l = 0; l < kLines; ++l) factor[l] = Splat(ValueOf(left[l]));
+  for (int l = 0; l < kLines; ++l) factor[l] = Splat(Load(left + l, 1)[0]);
   for (int64_t c = 0; c < width; c += kLanes) {
     Floats sum = Load(sums + c, width - c);
 #pragma GCC unroll 4

@@ -46,30 +46,38 @@ std::optional<ProductSide<T>> SideOf(const at::Tensor& matrix, int64_t lines) {
   return std::nullopt;
 }
 
+// Nothing where a side has neither dimension dense.
+template <typename T, typename Out>
+std::optional<PackedProduct<T, Out>> ProductOf(const at::Tensor& out, const at::Tensor& left,
+                                               const at::Tensor& right, bool adds) {
+  const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
+                                      right_side = SideOf<T>(right, 1);
+  if (!left_side || !right_side) return std::nullopt;
+  return PackedProduct<T, Out>{.depth = left.size(1),
+                               .rows = left.size(0),
+                               .columns = right.size(1),
+                               .left = *left_side,
+                               .right = *right_side,
+                               .out = MutableData<Out>(out),
+                               .add = adds};
+}
+
 // False where the left side's rows are not dense.
 template <typename T>
 bool MultiplyByStreaming(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
                          bool adds) {
-  const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
-                                      right_side = SideOf<T>(right, 1);
-  if (!left_side || !left_side->lines_are_rows || !right_side) return false;
-  const PackedProduct<T, T> product = {.depth = left.size(1),
-                                       .rows = left.size(0),
-                                       .columns = right.size(1),
-                                       .left = *left_side,
-                                       .right = *right_side,
-                                       .out = MutableData<T>(out),
-                                       .add = adds};
+  const auto product = ProductOf<T, T>(out, left, right, adds);
+  if (!product || !product->left.lines_are_rows) return false;
   // Fewer elements of the right side are read before a thread wakes. A thread's share is of whole
   // vectors.
   constexpr int64_t kElementsOfThread = 32768, kColumns = 16;
-  at::parallel_for(0, (product.columns + kColumns - 1) / kColumns,
-                   kElementsOfThread / (kColumns * product.depth) + 1,
+  at::parallel_for(0, (product->columns + kColumns - 1) / kColumns,
+                   kElementsOfThread / (kColumns * product->depth) + 1,
                    [&](int64_t begin, int64_t end) {
                      begin *= kColumns;
-                     end = std::min(end * kColumns, product.columns);
-                     const at::Tensor sums = at::empty({product.rows, end - begin}, at::kFloat);
-                     MultiplyFewRows(product, begin, end, sums.mutable_data_ptr<float>());
+                     end = std::min(end * kColumns, product->columns);
+                     const at::Tensor sums = at::empty({product->rows, end - begin}, at::kFloat);
+                     MultiplyFewRows(*product, begin, end, sums.mutable_data_ptr<float>());
                    });
   return true;
 }
@@ -77,25 +85,16 @@ bool MultiplyByStreaming(const at::Tensor& out, const at::Tensor& left, const at
 template <typename T, typename Out>
 bool MultiplyPacked(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
                     bool adds) {
-  const std::optional<ProductSide<T>> left_side = SideOf<T>(left, 0),
-                                      right_side = SideOf<T>(right, 1);
-  if (!HasPackedProduct<T>() || CpuFeaturesOfThisMachine().is_intel || !left_side || !right_side) {
-    return false;
-  }
-  const PackedProduct<T, Out> product = {.depth = left.size(1),
-                                         .rows = left.size(0),
-                                         .columns = right.size(1),
-                                         .left = *left_side,
-                                         .right = *right_side,
-                                         .out = MutableData<Out>(out),
-                                         .add = adds};
+  if (!HasPackedProduct<T>() || CpuFeaturesOfThisMachine().is_intel) return false;
+  const auto product = ProductOf<T, Out>(out, left, right, adds);
+  if (!product) return false;
   // A band for each thread: every band packs all of the right side for itself.
   const int64_t threads = at::get_num_threads();
-  at::parallel_for(0, product.rows, (product.rows + threads - 1) / threads,
+  at::parallel_for(0, product->rows, (product->rows + threads - 1) / threads,
                    [&](int64_t begin, int64_t end) {
                      const at::Tensor scratch =
-                         at::empty({PackedProductScratch(product, end - begin)}, at::kFloat);
-                     Multiply(product, begin, end, scratch.mutable_data_ptr<float>());
+                         at::empty({PackedProductScratch(*product, end - begin)}, at::kFloat);
+                     Multiply(*product, begin, end, scratch.mutable_data_ptr<float>());
                    });
   return true;
 }

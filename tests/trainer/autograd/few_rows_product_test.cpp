@@ -10,36 +10,12 @@
 #include <type_traits>
 #include <vector>
 
-#include "comm/base/random.h"
-#include "trainer/autograd/row_kernels.h"
+#include "tests/trainer/autograd/drawn_values.h"
 
 namespace breakeven {
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-float ValueOf(float value) { return value; }
-float ValueOf(BFloat16 value) { return ToFloat(value); }
-
-template <typename T>
-std::vector<T> Converted(const std::vector<float>& values) {
-  if constexpr (std::is_same_v<T, float>) {
-    return values;
-  } else {
-    std::vector<T> rounded(values.size());
-    ConvertToBFloat16(values.data(), rounded.data(), static_cast<int64_t>(values.size()));
-    return rounded;
-  }
-}
-
-template <typename T>
-std::vector<T> Draw(uint64_t stream, int64_t count) {
-  std::vector<float> values(static_cast<size_t>(count));
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = static_cast<float>(RandomNormal(3, stream, i));
-  }
-  return Converted<T>(values);
-}
 
 template <typename T>
 class FewRowsProductTest : public testing::Test {
@@ -86,7 +62,7 @@ TYPED_TEST(FewRowsProductTest, IsTheSumOfProducts) {
             double sum = add ? 0.5 : 0;
             for (int64_t k = 0; k < depth; ++k) {
               sum +=
-                  double{ValueOf(left[static_cast<size_t>(r * depth + k)])} *
+                  ValueOf(left[static_cast<size_t>(r * depth + k)]) *
                   ValueOf(right[static_cast<size_t>(right_rows ? c * depth + k : k * columns + c)]);
             }
             const double rounding = std::is_same_v<TypeParam, float> ? 0 : std::abs(sum) / 256;

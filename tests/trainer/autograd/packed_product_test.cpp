@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "comm/base/random.h"
+#include "tests/trainer/autograd/drawn_values.h"
 #include "trainer/autograd/row_kernels.h"
 
 namespace breakeven {
@@ -19,28 +19,11 @@ namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-double ValueOf(float value) { return value; }
-double ValueOf(BFloat16 value) { return ToFloat(value); }
-
 template <typename T>
 class PackedProductTest : public testing::Test {
  public:
   void SetUp() override {
     if (!HasPackedProduct<T>()) GTEST_SKIP() << "no AVX-512 for this type here";
-  }
-
-  static std::vector<T> Draw(uint64_t stream, int64_t count) {
-    std::vector<float> values(static_cast<size_t>(count));
-    for (size_t i = 0; i < values.size(); ++i) {
-      values[i] = static_cast<float>(RandomNormal(3, stream, i));
-    }
-    if constexpr (std::is_same_v<T, float>) {
-      return values;
-    } else {
-      std::vector<T> rounded(values.size());
-      ConvertToBFloat16(values.data(), rounded.data(), count);
-      return rounded;
-    }
   }
 
   template <typename Out>
@@ -58,8 +41,8 @@ TYPED_TEST_SUITE(PackedProductTest, Types);
 TYPED_TEST(PackedProductTest, IsTheSumOfProducts) {
   for (const auto& [depth, rows, columns] : std::vector<std::array<int64_t, 3>>{
            {1, 1, 1}, {7, 13, 33}, {64, 12, 32}, {513, 25, 50}, {401, 30, 577}, {1100, 5, 20}}) {
-    const std::vector<TypeParam> left = this->Draw(1, depth * rows),
-                                 right = this->Draw(2, depth * columns);
+    const std::vector<TypeParam> left = Draw<TypeParam>(1, depth * rows),
+                                 right = Draw<TypeParam>(2, depth * columns);
     for (int form = 0; form < 8; ++form) {
       const bool left_rows = (form & 1) != 0, right_rows = (form & 2) != 0, add = (form & 4) != 0;
       std::vector<float> out(static_cast<size_t>(rows * columns), add ? 0.5f : kNan);
@@ -93,8 +76,8 @@ TYPED_TEST(PackedProductTest, IsTheSumOfProducts) {
 
 TYPED_TEST(PackedProductTest, BandsGiveTheBitsOfTheWholeAndNothingElse) {
   const int64_t depth = 530, rows = 130, columns = 45;
-  const std::vector<TypeParam> left = this->Draw(1, depth * rows),
-                               right = this->Draw(2, depth * columns);
+  const std::vector<TypeParam> left = Draw<TypeParam>(1, depth * rows),
+                               right = Draw<TypeParam>(2, depth * columns);
   std::vector<float> whole(static_cast<size_t>(rows * columns)), banded(whole.size(), -7.0f);
   PackedProduct<TypeParam> product = {
       depth,        rows, columns, {left.data(), depth, true}, {right.data(), columns, false},
@@ -117,11 +100,12 @@ TEST(PackedProduct, RoundsOnceAtTheEnd) {
   using Fixture = PackedProductTest<BFloat16>;
   for (const int64_t depth : {70, 1000, 3000}) {
     const int64_t rows = 30, columns = 70;
-    const std::vector<BFloat16> left = Fixture::Draw(1, depth * rows),
-                                right = Fixture::Draw(2, depth * columns);
+    const std::vector<BFloat16> left = Draw<BFloat16>(1, depth * rows),
+                                right = Draw<BFloat16>(2, depth * columns);
     const size_t size = static_cast<size_t>(rows * columns);
     for (const bool add : {false, true}) {
-      std::vector<BFloat16> before = Fixture::Draw(3, rows * columns), out = before, expected(size);
+      std::vector<BFloat16> before = Draw<BFloat16>(3, rows * columns), out = before,
+                            expected(size);
       std::vector<float> sums(size);
       for (size_t i = 0; i < size; ++i) sums[i] = ToFloat(before[i]);
       PackedProduct<BFloat16> product = {
@@ -144,7 +128,8 @@ TEST(PackedProduct, RoundsOnceAtTheEnd) {
 // What is not a number spreads to what it belongs to only, though lines are packed with zeros beside.
 TYPED_TEST(PackedProductTest, NanStaysInItsRowAndColumn) {
   const int64_t depth = 5, rows = 14, columns = 35;
-  std::vector<TypeParam> left = this->Draw(1, depth * rows), right = this->Draw(2, depth * columns);
+  std::vector<TypeParam> left = Draw<TypeParam>(1, depth * rows),
+                         right = Draw<TypeParam>(2, depth * columns);
   const TypeParam nan = [] {
     TypeParam value;
     if constexpr (std::is_same_v<TypeParam, float>) {
