@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -17,31 +18,52 @@ constexpr int64_t kCacheLine = 64;
 constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kMostBytes = int64_t{1} << 46;  // nobody has 64 TiB: a size beyond is a mistake
 
+int64_t RoundUp(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// null where the system refuses.
+void* AllocateSmall(int64_t bytes) {
+  void* data = std::aligned_alloc(kCacheLine, static_cast<size_t>(bytes));
+  if (data != nullptr) std::memset(data, 0, static_cast<size_t>(bytes));
+  return data;
+}
+
+// Whole huge pages at a multiple of their size; null where the system refuses.
+void* MapLarge(int64_t bytes) {
+  const auto size = static_cast<size_t>(bytes);
+  const size_t room = size + kHugePage;
+  void* raw = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) return nullptr;
+  char* first = static_cast<char*>(raw);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(raw) % kHugePage) % kHugePage;
+  const size_t behind = kHugePage - before;
+  if (before > 0) ::munmap(first, before);
+  if (behind > 0) ::munmap(first + before + size, behind);
+  // Only advice: a system without huge pages refuses it and loses nothing but speed.
+  ::madvise(first + before, size, MADV_HUGEPAGE);
+  return first + before;
+}
+
 }  // namespace
 
 Memory AllocateHostMemory(int64_t num_bytes, std::atomic<int>* live_blocks) {
   BE_CHECK(num_bytes >= 0, "size " + std::to_string(num_bytes));
-  const bool huge = num_bytes >= 2 * kHugePage;
-  const int64_t alignment = huge ? kHugePage : kCacheLine;
-  const int64_t rounded =
-      num_bytes > kMostBytes
-          ? 0
-          : (std::max(num_bytes, kCacheLine) + alignment - 1) / alignment * alignment;
-  void* data = rounded == 0 ? nullptr
-                            : std::aligned_alloc(static_cast<size_t>(alignment),
-                                                 static_cast<size_t>(rounded));
+  const bool large = num_bytes >= 2 * kHugePage;
+  const int64_t rounded = RoundUp(std::max(num_bytes, kCacheLine), large ? kHugePage : kCacheLine);
+  void* data = nullptr;
+  if (num_bytes <= kMostBytes) data = large ? MapLarge(rounded) : AllocateSmall(rounded);
   if (data == nullptr) {
     throw Error(ErrorKind::kMachine,
                 "not enough memory: " + std::to_string(num_bytes) +
                     " bytes in one block were refused. Use fewer ranks per machine, a smaller "
                     "model or smaller batches, or check `ulimit -v`.");
   }
-  // Only advice: a system without huge pages refuses it and loses nothing but speed.
-  if (huge) ::madvise(data, static_cast<size_t>(rounded), MADV_HUGEPAGE);
-  std::memset(data, 0, static_cast<size_t>(rounded));
   if (live_blocks != nullptr) ++*live_blocks;
-  return Memory(data, num_bytes, [data, live_blocks] {
-    std::free(data);
+  return Memory(data, num_bytes, [data, large, rounded, live_blocks] {
+    if (large) {
+      ::munmap(data, static_cast<size_t>(rounded));
+    } else {
+      std::free(data);
+    }
     if (live_blocks != nullptr) --*live_blocks;
   });
 }

@@ -9,8 +9,9 @@
 
 namespace breakeven {
 
-// Zeroed, aligned to 64 bytes (large blocks to 2 MiB, with huge pages where the system has them), first touched by the
-// caller. `live_blocks`, if given, counts blocks not yet released and outlives them. Error: kMachine.
+// Zeroed, aligned to 64 bytes. Blocks of 4 MiB and more: to 2 MiB, on huge pages where the system has them, which come (and
+// settle on a NUMA node) when they are first written; a page that is never written costs nothing. `live_blocks`, if given,
+// counts blocks not yet released and outlives them. Error: kMachine.
 Memory AllocateHostMemory(int64_t num_bytes, std::atomic<int>* live_blocks);
 
 }  // namespace breakeven

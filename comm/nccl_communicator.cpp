@@ -109,7 +109,7 @@ class NcclCommunicator final : public Communicator {
         stream_(device),
         launches_(device),
         place_(PlaceOf(*control_, device)),
-        link_(place_, options.abort_timeout_seconds) {
+        link_(place_, device, options.abort_timeout_seconds) {
     AddObserver(std::make_unique<CallKeeper>(&current_));
     std::string id;
     try {

@@ -10,6 +10,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
+#include "comm/device_cuda.h"
 #include "comm/nccl_backoff.h"
 #include "comm/nccl_check.h"
 
@@ -25,14 +26,18 @@ std::string Seconds(double seconds) {
 
 // ncclCommAbort waits for NCCL's own threads, and has been seen to wait for ever where other ranks do not abort too. So it
 // gets a thread, which is left behind if it does not return.
-void AbortWithin(ncclComm* comm, double timeout_seconds, const std::string& place) {
+void AbortWithin(ncclComm* comm, Device device, double timeout_seconds, const std::string& place) {
   struct Progress {
     std::mutex mutex;
     std::condition_variable changed;
     bool done = false;
   };
   auto progress = std::make_shared<Progress>();
-  std::thread thread([comm, progress] {
+  std::thread thread([comm, device, progress] {
+    try {
+      UseCudaDevice(device);  // else NCCL makes a context on the first one, which is another rank's
+    } catch (const Error&) {  // a device that has failed; aborting is the remedy
+    }
     ncclCommAbort(comm);
     const std::lock_guard lock(progress->mutex);
     progress->done = true;
@@ -53,8 +58,8 @@ void AbortWithin(ncclComm* comm, double timeout_seconds, const std::string& plac
 
 }  // namespace
 
-NcclLink::NcclLink(std::string place, double abort_timeout_seconds)
-    : place_(std::move(place)), abort_timeout_seconds_(abort_timeout_seconds) {}
+NcclLink::NcclLink(std::string place, Device device, double abort_timeout_seconds)
+    : place_(std::move(place)), device_(device), abort_timeout_seconds_(abort_timeout_seconds) {}
 
 NcclLink::~NcclLink() { Fail("the communicator was dropped without Close"); }
 
@@ -199,7 +204,7 @@ void NcclLink::Abort(std::unique_lock<std::mutex>& lock) {
   aborting_ = true;
   lock.unlock();
   try {
-    AbortWithin(comm, abort_timeout_seconds_, place_);
+    AbortWithin(comm, device_, abort_timeout_seconds_, place_);
   } catch (const std::exception& error) {
     LogWarning(place_ + ": ncclCommAbort could not be called: " + error.what());
   }

@@ -9,6 +9,8 @@
 #include <source_location>
 #include <string>
 
+#include "comm/device.h"
+
 struct ncclComm;
 
 namespace breakeven {
@@ -16,7 +18,7 @@ namespace breakeven {
 class NcclLink {
  public:
   // `place` opens every message: "rank 3 on node02, cuda:1".
-  NcclLink(std::string place, double abort_timeout_seconds);
+  NcclLink(std::string place, Device device, double abort_timeout_seconds);
   ~NcclLink();  // aborts what was not closed: local, and within the abort's deadline
   NcclLink(const NcclLink&) = delete;
   NcclLink& operator=(const NcclLink&) = delete;
@@ -57,6 +59,7 @@ class NcclLink {
                   std::source_location place);
 
   const std::string place_;
+  const Device device_;
   const double abort_timeout_seconds_;
   std::mutex mutex_;
   std::condition_variable aborted_;

@@ -98,7 +98,6 @@ void UseDevices(World& world, const DeviceOptions& options, const NcclOptions& n
   std::unique_ptr<Communicator> gpus = MakeNcclPlane(*world.control, world.device, nccl);
   if (world.data != nullptr) world.data->Close();
   world.data = std::move(gpus);
-  if (world.watchdog != nullptr) world.data->AddObserver(world.watchdog->Observer());
 }
 
 World MakeSingleWorld() { return MakeThreadWorld(Hubs(1), 0); }

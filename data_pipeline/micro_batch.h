@@ -10,7 +10,7 @@
 
 namespace breakeven {
 
-// T tokens in B segments; T and B may be 0. The caller owns the memory behind the spans (pinned, on a GPU).
+// T tokens in B segments; T and B may be 0. The caller owns the memory behind the spans.
 struct MicroBatch {
   std::span<int64_t> tokens;     // [T]
   std::span<int64_t> positions;  // [T], restart at 0 in every segment

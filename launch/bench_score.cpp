@@ -1,6 +1,7 @@
 // breakeven bench score: documents a second of prompt evaluation.
 #include <nlohmann/json.hpp>
 
+#include "comm/device_binding.h"
 #include "launch/bench.h"
 #include "launch/bench_text.h"
 #include "trainer/prompt_eval/evaluation.h"
@@ -29,6 +30,7 @@ nlohmann::ordered_json FigureJson(const ScoreFigure& figure) {
 std::string ReportJson(const ScoreBenchReport& report, const World& world) {
   nlohmann::ordered_json json = {{"format", 1},
                                  {"model", report.model},
+                                 {"precision", report.precision},
                                  {"world_size", world.world_size()},
                                  {"threads_per_rank", report.threads},
                                  {"cpu", DescribeProcess().cpu_model},
@@ -40,8 +42,9 @@ std::string ReportJson(const ScoreBenchReport& report, const World& world) {
 
 std::string ReportText(const ScoreBenchReport& report, const World& world) {
   std::string text =
-      Line("model %s, %d ranks x %lld threads, %s\n\n", report.model.c_str(), world.world_size(),
-           static_cast<long long>(report.threads), DescribeProcess().cpu_model.c_str());
+      Line("model %s, %s, %d ranks x %lld threads, %s\n\n", report.model.c_str(),
+           report.precision.c_str(), world.world_size(), static_cast<long long>(report.threads),
+           DescribeProcess().cpu_model.c_str());
   text += Line("%-20s  %9s  %11s  %9s  %9s  %9s  %12s  %12s  %10s\n", "variant", "documents",
                "documents/s", "median", "max", "requests", "tokens fed", "one by one", "generated");
   for (const ScoreFigure& f : report.figures) {
@@ -64,6 +67,7 @@ void RunBenchScore(const CommandOptions& options, World& world) {
   auto config = ReadConfigTogether<ScoreBenchConfig>(options, world);
   for (auto& [name, path] : config.eval.models) path = ResolveModelPath(path);
   if (options.dry_run) return PrintResult(world, DryRunEvaluation(config.eval, world));
+  world.device = BindDevice(*world.control, config.eval.device.Options());
   const ScoreBenchReport report = MeasureScoring(config, world);
   PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));
 }

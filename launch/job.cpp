@@ -13,15 +13,6 @@
 namespace breakeven {
 namespace {
 
-// The first of these variables that holds a number.
-int FromEnvironment(std::initializer_list<const char*> names, int fallback) {
-  for (const char* name : names) {
-    const char* value = std::getenv(name);
-    if (value != nullptr && *value >= '0' && *value <= '9') return std::atoi(value);
-  }
-  return fallback;
-}
-
 // Where every rank fails alike without saying so, rank 0 is faster and speaks for all: the launcher
 // ends the others.
 void LetRootSpeakFirst(int rank) {
@@ -35,14 +26,8 @@ std::string Sentence(const Error& error) {
 }  // namespace
 
 LaunchedAs DescribeLaunch() {
-  LaunchedAs launched;
-  // SLURM_NTASKS alone says nothing: it is also set in the batch script, where one process runs.
-  launched.world_size = FromEnvironment({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}, 1);
-  if (launched.world_size == 1 && std::getenv("PMIX_RANK") != nullptr) {
-    launched.world_size = FromEnvironment({"SLURM_STEP_NUM_TASKS"}, 1);
-  }
-  launched.rank = FromEnvironment({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"}, 0);
-  return launched;
+  const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
+  return promise.has_value() ? LaunchedAs{promise->rank, promise->world_size} : LaunchedAs{};
 }
 
 Job::~Job() {
@@ -76,11 +61,9 @@ void Job::Finish() {
 int Job::Fail(const Error& error) {
   if (!world_.has_value() || world_->world_size() == 1) {
     // Processes that a launcher started and MPI left alone: one of them speaks.
-    const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
-    if (!world_.has_value() && error.on_all_ranks() && promise.has_value() && promise->rank != 0) {
-      return error.exit_code();
-    }
-    LetRootSpeakFirst(DescribeLaunch().rank);
+    const int rank = DescribeLaunch().rank;
+    if (!world_.has_value() && error.on_all_ranks() && rank != 0) return error.exit_code();
+    LetRootSpeakFirst(rank);
     LogError(Sentence(error));
     return error.exit_code();
   }

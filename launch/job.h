@@ -10,7 +10,7 @@
 
 namespace breakeven {
 
-// What the launcher (mpirun, srun) says in the environment before MPI starts; {0, 1} without one.
+// What the launcher (mpirun, srun) says in the environment before MPI starts (launcher_promise.h); {0, 1} without one.
 struct LaunchedAs {
   int rank = 0;
   int world_size = 1;

@@ -249,7 +249,8 @@ int RunCommand(const CommandInfo& command, const CommandOptions& options, int ar
     return job.Fail(error);
   } catch (const std::bad_alloc&) {
     return job.Fail(Error(ErrorKind::kMachine,
-                          "out of memory; fewer tokens a micro-batch or more ranks need less"));
+                          "out of memory; smaller batches or fewer processes on this machine need "
+                          "less"));
   } catch (const std::exception& error) {
     return job.Fail(Error(ErrorKind::kInternal, error.what()));
   }

@@ -46,4 +46,23 @@ std::string AgreeOnPrecision(std::string_view asked, bool forced, const BFloat16
   return "bfloat16";
 }
 
+void ScoringPrecision::VisitFields(FieldVisitor& v) {
+  v.Visit(
+      {"precision",
+       "type of matrix products and of what goes between them when models are asked; logits and "
+       "log-likelihoods are float32 always. auto = bfloat16 on CPUs with AVX512-BF16 or AMX "
+       "and on GPUs, else float32",
+       OneOf({"auto", "float32", "bfloat16"}), false},
+      type);
+  v.Visit({"force_bfloat16",
+           "precision: bfloat16 also where it is emulated, about 16 times slower than float32",
+           {},
+           false},
+          force_bfloat16);
+}
+
+void ScoringPrecision::Resolve(const World& world) {
+  type = AgreeOnPrecision(type, force_bfloat16, DescribeBFloat16(world), *world.control);
+}
+
 }  // namespace breakeven

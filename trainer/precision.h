@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "comm/base/fields.h"
 #include "comm/world.h"
 
 namespace breakeven {
@@ -21,6 +22,16 @@ BFloat16Support DescribeBFloat16(const World& world);
 // first rank without it when "bfloat16" is asked for and not `forced`.
 std::string AgreeOnPrecision(std::string_view asked, bool forced, const BFloat16Support& own,
                              Control& control);
+
+// The keys of a config that say in which type models are asked: of what scores and generates, not of what trains. In
+// no config's hash: what was computed in bfloat16 says so itself (ArmHash).
+struct ScoringPrecision {
+  std::string type = "float32";  // auto | float32 | bfloat16
+  bool force_bfloat16 = false;
+  void VisitFields(FieldVisitor& v);
+  // COLLECTIVE. Puts in place of auto what it means on these ranks. Errors: AgreeOnPrecision.
+  void Resolve(const World& world);
+};
 
 }  // namespace breakeven
 

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "comm/world.h"
+
 namespace breakeven {
 namespace {
 
@@ -36,6 +38,18 @@ void KeepFreedMemory() {
   ::mallopt(M_MMAP_MAX, 0);  // glibc caps the threshold at 32 MB, below the size of activations
   ::mallopt(M_TRIM_THRESHOLD, kKeepBytes);
   ::mallopt(M_TOP_PAD, 64 << 20);
+}
+
+std::vector<RankPlace> GatherPlaces(Control& control) {
+  const ProcessPlace own = DescribeProcess();
+  const std::vector<std::string> hosts = control.AllGather(own.host);
+  const std::vector<std::string> cpus = control.AllGather(own.cpus);
+  const std::vector<std::string> counts = control.AllGather(std::to_string(own.num_cpus));
+  std::vector<RankPlace> places;
+  for (size_t rank = 0; rank < hosts.size(); ++rank) {
+    places.push_back({hosts[rank], cpus[rank], std::stoll(counts[rank])});
+  }
+  return places;
 }
 
 int64_t DefaultThreads(const std::vector<RankPlace>& places, size_t rank) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "comm/control.h"
+
 namespace breakeven {
 
 // Largest resident size so far (VmHWM of /proc/self/status); 0 where the kernel does not say.
@@ -24,6 +26,9 @@ struct RankPlace {
   std::string cpus;  // mask as a list, "0-1,4"
   int64_t num_cpus = 1;
 };
+
+// COLLECTIVE. Every rank's, by rank.
+std::vector<RankPlace> GatherPlaces(Control& control);
 
 // Threads for rank `rank`: the CPUs of its mask divided among the ranks of its host with the same
 // mask; at least 1.

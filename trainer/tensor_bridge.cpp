@@ -15,6 +15,7 @@
 #include "comm/base/error.h"
 #include "comm/base/log.h"
 #include "comm/device_cuda.h"
+#include "comm/host_memory.h"
 #include "trainer/process_resources.h"
 
 namespace breakeven {
@@ -100,6 +101,11 @@ int ComputeCapability(const at::Device& device) {
 FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Device& device,
                         at::ScalarType type) {
   const auto size = static_cast<int64_t>(c10::elementSize(type));
+  if (device.is_cuda()) {
+    // The communicator asks the driver, which has nothing of what ATen keeps for later.
+    AwaitCompute(device);
+    c10::getDeviceAllocator(at::kCUDA)->emptyCache();
+  }
   FlatBuffer flat{data.Allocate(num_elements * size), {}};
   const at::TensorOptions options = at::TensorOptions().dtype(type).device(device);
   // The device is said, not asked of the pointer: this is memory that ATen has not made.
@@ -121,6 +127,31 @@ FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Devi
     block.reset();
   });
   return flat;
+}
+
+at::Tensor AllocateOwnFlat(int64_t num_elements, const at::Device& device) {
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
+  if (device.is_cuda()) {
+    at::Tensor values;
+    WithDeviceMemory("use optimizer.shard, or more GPUs",
+                     [&] { values = at::zeros({num_elements}, options); });
+    return values;
+  }
+  const auto size = static_cast<int64_t>(sizeof(float));
+  auto memory = std::make_shared<Memory>(AllocateHostMemory(num_elements * size, nullptr));
+  return at::for_blob(memory->data(), {num_elements})
+      .options(options)
+      .deleter([memory](void*) mutable { memory.reset(); })
+      .make_tensor();
+}
+
+void WithDeviceMemory(const std::string& remedy, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error(ErrorKind::kMachine, std::string("the GPU's memory is full (") +
+                                         error.what_without_backtrace() + "); " + remedy);
+  }
 }
 
 void LetCollectivesFollow(Communicator& data, const at::Device& device) {

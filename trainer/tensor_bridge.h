@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "comm/communicator.h"
 
@@ -24,7 +25,7 @@ Stream ComputeStream(const at::Device& device);
 Buffer BufferOf(const at::Tensor& tensor);
 
 // Once before the first tensor of a process on a GPU: brings libtorch's CUDA half in. It is not linked,
-// for it would cost every CPU rank 370 MB and half a second. `deterministic`: the same bits again, from
+// for it would cost every CPU rank 365 MB and half a second. `deterministic`: the same bits again, from
 // operations that would otherwise add in any order. Nothing to do on CPU. Error: kMachine.
 void PrepareDevice(const Device& device, bool deterministic = false);
 
@@ -39,6 +40,13 @@ struct FlatBuffer {
 // COLLECTIVE. Zeroed. The buffer must go before data.Close().
 FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Device& device,
                         at::ScalarType type = at::kFloat);
+
+// A flat float32 tensor of this rank's own, which no collective reads. Zeroed; on CPUs its pages come when they are first
+// written (host_memory.h). Error: kMachine.
+at::Tensor AllocateOwnFlat(int64_t num_elements, const at::Device& device);
+
+// Runs `work`. Error(kMachine) with `remedy` in place of libtorch's own exception where a GPU has no memory for it.
+void WithDeviceMemory(const std::string& remedy, const std::function<void()>& work);
 
 // Collectives that read what the compute stream has written so far, and whose results its later work
 // reads: work(data's stream) between the two waits. The host waits for nothing. On CPU just work.

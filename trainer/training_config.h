@@ -89,8 +89,9 @@ struct TrainConfig {
   bool communicate = true;                        // false: `bench step` only
   int64_t log_every_steps = 10;
   LossSpikeConfig loss_spikes;
-  int64_t max_nonfinite_steps = 10;          // in a row; then the run ends
-  int64_t check_replicas_every_steps = 100;  // compares the weights' hash over ranks; 0 = off
+  int64_t max_nonfinite_steps = 10;  // in a row; then the run ends
+  int64_t check_replicas_every_steps =
+      100;  // the weights' hash over ranks; 0 = at start and saves only
   CommConfig comm;
   WatchdogConfig watchdog;
   PreflightConfig preflight;

@@ -85,18 +85,6 @@ void CompareOverRanks(const TrainingInputs& inputs, World& world) {
       inputs.validation == nullptr ? "none" : inputs.validation->info().content_hash);
 }
 
-std::vector<RankPlace> GatherPlaces(World& world) {
-  const ProcessPlace own = DescribeProcess();
-  const std::vector<std::string> hosts = world.control->AllGather(own.host);
-  const std::vector<std::string> cpus = world.control->AllGather(own.cpus);
-  const std::vector<std::string> counts = world.control->AllGather(std::to_string(own.num_cpus));
-  std::vector<RankPlace> places;
-  for (size_t rank = 0; rank < hosts.size(); ++rank) {
-    places.push_back({hosts[rank], cpus[rank], std::stoll(counts[rank])});
-  }
-  return places;
-}
-
 void WarnAboutTemplates(const TrainingInputs& inputs) {
   if (inputs.validation == nullptr) return;
   const std::string& train = inputs.train->info().template_fingerprint;
@@ -161,7 +149,7 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
   inputs.total_steps = CountTotalSteps(config, *inputs.planner);
   RunTogether(control, /*root_only=*/false,
               [&] { config.schedule.CheckSteps(inputs.total_steps); });
-  inputs.places = GatherPlaces(world);
+  inputs.places = GatherPlaces(*world.control);
   inputs.threads = config.threads > 0
                        ? config.threads
                        : DefaultThreads(inputs.places, static_cast<size_t>(world.rank()));

@@ -51,8 +51,8 @@ EvalConfig PromptEvalBefore(const TrainConfig& config);
 // last; text for people.
 std::string CheckPromptEval(const TrainConfig& config, World& world);
 
-// Names and folders of the complete checkpoints of a run, "step_000120" →
-// RUN/checkpoints/step_000120, oldest first. Reads the file system of the calling rank only. Empty
+// Names and folders of a run's checkpoints, "step_000120" → RUN/checkpoints/step_000120, oldest first,
+// whatever is in them: who loads one checks it. Reads the file system of the calling rank only. Empty
 // when there is none.
 std::map<std::string, std::string> CheckpointsOf(const std::string& run_folder);
 

@@ -67,7 +67,7 @@ std::string ChooseCheckpoint(const TrainConfig& config) {
     return config.resume;
   }
   std::vector<std::string> problems;
-  const std::optional<CheckpointEntry> found = FindNewestComplete(config.output, &problems);
+  const std::optional<CheckpointEntry> found = FindNewestComplete(config.output, problems);
   for (const std::string& problem : problems)
     LogWarning("damaged checkpoint passed over: " + problem);
   if (!found.has_value() && !problems.empty()) {
@@ -105,7 +105,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   }
   ReadState();
   WriteConfig(resolved_yaml);
-  storage.product_type = inputs.precision == "bfloat16" ? at::kBFloat16 : at::kFloat;
+  storage.product_type = ProductTypeOf(inputs.precision);
   model = BuildModel(inputs.model_config, storage);
   model->set_recompute(RecomputeOf(config.activation_checkpointing));
   buckets =
@@ -114,7 +114,7 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
                                                       .last_bucket_bytes = config.last_bucket_bytes,
                                                       .shard = config.optimizer.shard,
                                                       .communicate = config.communicate});
-  optimizer = std::make_unique<AdamW>(config.optimizer, storage, *world.data, buckets->shard());
+  optimizer = std::make_unique<AdamW>(config.optimizer, storage, buckets->shard());
   LoadModel();
   if (inputs.validation != nullptr) {
     validation_plan = PlanOnePass(SizesOf(*inputs.validation), config.batching.micro_batch_tokens);

@@ -248,6 +248,30 @@ def test_choices_equal_the_harness(tmp_path, data, harness, task):
     compare_choices(*one, records["described"], arms["described"])
 
 
+def test_in_bfloat16_we_are_as_near_to_float32_as_the_harness(tmp_path, data, harness):
+    """Rounding differs from kernel to kernel; how much is lost by it must not."""
+    limit = 6
+    shots = [{"name": "zero"}, {"name": "two", "num_fewshot": 2, "fewshot_sampler": "first_n"}]
+    records, _ = run_ours(tmp_path, data, SENTENCES, shots, limit=limit, precision="bfloat16", force_bfloat16=True)
+    rounded = HFLM(pretrained=str(SMOLLM2), dtype="bfloat16", device="cpu", batch_size=4, logits_cache=False)
+    for variant in shots:
+        samples = {
+            name: run_harness(model, data, SENTENCES, num_fewshot=variant.get("num_fewshot", 0), limit=limit)[0]
+            for name, model in (("exact", harness), ("rounded", rounded))
+        }
+        values = {
+            name: [response[0][0] for sample in found for response in sample["resps"]] for name, found in samples.items()
+        }
+        ours = [choice["loglikelihood"] for record in records[variant["name"]] for choice in record["choices"]]
+        assert {record["precision"] for record in records[variant["name"]]} == {"bfloat16"}
+
+        def error(found):
+            return math.sqrt(sum((a - b) ** 2 for a, b in zip(found, values["exact"], strict=True)) / len(found))
+
+        print(f"{variant['name']}: root mean square {error(ours):.3f}, the harness {error(values['rounded']):.3f}")
+        assert 0 < error(ours) <= 1.25 * error(values["rounded"]), variant["name"]
+
+
 def test_shots_drawn_per_document_equal_the_harness(tmp_path, data, harness):
     variant = {"name": "drawn", "num_fewshot": 3, "fewshot_sampler": "per_doc", "fewshot_seed": 77}
     records, arms = run_ours(tmp_path, data, LETTERS, [variant], limit=LONG_DOCUMENTS)

@@ -100,9 +100,7 @@ void Compare(const Json& job, Model& model, ModelStorage& storage, Output& outpu
                                  model.HeadWeight().device());
   {
     const c10::NoGradGuard no_gradients;
-    const at::Tensor copy = model.HeadCopy();
-    output.Add("logits", NextTokenLogits(model.HiddenStates(input),
-                                         copy.defined() ? copy : model.HeadWeight()));
+    output.Add("logits", NextTokenLogits(model.HiddenStates(input), model.HeadOfProducts()));
   }
   if (!job.value("gradients", false)) return;
   const Training training = Prepare(job, model, storage);
@@ -139,7 +137,7 @@ void Generate(const Json& job, Model& model, Output& output) {
   for (const std::vector<int64_t>& prompt : prompts) longest = std::max(longest, prompt.size());
   const auto batch = static_cast<int64_t>(prompts.size());
   KvCache cache(model.config(), batch, static_cast<int64_t>(longest) + max_new_tokens,
-                model.HeadWeight().device());
+                model.HeadOfProducts().options());
   const at::Device device = model.HeadWeight().device();
   PackedInput input = Pack(prompts, device);
   std::vector<at::Tensor> steps;
@@ -152,7 +150,7 @@ void Generate(const Json& job, Model& model, Output& output) {
     }
     const at::Tensor hidden_BC =
         hidden_TC.index_select(0, at::tensor(last_rows, at::kLong).to(device));
-    input.tokens_T = NextTokenLogits(hidden_BC, model.HeadWeight()).argmax(1);
+    input.tokens_T = NextTokenLogits(hidden_BC, model.HeadOfProducts()).argmax(1);
     input.positions_T = at::tensor(positions, at::kLong).to(device);
     input.segment_starts.resize(static_cast<size_t>(batch) + 1);
     for (int64_t b = 0; b <= batch; ++b) input.segment_starts[static_cast<size_t>(b)] = b;

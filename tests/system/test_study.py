@@ -120,6 +120,26 @@ def test_killed_and_continued_is_the_same_study(study, fault):
     assert len((study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_killed_cell_whose_checkpoint_is_damaged_is_trained_anew(study):
+    whole = study.folder.parent / "whole"
+    small = ["--set", "sizes=[24]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-3]", "--json"]
+    uninterrupted = run("study", study.study, *small, "--set", f"output={whole}", timeout=240)
+    assert uninterrupted.code == 0, uninterrupted.err
+    faulty = {"env": {"BREAKEVEN_FAULT": "train.step@7=kill"}, "program": BUILD / "breakeven_faulty"}
+    assert run("study", study.study, *small, timeout=240, **faulty).code != 0
+    (cell,) = (study / "study" / "cells").iterdir()
+    newest = sorted((cell / "checkpoints").glob("step_*"))[-1]
+    weights = newest / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    done = run("study", study.study, *small, timeout=240)
+    assert done.code == 0, done.err
+    assert f"damaged checkpoint, the cell is trained anew: {newest}" in done.err, done.err
+    assert (newest.parent / f"{newest.name}.damaged").is_dir(), "set aside, not lost"
+    assert records(study) == (whole / "eval" / "records.jsonl").read_text()
+
+
 def test_a_search_among_prompts_goes_on_where_it_was_killed(study):
     search = "prompt_search={budget_documents: 72, shot_sets: 3, keep: 1}"
     small = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-3]", "--set", search, "--json"]

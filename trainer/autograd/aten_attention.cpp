@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "trainer/autograd/aten_paths.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/tensor_bridge.h"
 
 namespace breakeven::aten_paths {
@@ -14,10 +15,6 @@ namespace {
 
 double Scale(const AttentionShape& shape) {
   return 1.0 / std::sqrt(static_cast<double>(shape.head_dim));
-}
-
-at::ScalarType SumType(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 struct Heads {
@@ -111,7 +108,7 @@ class GroupView {
         .unflatten(0, {group_.segments, group_.length})
         .permute({0, 2, 3, 1, 4})
         .reshape({Products(), -1, heads_TnD.size(2)})
-        .to(SumType(heads_TnD));
+        .to(SumTypeOf(heads_TnD));
   }
   // The way back.
   void Put(const at::Tensor& found_NRD, const at::Tensor& heads_TnD) const {
@@ -148,7 +145,7 @@ AttentionState ProductsForward(const Heads& heads, const AttentionShape& shape,
   const at::Tensor& query = heads.query_THD;
   const at::Tensor out_THD = at::empty(query.sizes(), query.options());
   const at::Tensor log_sum_exp_TH =
-      at::empty({query.size(0), shape.num_heads}, query.options().dtype(SumType(query)));
+      at::empty({query.size(0), shape.num_heads}, query.options().dtype(SumTypeOf(query)));
   for (const Group& group : GroupsOf(starts, shape.num_heads)) {
     const GroupView view(group, shape);
     at::Tensor scores = view.Scores(view.Take(query), view.Take(heads.key_TKD));

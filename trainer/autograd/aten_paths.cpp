@@ -4,14 +4,11 @@
 #include <algorithm>
 
 #include "comm/base/error.h"
+#include "trainer/autograd/element_type.h"
 #include "trainer/autograd/matrix_product.h"
 
 namespace breakeven::aten_paths {
 namespace {
-
-at::ScalarType SumType(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
 
 // (sum - mean) / deviation, [T, C].
 at::Tensor Normalised(const NormOutputs& forward) {
@@ -68,7 +65,7 @@ NormGradients NormBackward(const NormOutputs& forward, NormKind kind, const at::
 
 at::Tensor SwiGluForward(const at::Tensor& gate_up_T2F) {
   const int64_t width = gate_up_T2F.size(1) / 2;
-  const at::ScalarType type = SumType(gate_up_T2F);
+  const at::ScalarType type = SumTypeOf(gate_up_T2F);
   at::Tensor out_TF = at::silu(gate_up_T2F.narrow(1, 0, width).to(type));
   out_TF.mul_(gate_up_T2F.narrow(1, width, width));
   return out_TF.to(gate_up_T2F.scalar_type());
@@ -76,7 +73,7 @@ at::Tensor SwiGluForward(const at::Tensor& gate_up_T2F) {
 
 at::Tensor SwiGluBackward(const at::Tensor& gate_up_T2F, const at::Tensor& grad_TF) {
   const int64_t width = gate_up_T2F.size(1) / 2;
-  const at::ScalarType type = SumType(gate_up_T2F);
+  const at::ScalarType type = SumTypeOf(gate_up_T2F);
   const at::Tensor gate_TF = gate_up_T2F.narrow(1, 0, width).to(type);
   const at::Tensor grad = grad_TF.to(type);
   const at::Tensor grad_gate_up_T2F = at::empty_like(gate_up_T2F);
@@ -94,7 +91,7 @@ at::Tensor HeadLoss(const at::Tensor& hidden_TC, const at::Tensor& head_VC,
   if (overwrites && num_rows == 0 && grad_head_VC.defined()) grad_head_VC.zero_();
   const int64_t vocabulary = head_VC.size(0);
   BE_CHECK(num_rows == 0 || normalizer > 0, "normalizer " + std::to_string(normalizer));
-  const at::ScalarType type = SumType(hidden_TC);
+  const at::ScalarType type = SumTypeOf(hidden_TC);
   const at::Tensor without_T1 = loss_weight_T.eq(0).unsqueeze(1);
   // A target without weight may be anything; an index outside would be an error on the device.
   const at::Tensor targets_T1 = targets_T.unsqueeze(1).masked_fill(without_T1, 0);

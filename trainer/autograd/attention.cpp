@@ -163,7 +163,7 @@ AttentionPart PackedAttentionPart(const at::Tensor& qkv_TA, const AttentionShape
 void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const AttentionShape& shape) {
   if (!Rotates(angles)) return;
   const int64_t heads = shape.num_heads + shape.num_kv_heads;
-  if (!HasFusedKernel(qkv_TA) || qkv_TA.scalar_type() != at::kFloat) {
+  if (!HasFusedKernel(qkv_TA)) {
     const at::Tensor part =
         qkv_TA.narrow(1, 0, heads * shape.head_dim).unflatten(1, {heads, shape.head_dim});
     part.copy_(aten_paths::Rotated(part, angles));
@@ -173,13 +173,15 @@ void RotateInPlace(at::Tensor& qkv_TA, const RotaryAngles& angles, const Attenti
   constexpr int64_t kGrainTokens = 32;
   const int64_t width = qkv_TA.size(1);
   const int64_t half = shape.head_dim / 2;
-  float* rows = qkv_TA.mutable_data_ptr<float>();
   const float* cos = angles.cos.const_data_ptr<float>();
   const float* sin = angles.sin.const_data_ptr<float>();
-  at::parallel_for(0, qkv_TA.size(0), kGrainTokens, [=](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      RotateHeads(rows + t * width, heads, shape.head_dim, cos + t * half, sin + t * half);
-    }
+  WithElementType(qkv_TA.scalar_type(), [&]<typename T>(T) {
+    T* rows = MutableData<T>(qkv_TA);
+    at::parallel_for(0, qkv_TA.size(0), kGrainTokens, [=](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        RotateHeads(rows + t * width, heads, shape.head_dim, cos + t * half, sin + t * half);
+      }
+    });
   });
 }
 

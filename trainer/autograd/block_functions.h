@@ -68,7 +68,7 @@ at::Tensor PackedAttention(const at::Tensor& qkv_TA, const RotaryAngles& angles,
 // Attention over a part of the keys, to be merged with attention over other keys: its value, and the
 // logarithm of what its softmax divided by.
 struct AttentionPart {
-  at::Tensor out_TX;          // [T, H·D]
+  at::Tensor out_TX;          // [T, H·D], in the type of what it was given
   at::Tensor log_sum_exp_TH;  // float32
 };
 // PackedAttention over queries and keys that are rotated already, no gradient. Where HasFusedKernel only.

@@ -25,6 +25,12 @@ void WithElementType(at::ScalarType type, const Body& body) {
   }
 }
 
+// What sums of elements of this type are kept in, and gradients of weights: float32 for bfloat16, else the
+// type itself.
+inline at::ScalarType SumTypeOf(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kBFloat16 ? at::kFloat : tensor.scalar_type();
+}
+
 // The tensor must have the type T; undefined gives nullptr.
 template <typename T>
 const T* ConstData(const at::Tensor& tensor) {

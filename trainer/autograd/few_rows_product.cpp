@@ -141,8 +141,8 @@ BE_INLINE void SumByLines(const PackedProduct<T, Out>& p, int64_t begin, int64_t
   }
 }
 
-template <typename T>
-BE_INLINE void SumOfProducts(const PackedProduct<T, T>& p, int64_t begin, int64_t end,
+template <typename T, typename Out>
+BE_INLINE void SumOfProducts(const PackedProduct<T, Out>& p, int64_t begin, int64_t end,
                              float* sums) {
   BE_CHECK(p.left.lines_are_rows, "rows on the left");
   if (p.right.lines_are_rows) {
@@ -152,7 +152,7 @@ BE_INLINE void SumOfProducts(const PackedProduct<T, T>& p, int64_t begin, int64_
   }
   const int64_t width = end - begin;
   for (int64_t r = 0; r < p.rows; ++r) {
-    T* const out = p.out + r * p.columns + begin;
+    Out* const out = p.out + r * p.columns + begin;
     for (int64_t c = 0; c < width; c += kLanes) {
       Floats sum = Load(sums + r * width + c, width - c);
       if (p.add) sum += Load(out + c, width - c);
@@ -165,6 +165,10 @@ BE_INLINE void SumOfProducts(const PackedProduct<T, T>& p, int64_t begin, int64_
 
 BE_VECTORISED void MultiplyFewRows(const PackedProduct<float>& product, int64_t begin, int64_t end,
                                    float* sums) {
+  SumOfProducts(product, begin, end, sums);
+}
+BE_VECTORISED void MultiplyFewRows(const PackedProduct<BFloat16>& product, int64_t begin,
+                                   int64_t end, float* sums) {
   SumOfProducts(product, begin, end, sums);
 }
 BE_VECTORISED void MultiplyFewRows(const PackedProduct<BFloat16, BFloat16>& product, int64_t begin,

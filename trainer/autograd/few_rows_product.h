@@ -22,6 +22,8 @@ inline constexpr int64_t kFewRows = 16;
 // depth and the form of the right side alone, not on the rows beside it. `sums`: scratch of
 // rows · (end - begin) floats.
 void MultiplyFewRows(const PackedProduct<float>& product, int64_t begin, int64_t end, float* sums);
+void MultiplyFewRows(const PackedProduct<BFloat16>& product, int64_t begin, int64_t end,
+                     float* sums);
 void MultiplyFewRows(const PackedProduct<BFloat16, BFloat16>& product, int64_t begin, int64_t end,
                      float* sums);
 

@@ -35,11 +35,6 @@ at::Tensor JoinedGradients(at::TensorList parameters) {
   return AdjacentView(gradients);
 }
 
-// Of a weight's gradient: float32, but for tests in float64.
-at::ScalarType GradientType(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
-}
-
 // Cuts `whole` along dimension 0 into the parameters' shapes: into .grad where that is defined, else
 // returned.
 void DealGradients(const at::Tensor& whole, at::TensorList parameters, bool overwrites,
@@ -129,7 +124,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
       gradients.resize(gradients.size() + weights.size());
     } else {
       const at::Tensor whole =
-          at::empty({left.size(1), right.size(1)}, left.options().dtype(GradientType(left)));
+          at::empty({left.size(1), right.size(1)}, left.options().dtype(SumTypeOf(left)));
       MultiplyInto(whole, left.t(), right);
       DealGradients(whole, weights, overwrites, gradients);
     }

@@ -62,11 +62,12 @@ std::optional<PackedProduct<T, Out>> ProductOf(const at::Tensor& out, const at::
                                .add = adds};
 }
 
-// False where the left side's rows are not dense.
-template <typename T>
+// False where there are many rows, or the left side's are not dense.
+template <typename T, typename Out>
 bool MultiplyByStreaming(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
                          bool adds) {
-  const auto product = ProductOf<T, T>(out, left, right, adds);
+  if (left.size(0) >= kFewRows) return false;
+  const auto product = ProductOf<T, Out>(out, left, right, adds);
   if (!product || !product->left.lines_are_rows) return false;
   // Fewer elements of the right side are read before a thread wakes. A thread's share is of whole
   // vectors.
@@ -103,7 +104,7 @@ bool MultiplyPacked(const at::Tensor& out, const at::Tensor& left, const at::Ten
 template <typename T>
 bool MultiplyOnHost(const at::Tensor& out, const at::Tensor& left, const at::Tensor& right,
                     bool adds) {
-  return left.size(0) < kFewRows ? MultiplyByStreaming<T>(out, left, right, adds)
+  return left.size(0) < kFewRows ? MultiplyByStreaming<T, T>(out, left, right, adds)
                                  : MultiplyPacked<T, T>(out, left, right, adds);
 }
 
@@ -153,6 +154,7 @@ void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at:
   if (left_RK.is_cuda()) {  // cuBLAS sums in float32 and leaves it so
     return AddOrCopy(out_RN, at::mm(left_RK, right_KN, at::kFloat), adds);
   }
+  if (on_host && MultiplyByStreaming<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
   if (on_host && MklMultipliesBFloat16()) return MultiplyByMkl(out_RN, left_RK, right_KN, adds);
   if (on_host && MultiplyPacked<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
   AddOrCopy(out_RN, at::mm(left_RK, right_KN), adds);

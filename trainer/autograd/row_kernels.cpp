@@ -104,17 +104,11 @@ BE_INLINE void SoftmaxMinusTarget(T* logits, int64_t vocabulary, const RowSoftma
 }
 
 template <typename T>
-BE_INLINE void Convert(const float* from, T* to, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLanes) Store(to + i, Load(from + i, count - i), count - i);
-}
-
-}  // namespace
-
-BE_VECTORISED void RotateHeads(float* heads, int64_t num_heads, int64_t head_dim, const float* cos,
-                               const float* sin) {
+BE_INLINE void Rotate(T* heads, int64_t num_heads, int64_t head_dim, const float* cos,
+                      const float* sin) {
   const int64_t half = head_dim / 2;
   for (int64_t head = 0; head < num_heads; ++head) {
-    float* row = heads + head * head_dim;
+    T* const row = heads + head * head_dim;
     for (int64_t i = 0; i < half; i += kLanes) {
       const int64_t count = half - i;
       const Floats c = Load(cos + i, count);
@@ -125,6 +119,22 @@ BE_VECTORISED void RotateHeads(float* heads, int64_t num_heads, int64_t head_dim
       Store(row + half + i, high * c + low * s, count);
     }
   }
+}
+
+template <typename T>
+BE_INLINE void Convert(const float* from, T* to, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) Store(to + i, Load(from + i, count - i), count - i);
+}
+
+}  // namespace
+
+BE_VECTORISED void RotateHeads(float* heads, int64_t num_heads, int64_t head_dim, const float* cos,
+                               const float* sin) {
+  Rotate(heads, num_heads, head_dim, cos, sin);
+}
+BE_VECTORISED void RotateHeads(BFloat16* heads, int64_t num_heads, int64_t head_dim,
+                               const float* cos, const float* sin) {
+  Rotate(heads, num_heads, head_dim, cos, sin);
 }
 
 BE_VECTORISED void SwiGluForward(const float* gate_up, float* out, int64_t width, int64_t begin,

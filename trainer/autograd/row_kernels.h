@@ -14,6 +14,8 @@ namespace breakeven {
 // (the halves layout of Hugging Face's Llama).
 void RotateHeads(float* heads, int64_t num_heads, int64_t head_dim, const float* cos,
                  const float* sin);
+void RotateHeads(BFloat16* heads, int64_t num_heads, int64_t head_dim, const float* cos,
+                 const float* sin);
 
 // gate_up [rows, 2F]: each row is F gates, then F ups. out [rows, F] = silu(gate) · up. Rows
 // [begin, end).

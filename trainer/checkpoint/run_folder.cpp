@@ -103,16 +103,16 @@ std::vector<CheckpointEntry> ListCheckpoints(const std::string& run_folder) {
 }
 
 std::optional<CheckpointEntry> FindNewestComplete(const std::string& run_folder,
-                                                  std::vector<std::string>* problems) {
+                                                  std::vector<std::string>& problems) {
   std::vector<CheckpointEntry> entries = ListCheckpoints(run_folder);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     try {
       const Manifest manifest = VerifyCheckpoint(entry->path);
       if (manifest.step == entry->step) return *entry;
-      problems->push_back(entry->path + ": its manifest is that of step " +
-                          std::to_string(manifest.step));
+      problems.push_back(entry->path + ": its manifest is that of step " +
+                         std::to_string(manifest.step));
     } catch (const Error& error) {
-      problems->push_back(error.what());
+      problems.push_back(error.what());
     }
   }
   return std::nullopt;

@@ -39,7 +39,7 @@ std::vector<CheckpointEntry> ListCheckpoints(const std::string& run_folder);
 // The newest checkpoint whose every file has the hash that its manifest says. `problems` receives a
 // line for each newer one that was passed over. Nothing when none is whole.
 std::optional<CheckpointEntry> FindNewestComplete(const std::string& run_folder,
-                                                  std::vector<std::string>* problems);
+                                                  std::vector<std::string>& problems);
 
 // Renames the checkpoints newer than `step`, which FindNewestComplete passed over, to
 // step_N.damaged, so that neither retention nor a later resume counts them. Returns the new names.

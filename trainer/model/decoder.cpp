@@ -153,8 +153,8 @@ struct KeysAndValues {
   at::Tensor values_1KLD;
 };
 
-// Attention of queries [1, K, N, D]: value and log-sum-exp [1, K, N]. `mask` is added to the scores; with
-// an undefined one every query sees all keys.
+// Attention of queries [1, K, N, D]: value and float32 log-sum-exp [1, K, N]. `mask` is added to the
+// scores; with an undefined one every query sees all keys.
 std::pair<at::Tensor, at::Tensor> Attend(const at::Tensor& query_1KND, const KeysAndValues& held,
                                          const at::Tensor& mask) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(query_1KND.size(3)));
@@ -164,10 +164,13 @@ std::pair<at::Tensor, at::Tensor> Attend(const at::Tensor& query_1KND, const Key
         /*attn_mask=*/std::nullopt, scale);
     return {out, log_sum_exp};
   }
-  at::Tensor scores = at::matmul(query_1KND, held.keys_1KLD.transpose(2, 3)).mul_(scale);
+  const at::ScalarType type = SumTypeOf(query_1KND);
+  at::Tensor scores =
+      at::matmul(query_1KND.to(type), held.keys_1KLD.to(type).transpose(2, 3)).mul_(scale);
   if (mask.defined()) scores.add_(mask);
   const at::Tensor log_sum_exp = at::logsumexp(scores, 3);
-  return {at::matmul(scores.sub_(log_sum_exp.unsqueeze(3)).exp_(), held.values_1KLD), log_sum_exp};
+  return {at::matmul(scores.sub_(log_sum_exp.unsqueeze(3)).exp_(), held.values_1KLD.to(type)),
+          log_sum_exp};
 }
 
 // Rows [begin, end) of the part: their queries over these keys. The heads that share a key/value head are
@@ -196,14 +199,23 @@ KeysAndValues Held(const KvCache& cache, int64_t layer, int64_t b, int64_t lengt
   return {cache.Keys(layer, b, 1, length), cache.Values(layer, b, 1, length)};
 }
 
+// Parts that are still to be merged are kept in the type of sums, so that they are rounded once.
+AttentionPart EmptyPart(const at::Tensor& qkv_TA, const AttentionShape& shape) {
+  const at::TensorOptions options = qkv_TA.options().dtype(SumTypeOf(qkv_TA));
+  return {at::empty({qkv_TA.size(0), shape.num_heads * shape.head_dim}, options),
+          at::empty({qkv_TA.size(0), shape.num_heads}, options)};
+}
+
 // New sequences among themselves: what the cache was just given.
 AttentionPart AttendOwn(const at::Tensor& qkv_TA, const AttentionShape& shape,
                         const std::vector<int64_t>& segment_starts, const KvCache& cache,
                         int64_t layer) {
-  if (HasFusedKernel(qkv_TA)) return PackedAttentionPart(qkv_TA, shape, segment_starts);
-  AttentionPart part = {
-      at::empty({qkv_TA.size(0), shape.num_heads * shape.head_dim}, qkv_TA.options()),
-      at::empty({qkv_TA.size(0), shape.num_heads}, qkv_TA.options())};
+  if (HasFusedKernel(qkv_TA)) {
+    AttentionPart part = PackedAttentionPart(qkv_TA, shape, segment_starts);
+    part.out_TX = part.out_TX.to(SumTypeOf(qkv_TA));
+    return part;
+  }
+  AttentionPart part = EmptyPart(qkv_TA, shape);
   for (int64_t b = 0; b < cache.num_sequences(); ++b) {
     const int64_t begin = segment_starts[static_cast<size_t>(b)];
     const int64_t length = segment_starts[static_cast<size_t>(b) + 1] - begin;
@@ -231,7 +243,7 @@ at::Tensor TreeAttention(const at::Tensor& qkv_TA, const AttentionShape& shape,
                          const std::vector<int64_t>& segment_starts, const KvCache& cache,
                          int64_t layer) {
   AttentionPart part = AttendOwn(qkv_TA, shape, segment_starts, cache, layer);
-  AttentionPart level = {at::empty_like(part.out_TX), at::empty_like(part.log_sum_exp_TH)};
+  AttentionPart level = EmptyPart(qkv_TA, shape);
   std::vector<int64_t> ancestor(static_cast<size_t>(cache.num_sequences()));
   std::iota(ancestor.begin(), ancestor.end(), 0);
   for (const KvCache* held = &cache; held->parent() != nullptr; held = held->parent()) {
@@ -248,7 +260,7 @@ at::Tensor TreeAttention(const at::Tensor& qkv_TA, const AttentionShape& shape,
     }
     MergeInto(part, level, shape);
   }
-  return part.out_TX;
+  return part.out_TX.to(qkv_TA.scalar_type());
 }
 
 }  // namespace
@@ -256,7 +268,6 @@ at::Tensor TreeAttention(const at::Tensor& qkv_TA, const AttentionShape& shape,
 at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
                            const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
                            KvCache& cache, int64_t layer) {
-  BE_CHECK(qkv_TA.scalar_type() == at::kFloat, "the cache is float32");
   RotateInPlace(qkv_TA, angles, shape);
   const std::vector<CacheGroup> groups = GroupSequences(segment_starts, cache);
   WriteToCache(qkv_TA, shape, cache, layer, groups);

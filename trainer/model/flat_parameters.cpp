@@ -29,7 +29,15 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
     memory = std::move(flat.memory);
     parameters_P = std::move(flat.values);
   }
-  if (product_type != at::kFloat) copies_P = at::zeros_like(parameters_P, product_type);
+  if (product_type == at::kFloat) return;
+  WithDeviceMemory("set precision: float32",
+                   [&] { copies_P = at::zeros_like(parameters_P, product_type); });
+}
+
+at::ScalarType ProductTypeOf(std::string_view precision) {
+  const bool rounds = precision == "bfloat16";
+  BE_CHECK(rounds || precision == "float32", "precision " + std::string(precision));
+  return rounds ? at::kBFloat16 : at::kFloat;
 }
 
 void RefreshCopies(const ModelStorage& storage, const std::vector<FlatRange>& ranges) {

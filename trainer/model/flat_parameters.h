@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -59,6 +60,9 @@ struct ModelStorage {
   at::Tensor copies_P;                 // product_type, of the same layout; undefined for float32
   std::vector<ParameterRange> ranges;  // in the order of Model::parameters()
 };
+
+// at::kBFloat16 or at::kFloat, of "bfloat16" or "float32" (precision.h): ModelStorage::product_type.
+at::ScalarType ProductTypeOf(std::string_view precision);
 
 // Casts the parameters of these ranges, or all, into copies_P, rounded to nearest even. Nothing to do
 // for float32.

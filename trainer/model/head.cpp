@@ -47,7 +47,7 @@ TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC
                           const at::Tensor& targets_R) {
   const c10::NoGradGuard no_gradients;
   const int64_t num_rows = hidden_RC.size(0);
-  const bool fused = HasFusedKernel(hidden_RC) && hidden_RC.scalar_type() == at::kFloat;
+  const bool fused = HasFusedKernel(hidden_RC);
   const at::Tensor targets = targets_R.contiguous();
   if (fused) {
     const int64_t* ids = targets.const_data_ptr<int64_t>();
@@ -57,8 +57,8 @@ TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC
   }
   const TargetScores scores = {at::empty({num_rows}, hidden_RC.options().dtype(at::kFloat)),
                                at::empty({num_rows}, hidden_RC.options().dtype(at::kBool))};
-  const at::Tensor buffer =
-      at::empty({std::min(kChunkRows, num_rows), head_VC.size(0)}, hidden_RC.options());
+  const at::Tensor buffer = at::empty({std::min(kChunkRows, num_rows), head_VC.size(0)},
+                                      hidden_RC.options().dtype(SumTypeOf(hidden_RC)));
   for (int64_t start = 0; start < num_rows; start += kChunkRows) {
     const int64_t count = std::min(kChunkRows, num_rows - start);
     at::Tensor logits_RV = buffer.narrow(0, 0, count);
@@ -78,7 +78,10 @@ TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC
 
 at::Tensor NextTokenLogits(const at::Tensor& hidden_BC, const at::Tensor& head_VC) {
   const c10::NoGradGuard no_gradients;
-  return Multiply(hidden_BC, head_VC.t()).to(at::kFloat);
+  const at::Tensor logits_BV = at::empty({hidden_BC.size(0), head_VC.size(0)},
+                                         hidden_BC.options().dtype(SumTypeOf(hidden_BC)));
+  MultiplyInto(logits_BV, hidden_BC, head_VC.t());
+  return logits_BV.to(at::kFloat);
 }
 
 }  // namespace breakeven

@@ -15,7 +15,8 @@ struct TargetScores {
       is_argmax_R;  // bool: the target has the largest logit; of equal logits the lowest id counts
 };
 
-// hidden_RC float32 (hidden state of the token BEFORE the target), targets_R int64 in [0, V). Rows
+// hidden_RC (hidden state of the token BEFORE the target) and head_VC float32 or both bfloat16: logits and
+// all behind them are float32 always. targets_R int64 in [0, V). Rows
 // pass in chunks of a fixed height, so a row's result depends on its place in the batch only
 // through the matrix product. R = 0 is fine.
 TargetScores ScoreTargets(const at::Tensor& hidden_RC, const at::Tensor& head_VC,

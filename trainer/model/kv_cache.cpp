@@ -7,11 +7,10 @@
 namespace breakeven {
 
 KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
-                 const at::Device& device)
+                 const at::TensorOptions& options)
     : max_tokens_(max_tokens), num_kv_heads_(config.num_kv_heads), head_dim_(config.head_dim) {
   const std::vector<int64_t> shape = {config.num_layers, num_sequences, max_tokens,
                                       config.num_kv_heads, config.head_dim};
-  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
   keys_LBMKD_ = at::empty(shape, options);
   values_LBMKD_ = at::empty(shape, options);
   lengths_.assign(static_cast<size_t>(num_sequences), 0);
@@ -20,7 +19,7 @@ KvCache::KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_t
 KvCache::KvCache(const ModelConfig& config, const KvCache& parent, std::vector<int64_t> parents,
                  int64_t max_tokens)
     : KvCache(config, static_cast<int64_t>(parents.size()), max_tokens,
-              parent.keys_LBMKD_.device()) {
+              parent.keys_LBMKD_.options()) {
   for (int64_t of : parents) BE_CHECK(of >= 0 && of < parent.num_sequences(), std::to_string(of));
   parent_ = &parent;
   parents_ = std::move(parents);

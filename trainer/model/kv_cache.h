@@ -20,10 +20,11 @@ namespace breakeven {
 
 class KvCache {
  public:
-  // Room for max_tokens tokens in each of num_sequences sequences, all empty. 8·L·K·D bytes a
-  // token, touched only as tokens arrive.
+  // Room for max_tokens tokens in each of num_sequences sequences, all empty. 2·L·K·D elements a
+  // token, touched only as tokens arrive. `options`: device and type of the model's products
+  // (Model::HeadOfProducts()).
   KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
-          const at::Device& device = at::kCPU);
+          const at::TensorOptions& options = at::kFloat);
   // Sequence b goes on behind sequence parents[b] of `parent`, which is read and never copied, and must
   // outlive this cache unchanged: a tree of shared prompts, each run once. Sequences with the same
   // parent are neighbours. Room for max_tokens tokens of each one's own, which all come in one call.

@@ -83,6 +83,11 @@ class Model {
   virtual at::Tensor HeadWeight() = 0;
   // What products read of it where that is not float32, else undefined (ModelStorage::product_type).
   virtual at::Tensor HeadCopy() = 0;
+  // [V, C], in the type of hidden states.
+  at::Tensor HeadOfProducts() {
+    const at::Tensor copy_VC = HeadCopy();
+    return copy_VC.defined() ? copy_VC : HeadWeight();
+  }
 
   // The table that tokens are looked up in, one of parameters(), [V, C].
   virtual const at::Tensor& TokenTable() = 0;

@@ -11,6 +11,7 @@
 
 #include "trainer/autograd/element_type.h"
 #include "trainer/optim/adamw_kernel.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -60,16 +61,16 @@ std::vector<ShardPiece> CutForDevice(const std::vector<ShardPiece>& pieces) {
 
 }  // namespace
 
-AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data)
-    : AdamW(config, storage, data, {{0, storage.num_elements()}}) {}
+AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage)
+    : AdamW(config, storage, {{0, storage.num_elements()}}) {}
 
-AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data,
+AdamW::AdamW(const OptimizerConfig& config, const ModelStorage& storage,
              std::vector<FlatRange> shard)
     : config_(config),
       storage_(storage),
       shard_(std::move(shard)),
-      exp_avg_P_(AllocateFlat(data, CountElements(shard_), storage.parameters_P.device())),
-      exp_avg_sq_P_(AllocateFlat(data, CountElements(shard_), storage.parameters_P.device())),
+      exp_avg_P_(AllocateOwnFlat(CountElements(shard_), storage.parameters_P.device())),
+      exp_avg_sq_P_(AllocateOwnFlat(CountElements(shard_), storage.parameters_P.device())),
       groups_{{CutForDevice(IntersectShard(shard_, RangesOf(storage, true))), config.weight_decay},
               {CutForDevice(IntersectShard(shard_, RangesOf(storage, false))), 0.0}} {}
 
@@ -99,17 +100,24 @@ void AdamW::UpdateOnHost(const Group& group, const at::Tensor& gradient_P, doubl
       .step_size = rounded(learning_rate / (1 - std::pow(config_.beta1, count))),
       .deviation = rounded(1 / std::sqrt(1 - std::pow(config_.beta2, count))),
       .epsilon = rounded(config_.epsilon)};
+  const bool first = num_updates_ == 1;
   constexpr int64_t kGrain = 1 << 16;
   for (const ShardPiece& piece : group.pieces) {
     const int64_t place = piece.range.begin;
     const AdamWElements all = {
         .weight = MutableData<float>(storage_.parameters_P) + place,
         .gradient = ConstData<float>(gradient_P) + place,
-        .exp_avg = MutableData<float>(exp_avg_P_.values) + piece.compact_begin,
-        .exp_avg_sq = MutableData<float>(exp_avg_sq_P_.values) + piece.compact_begin,
+        .exp_avg = MutableData<float>(exp_avg_P_) + piece.compact_begin,
+        .exp_avg_sq = MutableData<float>(exp_avg_sq_P_) + piece.compact_begin,
         .copy = storage_.copies_P.defined() ? MutableData<BFloat16>(storage_.copies_P) + place
                                             : nullptr};
     at::parallel_for(0, piece.range.size(), kGrain, [=](int64_t begin, int64_t end) {
+      if (first) {
+        // Written before they are read: a page that comes by a read is a shared one of zeros, and
+        // before Linux 6.12 the write behind it gets small pages.
+        std::fill_n(all.exp_avg + begin, end - begin, 0.0F);
+        std::fill_n(all.exp_avg_sq + begin, end - begin, 0.0F);
+      }
       UpdateAdamW({all.weight + begin, all.gradient + begin, all.exp_avg + begin,
                    all.exp_avg_sq + begin, all.copy == nullptr ? nullptr : all.copy + begin},
                   end - begin, factors);
@@ -125,8 +133,8 @@ void AdamW::UpdateByAten(const Group& group, const at::Tensor& gradient_P, doubl
       grad_scale == 1 ? std::nullopt
                       : std::optional(at::scalar_tensor(static_cast<float>(grad_scale), options));
   at::_fused_adamw_(OfFlat(storage_.parameters_P.detach(), group.pieces),
-                    OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_.values, group.pieces),
-                    OfShard(exp_avg_sq_P_.values, group.pieces), {},
+                    OfFlat(gradient_P, group.pieces), OfShard(exp_avg_P_, group.pieces),
+                    OfShard(exp_avg_sq_P_, group.pieces), {},
                     std::vector<at::Tensor>(group.pieces.size(), step), learning_rate,
                     config_.beta1, config_.beta2, group.weight_decay, config_.epsilon,
                     /*amsgrad=*/false, /*maximize=*/false, scale);

@@ -8,10 +8,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "comm/communicator.h"
 #include "trainer/model/flat_parameters.h"
 #include "trainer/optim/bucket_plan.h"
-#include "trainer/tensor_bridge.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
@@ -23,11 +21,11 @@ enum class Moment { kExpAvg, kExpAvgSq };
 // storage's device. On CPUs by adamw_kernel.h, elsewhere by torch's fused kernel.
 class AdamW {
  public:
-  // COLLECTIVE (Allocate). `storage` must outlive this. `shard`: the elements that this rank updates
-  // and keeps moments for, ascending (bucket_plan.h); as many on every rank. The first form takes all.
-  AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data);
-  AdamW(const OptimizerConfig& config, const ModelStorage& storage, Communicator& data,
-        std::vector<FlatRange> shard);
+  // `storage` must outlive this. `shard`: the elements that this rank updates and keeps moments for,
+  // ascending (bucket_plan.h). The first form takes all. On CPUs the moments take memory from the
+  // first update on.
+  AdamW(const OptimizerConfig& config, const ModelStorage& storage);
+  AdamW(const OptimizerConfig& config, const ModelStorage& storage, std::vector<FlatRange> shard);
   AdamW(const AdamW&) = delete;
   AdamW& operator=(const AdamW&) = delete;
 
@@ -49,10 +47,10 @@ class AdamW {
   const std::vector<FlatRange>& shard() const { return shard_; }
   // The shard's elements end to end; without shards [P], in the layout of ModelStorage.
   const at::Tensor& moment(Moment moment) const {
-    return moment == Moment::kExpAvg ? exp_avg_P_.values : exp_avg_sq_P_.values;
+    return moment == Moment::kExpAvg ? exp_avg_P_ : exp_avg_sq_P_;
   }
-  const at::Tensor& exp_avg_P() const { return exp_avg_P_.values; }
-  const at::Tensor& exp_avg_sq_P() const { return exp_avg_sq_P_.values; }
+  const at::Tensor& exp_avg_P() const { return exp_avg_P_; }
+  const at::Tensor& exp_avg_sq_P() const { return exp_avg_sq_P_; }
   // Copies the shard's elements from or to their places in a flat buffer [P].
   void TakeMoment(Moment moment, const at::Tensor& flat_P);
   void PutMoment(Moment moment, const at::Tensor& flat_P) const;
@@ -70,8 +68,8 @@ class AdamW {
   OptimizerConfig config_;
   const ModelStorage& storage_;
   std::vector<FlatRange> shard_;
-  FlatBuffer exp_avg_P_;
-  FlatBuffer exp_avg_sq_P_;
+  at::Tensor exp_avg_P_;
+  at::Tensor exp_avg_sq_P_;
   std::vector<Group> groups_;
   int64_t num_updates_ = 0;
 };

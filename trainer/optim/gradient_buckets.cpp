@@ -101,10 +101,16 @@ void GradientBuckets::Ready(size_t parameter) {
   const std::lock_guard lock(mutex_);
   NoteWritten(parameter);
   const bool launched_before = parameter == token_table_ && lookup_gradient_.armed;
-  if (!armed_ || launched_before) return;
-  order_->MarkReady(parameter);
-  while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
-  if (started_ && !data_.starts_wait()) InQueue([this] { data_.Progress(); });
+  if (!armed_ || launched_before || failure_ != nullptr) return;
+  // Not through autograd: backward would return at once, while its own thread still reads and writes
+  // what this rank then frees.
+  try {
+    order_->MarkReady(parameter);
+    while (const std::optional<size_t> bucket = order_->TakeReady()) Launch(*bucket);
+    if (started_ && !data_.starts_wait()) InQueue([this] { data_.Progress(); });
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
 }
 
 // Every parameter has its gradient once in a backward: when all have, what comes next is added.
@@ -122,6 +128,7 @@ void GradientBuckets::BeginStep() {
   num_written_ = 0;
   lookup_gradient_ = {};
   armed_ = false;
+  failure_ = nullptr;
   started_ = false;
   queue_seconds_ = 0;
   waits_.clear();
@@ -158,6 +165,7 @@ void GradientBuckets::Arm(const StepReport& report, int64_t step, int64_t most_t
 
 StepOutcome GradientBuckets::Finish() {
   BE_CHECK(armed_, "Finish without Arm");
+  if (failure_ != nullptr) std::rethrow_exception(failure_);
   while (const std::optional<size_t> bucket = order_->TakeNext()) Launch(*bucket);
   armed_ = false;
   if (on_device_ != nullptr) return FinishOnDevice();

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -123,6 +124,7 @@ class GradientBuckets {
   std::vector<bool> written_;  // parameters, by this step's first backward
   size_t num_written_ = 0;
   bool armed_ = false;
+  std::exception_ptr failure_;  // of a collective that was launched in backward
   int64_t step_ = 0;
   int64_t most_tokens_ = 0;
   bool started_ = false;  // calls that Complete has to end

@@ -17,13 +17,13 @@ namespace {
 
 // Asked between batches by each rank for itself: no message, so the others learn of it when they
 // have done their own.
-void EndIfSignalled(const StopSignals& signals) {
+void EndIfSignalled(const StopSignals& signals, const std::string& arm) {
   if (!signals.requested() && InjectedErrno("eval.stop_signal", kCallNumber) == 0) return;
   const std::string name = signals.name();
-  throw Error(ErrorKind::kSavedRequeue,
-              "stopped by " + (name.empty() ? std::string("a signal") : name) +
-                  " while prompts were scored; no score was written. Run the same command to score "
-                  "them from the beginning.");
+  throw Error(ErrorKind::kSavedRequeue, "stopped by " +
+                                            (name.empty() ? std::string("a signal") : name) +
+                                            " while prompts were scored; the scores of " + arm +
+                                            " were not kept. Run the same command to go on.");
 }
 
 using OnBatch = std::function<void(int64_t)>;
@@ -46,16 +46,17 @@ std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConf
 
 std::vector<DocumentOutcome> Score(const EvalConfig& config, const ArmRequests& requests,
                                    LoadedModel& model, World& world, const OnBatch& on_batch,
-                                   ArmSummary& summary) {
+                                   PrefixSharing sharing, ArmSummary& summary) {
   // Content-free prompts are asked with the others, so that what they share runs once.
   std::vector<DocumentRequests> asked = requests.documents;
   const CalibrationRequests& calibration = requests.calibration;
   asked.insert(asked.end(), calibration.prompts.begin(), calibration.prompts.end());
   const ScoreResult result =
-      LogLikelihood(*model.model, *world.control, asked, config.batch_tokens, on_batch);
+      LogLikelihood(*model.model, *world.control, asked, config.batch_tokens, on_batch, sharing);
   const auto priors = std::span(result.documents).subspan(requests.documents.size());
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
+  summary.trunk_seconds = result.trunk_seconds;
   const std::vector<std::string> metrics = EvalMetrics(config.task);
   const std::string& type = config.task.output_type;
   std::vector<DocumentOutcome> outcomes;
@@ -106,7 +107,7 @@ std::string Records(const EvalConfig& config, const EvalDocuments& data, const L
                         .train_size = model.train_size,
                         .seed = model.seed,
                         .step = model.step,
-                        .precision = "float32"};
+                        .precision = config.precision.type};
   std::string lines;
   for (size_t i = 0; i < outcomes.size(); ++i) {
     const DocumentIdentity identity{data.ids[i], data.hashes[i], requests.groups[i]};
@@ -118,13 +119,15 @@ std::string Records(const EvalConfig& config, const EvalDocuments& data, const L
 }  // namespace
 
 ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
-                   const std::string& split, LoadedModel& model, World& world) {
+                   const std::string& split, LoadedModel& model, World& world,
+                   PrefixSharing sharing) {
   ArmResult result;
   ArmRequests requests;
   const auto begin = std::chrono::steady_clock::now();
   const StopSignals signals;
+  const std::string name = model.name + "/" + variant.name;
   RunTogether(*world.control, /*root_only=*/false, [&] {
-    EndIfSignalled(signals);
+    EndIfSignalled(signals, name);
     requests = BuildArmRequests(config, variant, data, split, model);
     result.hash = ArmHash(config, variant, data, model, requests.template_hash);
   });
@@ -136,17 +139,16 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   summary.template_hash = requests.template_hash;
   Count(requests, summary);
   // The bar shows this rank's part; ranks have about the same.
-  Progress progress(model.name + "/" + variant.name, summary.num_documents / world.world_size(),
-                    {.enabled = world.is_root()});
+  Progress progress(name, summary.num_documents / world.world_size(), {.enabled = world.is_root()});
   const OnBatch on_batch = [&](int64_t n) {
     progress.Add(n);
     world.Beat();
-    EndIfSignalled(signals);
+    EndIfSignalled(signals, name);
   };
   std::vector<DocumentOutcome> outcomes =
       config.task.output_type == "generate_until"
           ? Generate(config, variant, requests, model, world, on_batch, summary)
-          : Score(config, requests, model, world, on_batch, summary);
+          : Score(config, requests, model, world, on_batch, sharing, summary);
   progress.Finish();
   summary.metrics = AggregateMetrics(EvalMetrics(config.task), requests.documents, outcomes);
   result.records = Records(config, data.at(split), model, summary, requests, outcomes);

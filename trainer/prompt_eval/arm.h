@@ -16,6 +16,7 @@
 #include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/loaded_model.h"
 #include "trainer/prompt_eval/requests.h"
+#include "trainer/prompt_eval/score_plan.h"
 
 namespace breakeven {
 
@@ -54,7 +55,8 @@ struct ArmResult {
 // COLLECTIVE. The same on every rank. A rank that was signalled leaves its remaining batches out; all
 // throw Error(kSavedRequeue) where the scores are brought together.
 ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
-                   const std::string& split, LoadedModel& model, World& world);
+                   const std::string& split, LoadedModel& model, World& world,
+                   PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
 }  // namespace breakeven
 

@@ -191,6 +191,7 @@ std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const
     add(data.at(variant.fewshot_split).content_hash);
   }
   add(std::to_string(MaxLength(config, model)));
+  if (config.precision.type != "float32") add(config.precision.type);
   if (config.task.output_type == "loglikelihood_rolling") add(config.rolling_bos);
   if (IsGeneration(config)) {
     for (const std::string& stop : StopTexts(config, variant)) add(stop);

@@ -116,6 +116,7 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
       Any(), false};
   v.Visit(output_info, output);
   v.Visit({"threads", "per rank; 0 = this rank's share of its CPUs", AtLeast(0), false}, threads);
+  precision.VisitFields(v);
   device.VisitFields(v);
   v.Visit({"watchdog", "ends a job that hangs and names the rank that holds it up", Any(), false},
           watchdog);

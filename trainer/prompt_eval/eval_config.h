@@ -14,6 +14,7 @@
 #include "comm/watchdog_config.h"
 #include "data_pipeline/split_overlap.h"
 #include "data_pipeline/task.h"
+#include "trainer/precision.h"
 #include "trainer/prompt_eval/prompt_search_config.h"
 
 namespace breakeven {
@@ -49,6 +50,7 @@ struct EvalConfig {
   ExactMatchConfig exact_match;
   std::string output;   // folder for the files; "" in train = eval/ of the run folder
   int64_t threads = 0;  // per rank
+  ScoringPrecision precision;
   DeviceConfig device;  // keys `device` and `allow_shared_gpu`; in train the run's hold
   std::optional<WatchdogConfig> watchdog;  // in train: absent = that of the run
   void VisitFields(FieldVisitor& v);

@@ -17,7 +17,6 @@
 #include "trainer/prompt_eval/ledger.h"
 #include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
-#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -105,13 +104,13 @@ class Evaluation {
     summary_.choose_by = ChoiceMetric(config_);
     // A folder that cannot be used is known before hours of scoring others.
     for (const auto& [name, path] : config_.models) {
-      const LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/false, world_);
+      const LoadedModel model = ReadEvalModel(name, path, world_);
       if (name == config_.models.begin()->first)
         CheckData(config_, data_, model.chat, num_threads, world_);
     }
     if (config_.prompt_search.has_value()) Search(*config_.prompt_search);
     for (const auto& [name, path] : config_.models) {
-      LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/true, world_);
+      LoadedModel model = LoadEvalModel(name, path, config_.precision, world_);
       for (const PromptConfig& variant : variants_) ScoreOne(variant, config_.split, model);
     }
     if (!config_.sealed_split.empty()) ScoreSealed();
@@ -147,8 +146,7 @@ class Evaluation {
       summary_.arms[number].chosen = true;
       const PromptConfig& variant = variants_[number % variants_.size()];
       const std::string name = summary_.arms[number].model;
-      LoadedModel model =
-          LoadEvalModel(name, config_.models.at(name), /*with_weights=*/true, world_);
+      LoadedModel model = LoadEvalModel(name, config_.models.at(name), config_.precision, world_);
       RunTogether(*world_.control, /*root_only=*/false, [&] { CheckUnchanged(model, number); });
       ScoreOne(variant, config_.sealed_split, model);
       summary_.arms.back().chosen = true;
@@ -171,21 +169,14 @@ class Evaluation {
       const ArmSummary& arm = summary_.arms[number];
       look.arms.push_back({arm.model, arm.variant, hashes_[number]});
     }
-    LookNumber opened;
-    RunTogether(*world_.control, /*root_only=*/true, [&] {
-      const std::vector<std::string> paths = {sealed.path + ".ledger.jsonl",
-                                              (fs::path(folder_) / "ledger.jsonl").string()};
-      opened = OpenLook(paths, look);
-    });
+    const LookNumber opened = OpenLookTogether(sealed.path, folder_, look, *world_.control);
     FaultPoint("eval.after_ledger");
     summary_.sealed_split = config_.sealed_split;
-    // Only rank 0 knows.
-    summary_.look = world_.control->AllReduce(opened.look, ReduceOp::kMax);
-    summary_.num_looks = world_.control->AllReduce(opened.num_looks, ReduceOp::kMax);
-    const bool is_new = world_.control->AllReduce(int64_t{opened.is_new}, ReduceOp::kMax) != 0;
+    summary_.look = opened.look;
+    summary_.num_looks = opened.num_looks;
     LogInfo("look " + std::to_string(summary_.look) + " of " + std::to_string(summary_.num_looks) +
             " at the sealed split '" + summary_.sealed_split + "'" +
-            (is_new ? "" : " (the same arms as before)"));
+            (opened.is_new ? "" : " (the same arms as before)"));
   }
 
   void Report(const ArmSummary& arm) {
@@ -227,11 +218,12 @@ class Evaluation {
 }  // namespace
 
 EvalSummary RunEvaluation(const EvalConfig& config, World& world) {
-  PrepareDevice(world.device);
   const PhaseScope phase(world.watchdog.get(), Phase::kEval);
   RunTogether(*world.control, /*root_only=*/false,
               [&] { CheckConfig(config, /*needs_models=*/true, /*needs_output=*/true); });
-  return Evaluation(config, world).Run();
+  EvalConfig resolved = config;
+  resolved.precision.Resolve(world);
+  return Evaluation(resolved, world).Run();
 }
 
 std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_models) {
@@ -246,7 +238,7 @@ std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_
             " documents from " + documents.path + "\n";
   }
   for (const auto& [name, path] : config.models) {
-    const LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/false, world);
+    const LoadedModel model = ReadEvalModel(name, path, world);
     if (name == config.models.begin()->first)
       CheckData(config, data, model.chat, num_threads, world);
     text += "model " + name + ": " + model.config.model_type + ", " +

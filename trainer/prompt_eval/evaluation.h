@@ -27,6 +27,7 @@ struct ArmSummary {
   std::map<std::string, MetricValue> metrics;
   double seconds = 0;          // wall clock
   double compute_seconds = 0;  // in forward passes, summed over ranks
+  double trunk_seconds = 0;    // of `seconds`, on this rank, in what many documents begin with
   int64_t tokens = 0;          // fed to the model
   double mean_prompt_tokens = 0;
   int64_t num_truncated = 0;

@@ -23,6 +23,7 @@ void GenerateConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"seed", "of sampling; a text depends on seed, its prompt's number and model alone"},
           seed);
   v.Visit({"threads", "per rank; 0 = this rank's share of its CPUs", AtLeast(0), false}, threads);
+  precision.VisitFields(v);
   device.VisitFields(v);
   v.Visit({"output", "JSONL file; empty = stdout", Any(), false}, output);
 }

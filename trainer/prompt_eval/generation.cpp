@@ -8,7 +8,6 @@
 #include "trainer/prompt_eval/generator.h"
 #include "trainer/prompt_eval/loaded_model.h"
 #include "trainer/prompt_eval/requests.h"
-#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -82,9 +81,10 @@ std::vector<Generation> RunGeneration(const GenerateConfig& config, World& world
     config.Validate();
     documents = ReadPrompts(config);
   });
-  PrepareDevice(world.device);
   SetEvalThreads(config.threads, world);
-  LoadedModel model = LoadEvalModel("model", config.model, /*with_weights=*/true, world);
+  ScoringPrecision precision = config.precision;
+  precision.Resolve(world);
+  LoadedModel model = LoadEvalModel("model", config.model, precision, world);
   std::vector<std::vector<int32_t>> prompts;
   RunTogether(*world.control, /*root_only=*/false, [&] {
     for (const std::string& text : RenderPrompts(config, model, documents)) {

@@ -9,6 +9,7 @@
 #include "comm/base/fields.h"
 #include "comm/device_binding.h"
 #include "comm/world.h"
+#include "trainer/precision.h"
 
 namespace breakeven {
 
@@ -25,6 +26,7 @@ struct GenerateConfig {
   int64_t top_k = 0;  // 0 = all
   int64_t seed = 0;
   int64_t threads = 0;
+  ScoringPrecision precision;
   DeviceConfig device;  // keys `device` and `allow_shared_gpu`
   std::string output;   // JSONL; "" = stdout
   void VisitFields(FieldVisitor& v);

@@ -13,6 +13,7 @@
 #include "trainer/model/kv_cache.h"
 #include "trainer/prompt_eval/packing.h"
 #include "trainer/prompt_eval/score_plan.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -33,6 +34,7 @@ class BatchGenerator {
         numbers_(numbers),
         options_(options),
         device_(model.HeadWeight().device()),
+        head_VC_(model.HeadOfProducts()),
         max_length_(MaxLength(model, options)),
         texts_(numbers.size()),
         finished_(numbers.size(), false) {}
@@ -45,7 +47,7 @@ class BatchGenerator {
       longest = std::max(longest, std::ssize(prompts_[number]));
     }
     const int64_t room = std::min(max_length_, longest + options_.max_new_tokens);
-    KvCache cache(model_.config(), std::ssize(numbers_), room, device_);
+    KvCache cache(model_.config(), std::ssize(numbers_), room, head_VC_.options());
     while (true) {
       fed_tokens += packer.num_tokens();
       const at::Tensor hidden_TC = model_.HiddenStates(packer.Pack(device_), cache);
@@ -70,7 +72,7 @@ class BatchGenerator {
       last_rows.push_back(packer.segment_start(b + 1) - 1);
     }
     const at::Tensor hidden_BC = hidden_TC.index_select(0, IndexTensor(last_rows, device_));
-    const at::Tensor logits_BV = NextTokenLogits(hidden_BC, model_.HeadWeight()).cpu().contiguous();
+    const at::Tensor logits_BV = NextTokenLogits(hidden_BC, head_VC_).cpu().contiguous();
     const int64_t vocab_size = logits_BV.size(1);
     for (size_t i = 0; i < sequences.size(); ++i) {
       const float* row = logits_BV.const_data_ptr<float>() + static_cast<int64_t>(i) * vocab_size;
@@ -125,6 +127,7 @@ class BatchGenerator {
   const std::span<const int64_t> numbers_;
   const GenerateOptions& options_;
   const at::Device device_;
+  const at::Tensor head_VC_;
   const int64_t max_length_;
   std::vector<GeneratedText> texts_;
   std::vector<bool> finished_;
@@ -189,7 +192,11 @@ std::vector<GeneratedText> GenerateBatch(Model& model, const Tokenizer& tokenize
                                          std::span<const int64_t> numbers,
                                          const GenerateOptions& options, int64_t& fed_tokens) {
   const c10::InferenceMode inference;
-  return BatchGenerator(model, tokenizer, prompts, numbers, options).Run(fed_tokens);
+  std::vector<GeneratedText> texts;
+  WithDeviceMemory(
+      "lower generation_batch or the tokens to generate, or set precision: bfloat16",
+      [&] { texts = BatchGenerator(model, tokenizer, prompts, numbers, options).Run(fed_tokens); });
+  return texts;
 }
 
 GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& control,

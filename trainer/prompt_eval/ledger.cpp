@@ -180,4 +180,18 @@ LookNumber OpenLook(std::span<const std::string> paths, const Look& look) {
   return number;
 }
 
+LookNumber OpenLookTogether(const std::string& data_path, const std::string& folder,
+                            const Look& look, Control& control) {
+  LookNumber opened;
+  RunTogether(control, /*root_only=*/true, [&] {
+    const std::vector<std::string> paths = {data_path + ".ledger.jsonl", folder + "/ledger.jsonl"};
+    opened = OpenLook(paths, look);
+  });
+  // Only rank 0 knows; elsewhere all is 0.
+  opened.look = control.AllReduce(opened.look, ReduceOp::kMax);
+  opened.num_looks = control.AllReduce(opened.num_looks, ReduceOp::kMax);
+  opened.is_new = control.AllReduce(int64_t{opened.is_new}, ReduceOp::kMax) != 0;
+  return opened;
+}
+
 }  // namespace breakeven

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "comm/control.h"
+
 namespace breakeven {
 
 struct LedgerArm {
@@ -36,6 +38,9 @@ struct LookNumber {
 // read-only is skipped with a warning, unless all are: then Error(kCannotCreate). Error(kBadData)
 // for a file that is no ledger.
 LookNumber OpenLook(std::span<const std::string> paths, const Look& look);
+// COLLECTIVE. The same on rank 0, in the ledgers beside the data file and in `folder`; every rank gets the answer.
+LookNumber OpenLookTogether(const std::string& data_path, const std::string& folder,
+                            const Look& look, Control& control);
 
 }  // namespace breakeven
 

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +12,7 @@
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/model/model_config.h"
+#include "trainer/process_resources.h"
 #include "trainer/tensor_bridge.h"
 
 namespace breakeven {
@@ -81,8 +81,7 @@ void CheckManifest(const LoadedModel& loaded) {
                                        ". The checkpoint is damaged; score another one.");
 }
 
-LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, bool with_weights,
-                            const at::Device& device) {
+LoadedModel ReadAllButWeights(const std::string& name, const std::string& folder) {
   LoadedModel loaded;
   loaded.name = name;
   loaded.folder = folder;
@@ -101,32 +100,51 @@ LoadedModel ReadModelFolder(const std::string& name, const std::string& folder, 
   loaded.step = IntegerOf(state, "step");
   loaded.seed = IntegerOf(state, "seed");
   loaded.train_size = IntegerOf(state, "train_size");
-  if (!with_weights) {
-    CheckWeights(folder, loaded.config);
-    return loaded;
-  }
+  return loaded;
+}
+
+void ReadWeights(LoadedModel& loaded, const ScoringPrecision& precision, const at::Device& device) {
   loaded.storage = std::make_unique<ModelStorage>();
   loaded.storage->device = device;
+  loaded.storage->product_type = ProductTypeOf(precision.type);
   loaded.model = BuildModel(loaded.config, *loaded.storage);
-  LoadWeights(folder, *loaded.model);
-  loaded.hash = HashModelFolder(folder);
+  LoadWeights(loaded.folder, *loaded.model);
+  RefreshCopies(*loaded.storage);
+  loaded.hash = HashModelFolder(loaded.folder);
   CheckManifest(loaded);
-  return loaded;
+}
+
+void CheckSame(const LoadedModel& loaded, Control& control) {
+  CheckSameOnAllRanks(control, ErrorKind::kBadData, "config.json in " + loaded.folder,
+                      loaded.config.raw_json);
+  CheckSameOnAllRanks(control, ErrorKind::kBadData, "hash of the weights in " + loaded.folder,
+                      loaded.hash);
+  CheckSameOnAllRanks(control, ErrorKind::kBadData, "tokenizer in " + loaded.folder,
+                      loaded.tokenizer->fingerprint());
 }
 
 }  // namespace
 
-LoadedModel LoadEvalModel(const std::string& name, const std::string& folder, bool with_weights,
-                          World& world) {
+LoadedModel LoadEvalModel(const std::string& name, const std::string& folder,
+                          const ScoringPrecision& precision, World& world) {
   LoadedModel loaded;
-  RunTogether(*world.control, /*root_only=*/false,
-              [&] { loaded = ReadModelFolder(name, folder, with_weights, ToAten(world.device)); });
-  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "config.json in " + folder,
-                      loaded.config.raw_json);
-  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "hash of the weights in " + folder,
-                      loaded.hash);
-  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "tokenizer in " + folder,
-                      loaded.tokenizer->fingerprint());
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    PrepareDevice(world.device);
+    loaded = ReadAllButWeights(name, folder);
+    WithDeviceMemory("the model in " + folder + " needs a larger one",
+                     [&] { ReadWeights(loaded, precision, ToAten(world.device)); });
+  });
+  CheckSame(loaded, *world.control);
+  return loaded;
+}
+
+LoadedModel ReadEvalModel(const std::string& name, const std::string& folder, World& world) {
+  LoadedModel loaded;
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    loaded = ReadAllButWeights(name, folder);
+    CheckWeights(folder, loaded.config);
+  });
+  CheckSame(loaded, *world.control);
   return loaded;
 }
 
@@ -142,11 +160,8 @@ std::string HashModelFolder(const std::string& folder) {
 }
 
 int SetEvalThreads(int64_t threads, World& world) {
-  const ProcessPlace place = DescribeProcess();
-  const std::string mine = place.host + " " + place.cpus;
-  const std::vector<std::string> all = world.control->AllGather(mine);
-  const int64_t sharing = std::count(all.begin(), all.end(), mine);
-  const int64_t share = std::max<int64_t>(1, place.num_cpus / std::max<int64_t>(1, sharing));
+  const std::vector<RankPlace> places = GatherPlaces(*world.control);
+  const int64_t share = DefaultThreads(places, static_cast<size_t>(world.rank()));
   const int number = static_cast<int>(threads > 0 ? threads : share);
   at::set_num_threads(number);
   return number;

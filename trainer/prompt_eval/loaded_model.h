@@ -13,6 +13,7 @@
 #include "data_pipeline/tokenizer/tokenizer.h"
 #include "trainer/model/flat_parameters.h"
 #include "trainer/model/model.h"
+#include "trainer/precision.h"
 
 namespace breakeven {
 
@@ -33,12 +34,14 @@ struct LoadedModel {
   std::unique_ptr<Model> model;  // null without weights
 };
 
-// COLLECTIVE. Every rank reads the folder, weights onto its device (PrepareDevice first); that all read the same config, weights and tokenizer is
+// COLLECTIVE. Every rank reads the folder, weights onto its device; that all read the same config, weights and tokenizer is
 // checked. Errors: kBadData as the readers say, when the tokenizer has ids that the embedding has no
 // row for, and when the weights of a checkpoint have another hash than its manifest says.
-// `with_weights` false: everything that is cheap, and the header of the weights.
-LoadedModel LoadEvalModel(const std::string& name, const std::string& folder, bool with_weights,
-                          World& world);
+// `precision` is resolved.
+LoadedModel LoadEvalModel(const std::string& name, const std::string& folder,
+                          const ScoringPrecision& precision, World& world);
+// The same without the weights: everything that is cheap, and the header of the weights.
+LoadedModel ReadEvalModel(const std::string& name, const std::string& folder, World& world);
 
 // XXH3 of model.safetensors; of a sharded model, over the shards' names and hashes.
 // Error(kBadData).

@@ -30,7 +30,7 @@ PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchC
       part_end = end;
     }
     if (!model.has_value()) {
-      model.emplace(LoadEvalModel(name, folder, /*with_weights=*/true, world));
+      model.emplace(LoadEvalModel(name, folder, config.precision, world));
     }
     const ArmSummary summary =
         ScoreArm(config, candidate, part, config.split, *model, world).summary;

@@ -24,7 +24,7 @@ struct ArmIdentity {
   std::optional<int64_t> train_size;  // null: not a checkpoint of ours
   std::optional<int64_t> seed;
   std::optional<int64_t> step;
-  std::string precision = "float32";
+  std::string precision;  // resolved: ScoringPrecision
 };
 
 struct DocumentIdentity {

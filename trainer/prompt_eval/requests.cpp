@@ -254,4 +254,8 @@ std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, std::string_view t
   return tokenizer.Encode(text, bos.empty() || !text.starts_with(bos));
 }
 
+int64_t CommonPrefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+}
+
 }  // namespace breakeven

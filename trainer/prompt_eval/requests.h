@@ -25,6 +25,9 @@ struct TokenRequest {
   int64_t num_scored = 0;
 };
 
+// How many tokens both begin with.
+int64_t CommonPrefix(std::span<const int32_t> a, std::span<const int32_t> b);
+
 // What a model says to a TokenRequest.
 struct RequestScore {
   double loglikelihood = 0;  // natural log of all scored tokens; each in float32, summed in float64

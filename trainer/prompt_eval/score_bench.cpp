@@ -75,16 +75,19 @@ ScoreFigure Measure(const ScoreBenchConfig& config, const PromptConfig& variant,
 
 }  // namespace
 
-ScoreBenchReport MeasureScoring(const ScoreBenchConfig& config, World& world) {
-  RunTogether(*world.control, /*root_only=*/false, [&] { config.Validate(); });
+ScoreBenchReport MeasureScoring(const ScoreBenchConfig& asked, World& world) {
+  RunTogether(*world.control, /*root_only=*/false, [&] { asked.Validate(); });
+  ScoreBenchConfig config = asked;
+  config.eval.precision.Resolve(world);
   ScoreBenchReport report;
   report.threads = SetEvalThreads(config.eval.threads, world);
   EvalData data;
   RunTogether(*world.control, /*root_only=*/false,
               [&] { data = ReadEvalData(config.eval, static_cast<int>(report.threads)); });
   const auto& [name, path] = *config.eval.models.begin();
-  LoadedModel model = LoadEvalModel(name, path, /*with_weights=*/true, world);
+  LoadedModel model = LoadEvalModel(name, path, config.eval.precision, world);
   report.model = name;
+  report.precision = config.eval.precision.type;
   for (const PromptConfig& variant : EvalVariants(config.eval)) {
     report.figures.push_back(Measure(config, variant, data, model, world));
   }

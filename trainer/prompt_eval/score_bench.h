@@ -39,7 +39,8 @@ struct ScoreFigure {
 
 struct ScoreBenchReport {
   std::string model;
-  int64_t threads = 0;  // of rank 0
+  std::string precision;  // resolved
+  int64_t threads = 0;    // of rank 0
   std::vector<ScoreFigure> figures;
 };
 

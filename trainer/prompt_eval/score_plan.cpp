@@ -13,18 +13,13 @@ namespace {
 
 int64_t FedTokens(const TokenRequest& request) { return std::ssize(request.tokens) - 1; }
 
-int64_t CommonPrefix(const TokenRequest& a, const TokenRequest& b, int64_t limit) {
-  int64_t length = 0;
-  while (length < limit && a.tokens[length] == b.tokens[length]) ++length;
-  return length;
-}
-
 // Longest prefix of all requests that is fed in each; 0 when they do not even begin alike (left
 // truncation can do that).
 int64_t SharedPrefix(const std::vector<TokenRequest>& requests) {
   int64_t shared = FedTokens(requests.front());
   for (const TokenRequest& request : requests) {
-    shared = CommonPrefix(requests.front(), request, std::min(shared, FedTokens(request)));
+    shared = std::min(
+        {shared, FedTokens(request), CommonPrefix(requests.front().tokens, request.tokens)});
   }
   return shared;
 }
@@ -81,14 +76,15 @@ int64_t BatchesOfShortList(const ScorePlan& plan, int64_t fed_tokens, int64_t la
 
 }  // namespace
 
-ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens) {
+ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens,
+                      PrefixSharing sharing) {
   ScorePlan plan;
   for (size_t i = 0; i < documents.size(); ++i) {
     if (!documents[i].requests.empty()) {
       AppendUnits(documents[i], static_cast<int64_t>(i), plan.units);
     }
   }
-  FindTrunks(documents, plan);
+  if (sharing == PrefixSharing::kAcrossDocuments) FindTrunks(documents, plan);
   std::vector<int64_t> order(plan.units.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {

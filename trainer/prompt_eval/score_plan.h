@@ -44,9 +44,14 @@ struct ScorePlan {
   std::vector<ScoreBatch> batches;
 };
 
+// What of the documents' tokens is fed once: only what a document's own requests begin with (a server without a prefix
+// cache), or also what many documents begin with.
+enum class PrefixSharing { kWithinDocument, kAcrossDocuments };
+
 // `batch_tokens` bounds a batch's fed tokens; a longer unit stands alone. Where there is too little
 // for many such batches they are smaller, so that it can be dealt out evenly.
-ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens);
+ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens,
+                      PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
 // The rank of each batch: the next most expensive one to the rank that has least to do, the lowest
 // such rank.

@@ -24,11 +24,6 @@ std::span<const int32_t> Shareable(const DocumentRequests& document, const Score
   return tokens.first(static_cast<size_t>(std::max<int64_t>(size, 0)));
 }
 
-int64_t CommonPrefix(std::span<const int32_t> a, std::span<const int32_t> b) {
-  const auto [end, other] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  return end - a.begin();
-}
-
 // Neighbours in the sorted list that all share at least `threshold` tokens.
 struct Run {
   size_t begin = 0;

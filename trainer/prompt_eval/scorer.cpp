@@ -3,15 +3,16 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
 
 #include "comm/base/error.h"
+#include "comm/base/timing.h"
 #include "trainer/model/head.h"
 #include "trainer/model/kv_cache.h"
 #include "trainer/prompt_eval/packing.h"
+#include "trainer/tensor_bridge.h"
 
 namespace breakeven {
 namespace {
@@ -33,7 +34,7 @@ void ScoreRows(Model& model, const at::Tensor& hidden_TC, std::span<const Scored
   }
   const at::Device device = hidden_TC.device();
   const TargetScores scores = ScoreTargets(hidden_TC.index_select(0, IndexTensor(indices, device)),
-                                           model.HeadWeight(), IndexTensor(targets, device));
+                                           model.HeadOfProducts(), IndexTensor(targets, device));
   const at::Tensor loglikelihood = scores.loglikelihood_R.cpu().contiguous();
   const at::Tensor is_argmax = scores.is_argmax_R.cpu().contiguous();
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -81,7 +82,7 @@ class BatchScorer {
   BatchScorer(Model& model, const ScorePlan& plan, const ScoreBatch& batch,
               std::span<const DocumentRequests> documents, const KvCache* trunk)
       : model_(model),
-        device_(model.HeadWeight().device()),
+        options_(model.HeadOfProducts().options()),
         trunk_(trunk),
         trunk_tokens_(trunk == nullptr ? 0 : trunk->length(0)) {
     result_.reserve(batch.units.size());
@@ -92,8 +93,8 @@ class BatchScorer {
 
   std::vector<std::vector<RequestScore>> Run() {
     if (branches_.empty() && trunk_ == nullptr) {
-      PackedInput input = prefixes_.Pack(device_);
-      const std::span<const ScoredRow> rows = prefix_rows_.Take(input, device_);
+      PackedInput input = prefixes_.Pack(options_.device());
+      const std::span<const ScoredRow> rows = prefix_rows_.Take(input, options_.device());
       ScoreRows(model_, model_.HiddenStates(input), rows);
       return std::move(result_);
     }
@@ -107,7 +108,7 @@ class BatchScorer {
   std::unique_ptr<KvCache> PrefixCache() const {
     const int64_t count = prefixes_.num_segments();
     if (trunk_ == nullptr) {
-      return std::make_unique<KvCache>(model_.config(), count, longest_prefix_, device_);
+      return std::make_unique<KvCache>(model_.config(), count, longest_prefix_, options_);
     }
     return std::make_unique<KvCache>(model_.config(), *trunk_, std::vector<int64_t>(count, 0),
                                      longest_prefix_);
@@ -158,14 +159,14 @@ class BatchScorer {
   }
 
   void RunSegments(const SegmentPacker& packer, RowCollector& rows, KvCache& cache) {
-    PackedInput input = packer.Pack(device_);
-    const std::span<const ScoredRow> scored = rows.Take(input, device_);
+    PackedInput input = packer.Pack(options_.device());
+    const std::span<const ScoredRow> scored = rows.Take(input, options_.device());
     ScoreRows(model_, model_.HiddenStates(input, cache), scored);
   }
 
   Model& model_;
-  const at::Device device_;
-  const KvCache* trunk_;  // one sequence; nullptr: none
+  const at::TensorOptions options_;  // of what the model's products give
+  const KvCache* trunk_;             // one sequence; nullptr: none
   const int64_t trunk_tokens_;
   std::vector<std::vector<RequestScore>> result_;  // reserved: ScoredRow points into it
   SegmentPacker prefixes_;
@@ -176,12 +177,13 @@ class BatchScorer {
 
 std::unique_ptr<KvCache> RunTrunk(Model& model, const ScoreTrunk& tokens) {
   const c10::InferenceMode inference;
-  const at::Device device = model.HeadWeight().device();
+  const at::TensorOptions options = model.HeadOfProducts().options();
   SegmentPacker packer;
   packer.Add(tokens, 0);
-  auto cache = std::make_unique<KvCache>(model.config(), 1, std::ssize(tokens), device);
-  PackedInput input = packer.Pack(device);
-  input.rows_R = IndexTensor({std::ssize(tokens) - 1}, device);  // nobody asks for these rows
+  auto cache = std::make_unique<KvCache>(model.config(), 1, std::ssize(tokens), options);
+  PackedInput input = packer.Pack(options.device());
+  input.rows_R =
+      IndexTensor({std::ssize(tokens) - 1}, options.device());  // nobody asks for these rows
   model.HiddenStates(input, *cache);
   return cache;
 }
@@ -215,29 +217,34 @@ std::vector<std::vector<RequestScore>> ScoreBatchUnits(Model& model, const Score
                                                        const KvCache* trunk) {
   const c10::InferenceMode inference;
   BE_CHECK((batch.trunk < 0) == (trunk == nullptr), "the batch's trunk");
-  return BatchScorer(model, plan, batch, documents, trunk).Run();
+  std::vector<std::vector<RequestScore>> scores;
+  WithDeviceMemory("lower batch_tokens, or set precision: bfloat16",
+                   [&] { scores = BatchScorer(model, plan, batch, documents, trunk).Run(); });
+  return scores;
 }
 
 ScoreResult LogLikelihood(Model& model, Control& control,
                           std::span<const DocumentRequests> documents, int64_t batch_tokens,
-                          const std::function<void(int64_t)>& on_batch) {
-  const ScorePlan plan = PlanScoring(documents, batch_tokens);
+                          const std::function<void(int64_t)>& on_batch, PrefixSharing sharing) {
+  const ScorePlan plan = PlanScoring(documents, batch_tokens, sharing);
   const std::vector<int> rank_of = DealBatches(plan.batches, control.world_size());
   std::string wire;
   double seconds = 0;
+  double trunk_seconds = 0;
   RunTogether(control, /*root_only=*/false, [&] {
     int64_t trunk_number = -1;
     std::unique_ptr<KvCache> trunk;
     for (size_t i = 0; i < plan.batches.size(); ++i) {
       if (rank_of[i] != control.rank()) continue;
       const ScoreBatch& batch = plan.batches[i];
-      const auto begin = std::chrono::steady_clock::now();
+      const Stopwatch watch;
       if (batch.trunk != trunk_number) {
         trunk = RunTrunk(model, plan.trunks[batch.trunk]);
         trunk_number = batch.trunk;
+        trunk_seconds += watch.Seconds();
       }
       const auto scores = ScoreBatchUnits(model, plan, batch, documents, trunk.get());
-      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      seconds += watch.Seconds();
       for (size_t u = 0; u < batch.units.size(); ++u) {
         const ScoreUnit& unit = plan.units[batch.units[u]];
         for (size_t p = 0; p < unit.parts.size(); ++p) {
@@ -263,6 +270,7 @@ ScoreResult LogLikelihood(Model& model, Control& control,
                                              std::to_string(num_expected) + " requests");
   control.AllReduce(std::span<double>(&seconds, 1), ReduceOp::kSum);
   result.compute_seconds = seconds;
+  result.trunk_seconds = trunk_seconds;
   return result;
 }
 

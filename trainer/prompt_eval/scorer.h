@@ -18,6 +18,7 @@ struct ScoreResult {
   // To the model, trunks once: whatever the number of ranks (each runs the trunks of its batches).
   int64_t fed_tokens = 0;
   double compute_seconds = 0;  // in batches, summed over ranks
+  double trunk_seconds = 0;    // of it, on this rank, in the trunks themselves
 };
 
 // One batch, without gradients, behind its trunk's keys and values (nullptr: it has none). Every unit's
@@ -34,7 +35,8 @@ std::vector<std::vector<RequestScore>> ScoreBatchUnits(Model& model, const Score
 // `on_batch(units)` after each of this rank's batches.
 ScoreResult LogLikelihood(Model& model, Control& control,
                           std::span<const DocumentRequests> documents, int64_t batch_tokens,
-                          const std::function<void(int64_t)>& on_batch = {});
+                          const std::function<void(int64_t)>& on_batch = {},
+                          PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
 }  // namespace breakeven
 

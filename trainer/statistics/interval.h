@@ -11,10 +11,6 @@ struct Interval {
   bool Contains(double value) const { return low <= value && value <= high; }
 };
 
-inline Interval Shifted(Interval interval, double by) {
-  return {interval.low + by, interval.high + by};
-}
-
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_STATISTICS_INTERVAL_H_

@@ -66,8 +66,4 @@ Interval ScaledScoreInterval(const ScaledScore& score, double confidence) {
   return TangoInterval(score.won / ratio, score.lost / ratio, score.n / ratio, confidence);
 }
 
-double EffectiveDifferences(std::span<const double> differences, std::span<const uint64_t> groups) {
-  return Effective(OneSystem(differences, groups));
-}
-
 }  // namespace breakeven

@@ -31,9 +31,6 @@ ScaledScore SummariseDifferences(std::span<const double> differences,
 
 Interval ScaledScoreInterval(const ScaledScore& score, double confidence);
 
-// (Σ|dᵤ|)² / Σdᵤ² of the groups' sums: how many groups of one size would make such a difference. 0 where none differs.
-double EffectiveDifferences(std::span<const double> differences, std::span<const uint64_t> groups);
-
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_STATISTICS_SCALED_SCORE_H_

@@ -4,6 +4,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/log.h"
 #include "comm/base/timing.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
@@ -18,10 +19,18 @@ namespace fs = std::filesystem;
 
 constexpr char kStateFile[] = "trainer_state/state.json";
 
-// In steps of former processes.
+// In steps of former processes. A cell whose checkpoints are all damaged starts anew: alone, `train` would end
+// there, but a study has more to lose than one cell's steps.
 double SecondsBefore(const std::string& folder) {
-  const auto newest = FindNewestComplete(folder, nullptr);
-  if (!newest.has_value()) return 0;
+  std::vector<std::string> damaged;
+  const auto newest = FindNewestComplete(folder, damaged);
+  if (!newest.has_value()) {
+    for (const std::string& problem : damaged) {
+      LogWarning("damaged checkpoint, the cell is trained anew: " + problem);
+    }
+    SetAsideDamaged(folder, -1);
+    return 0;
+  }
   const std::string path = newest->path + "/" + kStateFile;
   return ParseTrainingState(ReadFile(path), path).seconds;
 }

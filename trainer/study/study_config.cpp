@@ -50,7 +50,7 @@ void RecipeConfig::VisitFields(FieldVisitor& v) {
   v.Visit(Unhashed("checkpoint_every_minutes",
                    "what a kill can cost; 0 = only at the end of a cell", AtLeast(0)),
           checkpoint_every_minutes);
-  v.Visit({"precision", "type of matrix products; one study has one (see train)",
+  v.Visit({"precision", "type of matrix products in training, of all cells (see train)",
            OneOf({"auto", "float32", "bfloat16"})},
           precision);
   device.VisitFields(v);
@@ -127,6 +127,7 @@ void StudyConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"verdict", "confidence, power and margin of the verdict"}, verdict);
   v.Visit(Unhashed("costs", "prices, for the cost break-even"), costs);
   v.Visit(Unhashed("threads", "per rank; 0 = this rank's share of its CPUs", AtLeast(0)), threads);
+  precision.VisitFields(v);
 }
 
 void StudyConfig::Validate() const {
@@ -205,6 +206,7 @@ EvalConfig StudyConfig::Scoring() const {
   eval.max_length = max_length;
   eval.exact_match = exact_match;
   eval.threads = threads;
+  eval.precision = precision;
   return eval;
 }
 
@@ -217,6 +219,7 @@ EvalConfig StudyConfig::RegressionScoring() const {
   eval.limit = regression->limit;
   eval.batch_tokens = batch_tokens;
   eval.threads = threads;
+  eval.precision = precision;
   return eval;
 }
 

@@ -78,6 +78,7 @@ struct StudyConfig {
   VerdictConfig verdict;
   CostConfig costs;
   int64_t threads = 0;
+  ScoringPrecision precision;  // of scoring, the same for all arms
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 

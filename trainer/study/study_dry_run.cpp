@@ -150,10 +150,12 @@ std::string DescribePlan(const StudyConfig& config, const StudyData& data, const
 
 }  // namespace
 
-std::string DryRunStudy(const StudyConfig& config, World& world) {
-  RunTogether(*world.control, /*root_only=*/false, [&] { config.Validate(); });
+std::string DryRunStudy(const StudyConfig& asked, World& world) {
+  RunTogether(*world.control, /*root_only=*/false, [&] { asked.Validate(); });
+  StudyConfig config = asked;
+  config.precision.Resolve(world);
   const int num_threads = SetEvalThreads(config.threads, world);
-  LoadedModel base = LoadEvalModel("base", config.model, /*with_weights=*/true, world);
+  LoadedModel base = LoadEvalModel("base", config.model, config.precision, world);
   StudyData data;
   ScoringSet set;
   StudyWork work;

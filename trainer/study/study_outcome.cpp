@@ -174,6 +174,7 @@ class OutcomeMaker {
       study_.facts.push_back({"training", "learning rate at " + std::to_string(size), text});
     }
     add("training", "precision", config_.train.precision);
+    add("scoring", "precision", config_.precision.type);
     add("machine", "ranks", std::to_string(in_.world_size));
     add("machine", "processor", DescribeProcess().cpu_model);
     add("test", "look",

@@ -128,8 +128,9 @@ void Study::OpenFolder(std::string_view resolved_yaml) {
 }
 
 void Study::ReadInputs(const std::string& config_hash) {
+  config_.precision.Resolve(world_);
   const int num_threads = SetEvalThreads(config_.threads, world_);
-  const LoadedModel base = LoadEvalModel(kBase, config_.model, /*with_weights=*/false, world_);
+  const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   RunTogether(*world_.control, /*root_only=*/false, [&] {
     chat_ = base.chat;
     data_ = ReadStudyData(config_, chat_, num_threads);
@@ -142,10 +143,10 @@ void Study::ReadInputs(const std::string& config_hash) {
   }
   OnRoot([&] { model_hash_ = HashModelFolder(config_.model); });
   world_.control->Broadcast(model_hash_, /*root=*/0);
-  const std::string limit = std::to_string(config_.limit);
-  store_ = std::make_unique<StudyStore>(
-      config_.output, config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" + limit,
-      world_);
+  std::string fingerprint = config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" +
+                            std::to_string(config_.limit);
+  if (config_.precision.type != "float32") fingerprint += "-" + config_.precision.type;
+  store_ = std::make_unique<StudyStore>(config_.output, fingerprint, world_);
   CheckDisk(base.config.num_parameters());
   SearchPrompts();
   RunTogether(*world_.control, /*root_only=*/false,
@@ -283,7 +284,7 @@ void Study::LookAtTest() {
 
 // Before anything of test is scored. Arms that dev did not see get their hash here.
 void Study::OpenTheLedger() {
-  LoadedModel base = LoadEvalModel(kBase, config_.model, /*with_weights=*/false, world_);
+  LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   base.hash = model_hash_;
   Look look{config_.task.name, "test", data_.test.content_hash, {}};
   RunTogether(*world_.control, /*root_only=*/false, [&] {
@@ -300,15 +301,11 @@ void Study::OpenTheLedger() {
           {cell.name, prompt.name, scorer_->At("dev", cell.name, prompt.name).hash});
     }
   }
-  LookNumber opened;
-  OnRoot([&] {
-    const std::vector<std::string> paths = {data_.test.path + ".ledger.jsonl",
-                                            config_.output + "/eval/ledger.jsonl"};
-    opened = OpenLook(paths, look);
-  });
+  const LookNumber opened =
+      OpenLookTogether(data_.test.path, config_.output + "/eval", look, *world_.control);
   StudyState& state = store_->state;
-  state.look = world_.control->AllReduce(opened.look, ReduceOp::kMax);
-  state.num_looks = world_.control->AllReduce(opened.num_looks, ReduceOp::kMax);
+  state.look = opened.look;
+  state.num_looks = opened.num_looks;
   store_->Save();
   FaultPoint("study.after_ledger", kCallNumber);
   if (state.look > 1 && world_.is_root()) {

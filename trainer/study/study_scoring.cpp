@@ -19,19 +19,14 @@ namespace {
 constexpr int64_t kTimedBatches = 6;  // and one before them that is not counted
 
 // Tokens that all prompts begin with.
-int64_t SharedPrefix(const ArmRequests& requests) {
+int64_t PrefixOfAllPrompts(const ArmRequests& requests) {
   const std::vector<int32_t>& first = requests.documents.front().requests.front().tokens;
-  size_t shared = first.size();
+  int64_t shared = std::ssize(first);
   for (const DocumentRequests& document : requests.documents) {
-    const std::vector<int32_t>& tokens = document.requests.front().tokens;
-    shared = std::min(shared, static_cast<size_t>(document.prompt_tokens));
-    const auto end = std::min(shared, tokens.size());
-    shared = std::mismatch(first.begin(), first.begin() + static_cast<std::ptrdiff_t>(end),
-                           tokens.begin())
-                 .first -
-             first.begin();
+    shared = std::min(
+        {shared, document.prompt_tokens, CommonPrefix(first, document.requests.front().tokens)});
   }
-  return static_cast<int64_t>(shared);
+  return shared;
 }
 
 }  // namespace
@@ -81,8 +76,7 @@ double RequestTokens(const ArmRequests& requests) {
     tokens += static_cast<double>(first.size());
     for (size_t i = 1; i < document.requests.size(); ++i) {
       const std::vector<int32_t>& other = document.requests[i].tokens;
-      const auto shared = std::mismatch(first.begin(), first.end(), other.begin(), other.end());
-      tokens += static_cast<double>(other.end() - shared.second);
+      tokens += static_cast<double>(std::ssize(other) - CommonPrefix(first, other));
     }
   }
   return tokens;
@@ -102,7 +96,7 @@ void StudyScorer::Score(const std::string& model, const std::string& folder,
   if (missing.empty()) return;
   const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
   SetEvalThreads(set_.config.threads, world_);
-  LoadedModel loaded = LoadEvalModel(model, folder, /*with_weights=*/true, world_);
+  LoadedModel loaded = LoadEvalModel(model, folder, set_.config.precision, world_);
   for (const PromptConfig* variant : missing) ScoreOne(loaded, *variant, split);
 }
 
@@ -147,28 +141,39 @@ void StudyScorer::TimeServing(const std::string& model, const std::string& folde
   progress_.Begin("timing " + model + "/" + variant.name);
   const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
   SetEvalThreads(set_.config.threads, world_);
-  LoadedModel loaded = LoadEvalModel(model, folder, /*with_weights=*/true, world_);
+  LoadedModel loaded = LoadEvalModel(model, folder, set_.config.precision, world_);
   const int64_t total = std::min(num_documents, std::ssize(set_.data.at("dev").documents));
   const int64_t batches = std::min(kTimedBatches, total);
+  const bool generates = set_.config.task.output_type == "generate_until";
+  const auto ask = [&](const EvalData& part, PrefixSharing sharing) {
+    return ScoreArm(set_.config, variant, part, "dev", loaded, world_, sharing).summary;
+  };
+  // What is shared was read before the batch came: its time is not the batch's.
+  const auto timed = [&](const ArmSummary& summary) {
+    double seconds[] = {summary.seconds - summary.trunk_seconds};
+    world_.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
+    return TimedBatch{static_cast<double>(summary.num_documents), seconds[0] * world_.world_size()};
+  };
   ServingMeasurement serving;
-  ScoreArm(set_.config, variant, DevPart(set_.data, 0, total / batches), "dev", loaded, world_);
+  ask(DevPart(set_.data, 0, total / batches), PrefixSharing::kWithinDocument);
   double fed_tokens = 0;
   for (int64_t b = 0; b < batches; ++b) {
     const EvalData part = DevPart(set_.data, total * b / batches, total * (b + 1) / batches);
-    const ArmSummary summary = ScoreArm(set_.config, variant, part, "dev", loaded, world_).summary;
-    double seconds[] = {summary.seconds};
-    world_.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
-    const auto queries = static_cast<double>(summary.num_documents);
-    serving.batches.push_back({queries, seconds[0] * world_.world_size()});
-    serving.prompt_tokens += summary.mean_prompt_tokens * queries / static_cast<double>(total);
+    const ArmSummary summary = ask(part, PrefixSharing::kWithinDocument);
+    serving.batches.push_back(timed(summary));
+    serving.prompt_tokens += summary.mean_prompt_tokens * serving.batches.back().num_queries /
+                             static_cast<double>(total);
     fed_tokens += static_cast<double>(summary.tokens);
+    // Generation keeps no prompt's keys for another one.
+    if (generates) continue;
+    serving.cached_batches.push_back(timed(ask(part, PrefixSharing::kAcrossDocuments)));
   }
-  if (set_.config.task.output_type == "generate_until") {
+  if (generates) {
     serving.generated_tokens =
         std::max(0.0, fed_tokens / static_cast<double>(total) - serving.prompt_tokens);
   }
   RunTogether(*world_.control, /*root_only=*/false, [&] {
-    serving.shared_prefix_tokens = static_cast<double>(SharedPrefix(
+    serving.shared_prefix_tokens = static_cast<double>(PrefixOfAllPrompts(
         BuildArmRequests(set_.config, variant, DevPart(set_.data, 0, total), "dev", loaded)));
   });
   store_.state.serving[key] = serving;

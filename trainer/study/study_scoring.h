@@ -59,7 +59,8 @@ class StudyScorer {
                      const std::string& variant) const;
   double ScoreOf(const std::string& split, const std::string& model,
                  const std::string& variant) const;
-  // Asks dev's first `num_documents` again in batches, to time what a query takes.
+  // Asks dev's first `num_documents` again in batches, to time what a query takes: with its whole prompt, and where
+  // texts are scored also behind a prefix that all share and that was read before.
   void TimeServing(const std::string& model, const std::string& folder, const PromptConfig& variant,
                    int64_t num_documents);
 

@@ -117,5 +117,29 @@ TYPED_TEST(FewRowsProductTest, NanStaysInItsRowAndColumn) {
   }
 }
 
+// Logits of a model in bfloat16: the sums themselves, which rounding gives its bfloat16 result.
+TEST(FewRowsOfBFloat16Test, AFloatResultIsNotRounded) {
+  const int64_t depth = 101, rows = 3, columns = 40;
+  const std::vector<BFloat16> left = Draw<BFloat16>(1, depth * rows),
+                              right = Draw<BFloat16>(2, depth * columns);
+  const std::vector<BFloat16> rounded =
+      FewRowsProductTest<BFloat16>::Product(left, right, depth, rows, true, false, {columns});
+  std::vector<float> exact(rounded.size(), kNan), sums(rounded.size(), kNan);
+  MultiplyFewRows(PackedProduct<BFloat16>{depth,
+                                          rows,
+                                          columns,
+                                          {left.data(), depth, true},
+                                          {right.data(), depth, true},
+                                          exact.data(),
+                                          false},
+                  0, columns, sums.data());
+  bool differs = false;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    EXPECT_EQ(ValueOf(Converted<BFloat16>(std::vector<float>{exact[i]})[0]), ValueOf(rounded[i]));
+    differs = differs || exact[i] != ValueOf(rounded[i]);
+  }
+  EXPECT_TRUE(differs);
+}
+
 }  // namespace
 }  // namespace breakeven

@@ -28,7 +28,7 @@ struct Parts {
       : world(MakeSingleWorld()),
         storage(*world.data),
         model(BuildModel(ParseModelConfig(TinyLlamaJson(), "test"), storage)),
-        optimizer(OptimizerConfig(), storage, *world.data) {
+        optimizer(OptimizerConfig(), storage) {
     InitializeWeights(*model, seed);
     for (uint64_t i = 0; i < 40; ++i) {
       optimizer.exp_avg_P()[static_cast<int64_t>(i)] = RandomUniform(seed, 5, i);
@@ -90,7 +90,7 @@ class CheckpointTest : public testing::Test {
 
   int64_t NewestStep() const {
     std::vector<std::string> problems;
-    const auto found = FindNewestComplete(run(), &problems);
+    const auto found = FindNewestComplete(run(), problems);
     return found.has_value() ? found->step : -1;
   }
 
@@ -270,7 +270,7 @@ TEST_F(CheckpointTest, OptimizerOfAnotherModelIsRefused) {
   World world = MakeSingleWorld();
   ModelStorage storage(*world.data);
   const auto model = BuildModel(ParseModelConfig(TinyGpt2Json(), "test"), storage);
-  AdamW optimizer(OptimizerConfig(), storage, *world.data);
+  AdamW optimizer(OptimizerConfig(), storage);
   EXPECT_THAT(
       MessageOf(ErrorKind::kBadData,
                 [&] { LoadMoment(Path(10), Moment::kExpAvg, storage, optimizer.exp_avg_P()); }),
@@ -304,7 +304,7 @@ TEST_F(SavingRunTest, NoSpaceWhileTraining) {
   EXPECT_THAT(MessageOf(ErrorKind::kIo, [&] { Train(config); }), HasSubstr("step_000010"));
   SetFaults("");
   std::vector<std::string> problems;
-  EXPECT_EQ(FindNewestComplete(config.output, &problems)->step, 5);
+  EXPECT_EQ(FindNewestComplete(config.output, problems)->step, 5);
   EXPECT_TRUE(Bytes(Train(config).last_checkpoint) == Bytes(expected.last_checkpoint));
 }
 

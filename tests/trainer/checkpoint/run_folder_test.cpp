@@ -51,7 +51,7 @@ class RunFolderTest : public testing::Test {
     return steps;
   }
 
-  int64_t NewestStep(std::vector<std::string>* problems) const {
+  int64_t NewestStep(std::vector<std::string>& problems) const {
     const auto found = FindNewestComplete(folder_, problems);
     return found.has_value() ? found->step : -1;
   }
@@ -73,7 +73,7 @@ TEST_F(RunFolderTest, NewestCompleteWins) {
   WriteCheckpoint(10);
   WriteCheckpoint(20);
   std::vector<std::string> problems;
-  EXPECT_EQ(NewestStep(&problems), 20);
+  EXPECT_EQ(NewestStep(problems), 20);
   EXPECT_THAT(problems, IsEmpty());
 }
 
@@ -111,7 +111,7 @@ TEST_F(RunFolderTest, AnyDamageFallsBack) {
     WriteCheckpoint(20);
     damage.apply(Path(20) + "/" + damage.file);
     std::vector<std::string> problems;
-    EXPECT_EQ(NewestStep(&problems), 10);
+    EXPECT_EQ(NewestStep(problems), 10);
     ASSERT_EQ(problems.size(), 1u);
     EXPECT_THAT(problems[0], HasSubstr(damage.says));
     EXPECT_THAT(problems[0], HasSubstr(CheckpointName(20)));
@@ -145,7 +145,7 @@ TEST_F(RunFolderTest, FilesOfAnotherStepDoNotPass) {
   fs::copy_file(Path(10) + "/config.json", Path(20) + "/config.json",
                 fs::copy_options::overwrite_existing);
   std::vector<std::string> problems;
-  EXPECT_EQ(NewestStep(&problems), 10);
+  EXPECT_EQ(NewestStep(problems), 10);
 }
 
 TEST_F(RunFolderTest, ManifestNamesMustStayInside) {

@@ -68,14 +68,7 @@ TEST_P(LossTest, OnlyTheWantedRowsOfHiddenStates) {
 // bfloat16 has eight bits: a loss to a per mille or two, a gradient to some per cent of its norm.
 TEST_P(LossTest, InBFloat16ItIsThatOfFloat32ToItsRounding) {
   Built exact = BuildRandom(GetParam());
-  Built rounded;
-  rounded.storage->product_type = at::kBFloat16;
-  rounded.model = BuildModel(ParseModelConfig(GetParam(), "config.json"), *rounded.storage);
-  {
-    const c10::NoGradGuard no_gradients;
-    rounded.storage->parameters_P.copy_(exact.storage->parameters_P);
-  }
-  RefreshCopies(*rounded.storage);
+  Built rounded = BuildRounded(GetParam(), exact);
   EXPECT_TRUE(
       at::equal(rounded.storage->copies_P, exact.storage->parameters_P.detach().to(at::kBFloat16)));
   const at::Tensor exact_P = PrepareGradients(exact), rounded_P = PrepareGradients(rounded);

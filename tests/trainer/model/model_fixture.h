@@ -62,6 +62,17 @@ inline Built BuildRandom(const std::string& json) {
   return built;
 }
 
+// The same weights, in products rounded to bfloat16.
+inline Built BuildRounded(const std::string& json, const Built& exact) {
+  Built built;
+  built.storage->product_type = at::kBFloat16;
+  built.model = BuildModel(ParseModelConfig(json, "config.json"), *built.storage);
+  const c10::NoGradGuard no_gradients;
+  built.storage->parameters_P.copy_(exact.storage->parameters_P);
+  RefreshCopies(*built.storage);
+  return built;
+}
+
 inline at::Tensor Int64s(const std::vector<int64_t>& values) {
   return at::tensor(values, at::kLong);
 }

@@ -58,7 +58,7 @@ class AdamWTest : public testing::Test {
 
 // The paper's algorithm 2 in double, element by element.
 TEST_F(AdamWTest, FollowsTheFormula) {
-  AdamW optimizer(config_, storage_, *world_.data);
+  AdamW optimizer(config_, storage_);
   const int64_t size = storage_.num_elements();
   std::vector<double> weight(static_cast<size_t>(size)), m(weight.size()), v(weight.size());
   std::vector<bool> decays(weight.size(), false);
@@ -94,7 +94,7 @@ TEST_F(AdamWTest, FollowsTheFormula) {
 }
 
 TEST_F(AdamWTest, PaddingStaysZero) {
-  AdamW optimizer(config_, storage_, *world_.data);
+  AdamW optimizer(config_, storage_);
   for (uint64_t step = 1; step <= 3; ++step) optimizer.Update(Gradient(step), 0.1, 1);
   std::vector<bool> used(static_cast<size_t>(storage_.num_elements()), false);
   for (const ParameterRange& range : storage_.ranges) {
@@ -107,11 +107,11 @@ TEST_F(AdamWTest, PaddingStaysZero) {
 }
 
 TEST_F(AdamWTest, GradScaleIsClipGradNorms) {
-  const AdamW optimizer(config_, storage_, *world_.data);  // max_grad_norm 1
+  const AdamW optimizer(config_, storage_);  // max_grad_norm 1
   EXPECT_EQ(optimizer.GradScale(0.5), 1);
   EXPECT_DOUBLE_EQ(optimizer.GradScale(4), 4 + 1e-6);
   config_.max_grad_norm = 0;
-  EXPECT_EQ(AdamW(config_, storage_, *world_.data).GradScale(1e9), 1) << "0 = no clipping";
+  EXPECT_EQ(AdamW(config_, storage_).GradScale(1e9), 1) << "0 = no clipping";
 }
 
 }  // namespace

@@ -187,6 +187,31 @@ TEST_F(EvaluationTest, RecordsAreTheSameBytesForOneToFourRanks) {
   }
 }
 
+TEST_F(EvaluationTest, RecordsSayThePrecisionTheyWereScoredIn) {
+  config_.precision = {.type = "bfloat16", .force_bfloat16 = true};  // whatever this machine has
+  const std::string rounded = ReadFile(Run().records_path);
+  EXPECT_EQ(ReadFile(Run(2).records_path), rounded);
+  EXPECT_THAT(rounded, HasSubstr(R"("precision":"bfloat16")"));
+  config_.precision = {};
+  const std::string exact = ReadFile(Run().records_path);
+  EXPECT_THAT(exact, HasSubstr(R"("precision":"float32")"));
+  const auto first = [](const std::string& records) {
+    const auto record = nlohmann::json::parse(records.substr(0, records.find('\n')));
+    return record["choices"][0]["loglikelihood"].get<double>();
+  };
+  EXPECT_NEAR(first(rounded), first(exact), 0.2);
+  EXPECT_NE(first(rounded), first(exact));
+}
+
+// One look is of one precision: the other's scores are others.
+TEST_F(EvaluationTest, AnotherPrecisionIsAnotherLook) {
+  config_.sealed_split = "test";
+  EXPECT_EQ(Run().num_looks, 1);
+  EXPECT_EQ(Run().num_looks, 1);
+  config_.precision = {.type = "bfloat16", .force_bfloat16 = true};
+  EXPECT_EQ(Run().num_looks, 2);
+}
+
 TEST_F(EvaluationTest, GenerationAndRollingRunThroughTheSameDoor) {
   config_.task.doc_to_choice.clear();
   config_.task.output_type = "generate_until";

@@ -21,6 +21,7 @@ TEST(RecordsTest, HasTheFieldsOfFormatOne) {
   arm.template_hash = "def";
   arm.split = "dev";
   arm.step = 10;
+  arm.precision = "float32";
   DocumentRequests document;
   document.texts = {{"ja", 1, 2, 2}, {"서울", 2, 6, 2}};
   document.prompt_tokens = 17;

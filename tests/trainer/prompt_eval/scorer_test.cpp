@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 
 #include "comm/base/random.h"
@@ -21,9 +22,11 @@ struct TinyModel {
   ModelStorage storage;
   std::unique_ptr<Model> model;
 
-  TinyModel() {
+  explicit TinyModel(at::ScalarType product_type = at::kFloat) {
+    storage.product_type = product_type;
     model = BuildModel(ParseModelConfig(TinyConfigJson(), "tiny config"), storage);
     InitializeWeights(*model, 3);
+    RefreshCopies(storage);
   }
 };
 
@@ -78,12 +81,13 @@ RequestScore ScoreAlone(Model& model, const TokenRequest& request) {
 
 std::vector<std::vector<RequestScore>> ScoreWith(int world_size,
                                                  const std::vector<DocumentRequests>& documents,
-                                                 int64_t batch_tokens) {
+                                                 int64_t batch_tokens,
+                                                 at::ScalarType product_type = at::kFloat) {
   std::vector<std::vector<RequestScore>> scores;
   std::mutex mutex;
   RunThreadWorld(world_size, [&](World& world) {
     at::set_num_threads(1);
-    TinyModel tiny;
+    TinyModel tiny(product_type);
     const ScoreResult result = LogLikelihood(*tiny.model, *world.control, documents, batch_tokens);
     const std::scoped_lock lock(mutex);
     if (scores.empty()) scores = result.documents;
@@ -175,6 +179,28 @@ TEST(ScorerTest, ScoresBehindSharedShotsAreThoseOfEachRequestAlone) {
       EXPECT_EQ(scores[d][r].loglikelihood, three[d][r].loglikelihood) << d << ", " << r;
     }
   }
+}
+
+// Behind trunks and prefixes keys and values are bfloat16, what is merged of them float32.
+TEST(ScorerTest, InBFloat16ScoresAreThoseOfFloat32ToItsRoundingAndTheSameBitsForAnyRanks) {
+  const std::vector<DocumentRequests> documents = BehindShots(RandomDocuments(40));
+  const auto exact = ScoreWith(1, documents, 200);
+  const auto rounded = ScoreWith(1, documents, 200, at::kBFloat16);
+  const auto three = ScoreWith(3, documents, 200, at::kBFloat16);
+  double squares = 0, count = 0;
+  for (size_t d = 0; d < documents.size(); ++d) {
+    for (size_t r = 0; r < exact[d].size(); ++r) {
+      EXPECT_EQ(rounded[d][r].loglikelihood, three[d][r].loglikelihood) << d << ", " << r;
+      const double error = rounded[d][r].loglikelihood - exact[d][r].loglikelihood;
+      const auto tokens = static_cast<double>(documents[d].requests[r].num_scored);
+      EXPECT_LE(std::abs(error), 0.2 * tokens)
+          << "document " << d << ", request " << r << ": " << exact[d][r].loglikelihood;
+      squares += error * error / tokens;
+      ++count;
+    }
+  }
+  EXPECT_LE(std::sqrt(squares / count), 0.05);
+  EXPECT_GT(squares, 0) << "float32 after all";
 }
 
 TEST(ScorerTest, FewerDocumentsThanRanks) {

@@ -30,6 +30,7 @@ Json Line(const std::string& model, int doc, bool hit, const std::string& split 
   arm.task = "colours";
   arm.variant = "plain";
   arm.template_hash = "t";
+  arm.precision = "float32";
   arm.split = split;
   DocumentIdentity identity{std::to_string(doc), 77u + static_cast<uint64_t>(doc),
                             doc < 2 ? "sky" : "sea"};
