@@ -48,7 +48,8 @@ void* MapLarge(int64_t bytes) {
 Memory AllocateHostMemory(int64_t num_bytes, std::atomic<int>* live_blocks) {
   BE_CHECK(num_bytes >= 0, "size " + std::to_string(num_bytes));
   const bool large = num_bytes >= 2 * kHugePage;
-  const int64_t rounded = RoundUp(std::max(num_bytes, kCacheLine), large ? kHugePage : kCacheLine);
+  const int64_t wanted = std::clamp(num_bytes, kCacheLine, kMostBytes);
+  const int64_t rounded = RoundUp(wanted, large ? kHugePage : kCacheLine);
   void* data = nullptr;
   if (num_bytes <= kMostBytes) data = large ? MapLarge(rounded) : AllocateSmall(rounded);
   if (data == nullptr) {

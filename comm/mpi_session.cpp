@@ -35,7 +35,8 @@ void CheckPromise(const LauncherPromise& promise, int world_size) {
           promise.variable + "), but MPI sees a world of " + std::to_string(world_size) +
           (alone ? ": each process is alone and would do the whole work by itself" : "") +
           ". This program is built with " + LibraryVersion() +
-          "; start it with that library's own mpirun or, under Slurm, with `srun --mpi=pmix`.",
+          "; start it with that library's own mpirun or, under Slurm, with `srun --mpi=pmix`. In a "
+          "shell of `srun -n N --pty`, where one process is meant, unset SLURM_STEP_ID first.",
       /*on_all_ranks=*/alone);
 }
 

@@ -66,8 +66,8 @@ void RunBenchScore(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<ScoreBenchConfig>(options, world)) return;
   auto config = ReadConfigTogether<ScoreBenchConfig>(options, world);
   for (auto& [name, path] : config.eval.models) path = ResolveModelPath(path);
-  if (options.dry_run) return PrintResult(world, DryRunEvaluation(config.eval, world));
   world.device = BindDevice(*world.control, config.eval.device.Options());
+  if (options.dry_run) return PrintResult(world, DryRunEvaluation(config.eval, world));
   const ScoreBenchReport report = MeasureScoring(config, world);
   PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));
 }

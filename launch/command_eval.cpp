@@ -11,8 +11,8 @@ void RunEvalCommand(const CommandOptions& options, World& world) {
   RunTogether(*world.control, /*root_only=*/false, [&] {
     for (auto& [name, path] : config.models) path = ResolveModelPath(path);
   });
-  if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
   world.device = BindDevice(*world.control, config.device.Options());
+  if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
   SetWatch(world, config.watchdog.value_or(WatchdogConfig()));
   const EvalSummary summary = RunEvaluation(config, world);
   PrintResult(world, options.json

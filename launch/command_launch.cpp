@@ -77,9 +77,10 @@ void Say(const Plan& plan) {
 // that they are its own.
 void ScrubLauncherVariables() {
   if (DescribeLaunch().world_size > 1) {
-    throw Error(ErrorKind::kUsage,
-                "breakeven launch was itself started by a launcher, once for each rank. Start it "
-                "without mpirun or srun");
+    throw Error(
+        ErrorKind::kUsage,
+        "breakeven launch was itself started by a launcher, once for each rank. Start it "
+        "without mpirun or srun; in a shell of `srun -n N --pty`, unset SLURM_STEP_ID first");
   }
   for (const std::string& name : LauncherVariables()) ::unsetenv(name.c_str());
 }

@@ -1,5 +1,6 @@
 // breakeven study: prompts against fine-tuning, from data to verdict.
 #include "comm/data_plane.h"
+#include "comm/device_binding.h"
 #include "launch/command.h"
 #include "launch/report/report_json.h"
 #include "launch/study_folder.h"
@@ -12,7 +13,10 @@ void RunStudyCommand(const CommandOptions& options, World& world) {
   StudyConfig config = ReadConfigTogether<StudyConfig>(options, world);
   RunTogether(*world.control, /*root_only=*/false,
               [&] { config.model = ResolveModelPath(config.model); });
-  if (options.dry_run) return PrintResult(world, DryRunStudy(config, world));
+  if (options.dry_run) {
+    world.device = BindDevice(*world.control, config.train.device.Options());
+    return PrintResult(world, DryRunStudy(config, world));
+  }
   OpenDataPlane(world, config.train.comm, config.train.device.Options());
   RunStudy(config, world, PrintConfig(config), ConfigHash(config));
   std::string text;

@@ -29,8 +29,8 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
       what.backend == "shared_memory" || (what.backend == "auto" && cell.topology.num_nodes() == 1);
   cell.cores = CoresOf(config) / static_cast<double>(row.threads);
   cell.flops = row.flops;
-  cell.exposed = row.exposed;
-  cell.busy = row.step - row.exposed;
+  cell.exposed_communication_seconds = row.exposed_communication_seconds;
+  cell.busy_seconds = row.step_seconds - row.exposed_communication_seconds;
   if (what.world_size > 1) {
     const BucketScheduleOptions options = {config.train.bucket_bytes,
                                            config.train.last_bucket_bytes, 4, true};

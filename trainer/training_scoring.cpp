@@ -36,7 +36,6 @@ EvalSummary ScorePromptsAfter(const TrainSummary& summary, const TrainConfig& co
   try {
     return ScorePrompts(config, world);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kSavedRequeue) throw;
     throw Error(
         error.kind(),
         "the training is done and saved in " + summary.last_checkpoint + "; " + error.what(),

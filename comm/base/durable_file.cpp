@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -187,9 +188,16 @@ void WriteFileDurably(const std::string& path, std::string_view contents) {
   file.Commit();
 }
 
+ErrorKind KindOfReadError(int error) {
+  constexpr int kOfTheMachine[] = {EIO, ESTALE, ETIMEDOUT, ENOMEM, EMFILE, ENFILE};
+  const auto* end = std::end(kOfTheMachine);
+  return std::find(std::begin(kOfTheMachine), end, error) != end ? ErrorKind::kIo
+                                                                 : ErrorKind::kBadData;
+}
+
 std::string ReadFile(const std::string& path) {
   const auto fail = [&path](const char* what, int error) {
-    throw Error(ErrorKind::kBadData, path + ": cannot " + what + ": " + std::strerror(error));
+    throw Error(KindOfReadError(error), path + ": cannot " + what + ": " + std::strerror(error));
   };
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) fail("open", errno);

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "comm/base/error.h"
+
 namespace breakeven {
 
 // What is read again soon belongs into the page cache; what is not goes past it where it can (direct_io.h).
@@ -34,11 +36,17 @@ class DurableFile {
   int64_t num_bytes_ = 0;
 };
 
+// A DurableFile in one call. Errors as there.
 void WriteFileDurably(const std::string& path, std::string_view contents);
-std::string ReadFile(const std::string& path);  // Errors: kBadData when missing or unreadable
+// Errors: KindOfReadError.
+std::string ReadFile(const std::string& path);
+// kIo for an errno that a disk, a network file system or a lack of descriptors or memory gives: it says nothing of the file.
+// Else kBadData: missing, forbidden, no file.
+ErrorKind KindOfReadError(int error);
+// Error: kIo.
 void FsyncDirectory(const std::string& path);
 void FsyncFile(const std::string& path);  // for files that a library (HDF5) wrote
-// Renames a file or folder that is already fsynced, then fsyncs the directory that holds it.
+// Renames a file or folder that is already fsynced, then fsyncs the directory that holds it. Error: kIo.
 void RenameDurably(const std::string& from, const std::string& to);
 // Creates the folder and its parents. Error: kCannotCreate, naming the part that failed and why.
 void CreateFolders(const std::string& path);

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "comm/base/direct_io.h"
+#include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 
 namespace breakeven {
@@ -63,7 +64,7 @@ uint64_t HashOfFile(const std::string& path, bool direct) {
   const DirectBuffer piece = MakeDirectBuffer();
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    throw Error(ErrorKind::kBadData, path + ": cannot open: " + std::strerror(errno));
+    throw Error(KindOfReadError(errno), path + ": cannot open: " + std::strerror(errno));
   }
   direct = direct && SetDirect(fd, true);
   Hasher hasher;
@@ -77,8 +78,7 @@ uint64_t HashOfFile(const std::string& path, bool direct) {
     if (got < 0) {
       const int error = errno;
       ::close(fd);
-      const ErrorKind kind = error == EISDIR ? ErrorKind::kBadData : ErrorKind::kIo;
-      throw Error(kind, path + ": cannot read: " + std::strerror(error));
+      throw Error(KindOfReadError(error), path + ": cannot read: " + std::strerror(error));
     }
     if (got == 0) break;
     hasher.Update(piece.get(), static_cast<size_t>(got));

@@ -231,9 +231,10 @@ std::vector<QuestionAnswer> AnswerQuestions(const StudyReport& report) {
   const LearningCurve* curve = CurveOf(report);
   const ScoreFormat format = ScoreFormatOf(report);
   std::string training = "Not measured.";
-  if (q.training.has_value()) {
-    training = "Tuning: " + CountText(static_cast<double>(q.training->tuned.num_runs), "") +
-               " trainings, " + SecondsText(q.training->tuned.device_seconds) +
+  if (q.training.has_value() && q.time.has_value()) {
+    training = "Tuning: " + CountText(static_cast<double>(q.time->num_tuned_tried), "") +
+               " trainings and their scores on dev, " +
+               SecondsText(q.training->tuned.device_seconds) +
                " of device time. Prompts: none, but a search of " +
                SecondsText(q.training->prompt.device_seconds) + " of device time.";
   }

@@ -38,20 +38,20 @@ Json Row(const ScalingRow& row) {
                {"threads_per_rank", row.threads}});
   if (row.num_repeats == 0) return json;
   json.update({{"tokens_per_second", Number(row.tokens_per_second)},
-               {"tokens_per_second_slowest", Number(row.slowest)},
-               {"tokens_per_second_fastest", Number(row.fastest)},
+               {"tokens_per_second_slowest", Number(row.slowest_tokens_per_second)},
+               {"tokens_per_second_fastest", Number(row.fastest_tokens_per_second)},
                {"efficiency", Number(row.efficiency)},
                {"efficiency_interval", Ends(row.efficiency_interval)},
                {"speed_up", Number(row.speed_up)},
                {"tokens_per_step", Number(row.tokens)},
                {"flops_per_rank", Number(row.flops)},
-               {"step_seconds", Number(row.step)},
-               {"input_seconds", Number(row.input)},
-               {"compute_seconds", Number(row.compute)},
-               {"update_seconds", Number(row.update)},
-               {"exposed_communication_seconds", Number(row.exposed)},
-               {"skew_seconds", Number(row.skew)},
-               {"checkpoint_seconds", Number(row.checkpoint)},
+               {"step_seconds", Number(row.step_seconds)},
+               {"input_seconds", Number(row.input_seconds)},
+               {"compute_seconds", Number(row.compute_seconds)},
+               {"update_seconds", Number(row.update_seconds)},
+               {"exposed_communication_seconds", Number(row.exposed_communication_seconds)},
+               {"skew_seconds", Number(row.skew_seconds)},
+               {"checkpoint_seconds", Number(row.checkpoint_seconds)},
                {"mfu", Number(row.mfu)},
                {"peak_memory_bytes", Number(row.peak_memory_bytes)},
                {"bus_bytes_per_second", Number(row.bus_bytes_per_second)},
@@ -93,7 +93,7 @@ Json FitJson(const ScalingReport& report) {
   for (size_t i = 0; i < report.fitted.size(); ++i) {
     Json cell = Cell(report.rows[report.fitted[i]].cell);
     cell.update({{"oversubscribed", report.cells[i].oversubscribed()},
-                 {"measured_seconds", Number(report.cells[i].step())},
+                 {"measured_seconds", Number(report.cells[i].step_seconds())},
                  {"fitted_seconds", Number(report.fit.Step(report.cells[i]))},
                  {"error_without_cell", Number(report.without_cell.errors[i])},
                  {"error_without_world_size", Number(report.without_world_size.errors[i])}});
@@ -114,15 +114,16 @@ Json ForecastJson(const ScalingReport& report, const Forecast& forecast) {
                {"points", Json::array()},
                {"best", Json::array()}};
   for (const ForecastPoint& p : forecast.points) {
-    json["points"].push_back({{"world_size", p.world_size},
-                              {"step_seconds", Number(p.step)},
-                              {"exposed_communication_seconds", Number(p.exposed)},
-                              {"tokens_per_second_per_rank", Number(p.tokens_per_second_per_rank)},
-                              {"tokens_per_second_per_rank_interval", Ends(p.tokens_interval)},
-                              {"efficiency", Number(p.efficiency)},
-                              {"efficiency_interval", Ends(p.efficiency_interval)},
-                              {"strong_speed_up", Number(p.strong_speed_up)},
-                              {"price_per_million_tokens", Number(p.price_per_million)}});
+    json["points"].push_back(
+        {{"world_size", p.world_size},
+         {"step_seconds", Number(p.step_seconds)},
+         {"exposed_communication_seconds", Number(p.exposed_communication_seconds)},
+         {"tokens_per_second_per_rank", Number(p.tokens_per_second_per_rank)},
+         {"tokens_per_second_per_rank_interval", Ends(p.tokens_interval)},
+         {"efficiency", Number(p.efficiency)},
+         {"efficiency_interval", Ends(p.efficiency_interval)},
+         {"strong_speed_up", Number(p.strong_speed_up)},
+         {"price_per_million_tokens", Number(p.price_per_million)}});
   }
   for (const BestSettings& b : forecast.best) {
     json["best"].push_back({{"world_size", b.world_size},
@@ -158,10 +159,10 @@ Json SimulatedJson(const SimulatedPoint& s) {
   return {{"cluster", s.cluster},
           {"workload", s.workload},
           {"world_size", s.world_size},
-          {"closed_form_seconds", s.closed_form},
-          {"simulated_seconds", s.simulated},
-          {"closed_form_seconds_uneven", s.closed_form_spread},
-          {"simulated_seconds_uneven", s.simulated_spread},
+          {"closed_form_seconds", s.closed_form_seconds},
+          {"simulated_seconds", s.simulated_seconds},
+          {"closed_form_seconds_uneven", s.closed_form_spread_seconds},
+          {"simulated_seconds_uneven", s.simulated_spread_seconds},
           {"num_messages", s.num_messages}};
 }
 

@@ -77,19 +77,19 @@ std::string FormatScalingCsv(const ScalingReport& report) {
                     std::to_string(row.num_repeats),
                     std::to_string(row.num_failed),
                     number(row.tokens_per_second),
-                    number(row.slowest),
-                    number(row.fastest),
+                    number(row.slowest_tokens_per_second),
+                    number(row.fastest_tokens_per_second),
                     number(row.efficiency),
                     number(row.efficiency_interval.low),
                     number(row.efficiency_interval.high),
                     number(row.speed_up),
-                    number(row.step),
-                    number(row.compute),
-                    number(row.exposed),
-                    number(row.input),
-                    number(row.update),
-                    number(row.skew),
-                    number(row.checkpoint),
+                    number(row.step_seconds),
+                    number(row.compute_seconds),
+                    number(row.exposed_communication_seconds),
+                    number(row.input_seconds),
+                    number(row.update_seconds),
+                    number(row.skew_seconds),
+                    number(row.checkpoint_seconds),
                     number(row.mfu),
                     number(row.bus_bytes_per_second),
                     number(row.rank_hours_per_million),
@@ -109,13 +109,13 @@ std::string FormatForecastCsv(const ScalingReport& report) {
                              "efficiency_high", "strong_speed_up", "price_per_million_tokens"});
   for (const Forecast& forecast : report.forecasts) {
     for (const ForecastPoint& p : forecast.points) {
-      text +=
-          Record({forecast.cluster, forecast.workload,
-                  forecast.measured_compute ? "measured" : "assumed", std::to_string(p.world_size),
-                  Field(p.step), Field(p.exposed), Field(p.tokens_per_second_per_rank),
-                  Field(p.tokens_interval.low), Field(p.tokens_interval.high), Field(p.efficiency),
-                  Field(p.efficiency_interval.low), Field(p.efficiency_interval.high),
-                  Field(p.strong_speed_up), Field(p.price_per_million)});
+      text += Record(
+          {forecast.cluster, forecast.workload, forecast.measured_compute ? "measured" : "assumed",
+           std::to_string(p.world_size), Field(p.step_seconds),
+           Field(p.exposed_communication_seconds), Field(p.tokens_per_second_per_rank),
+           Field(p.tokens_interval.low), Field(p.tokens_interval.high), Field(p.efficiency),
+           Field(p.efficiency_interval.low), Field(p.efficiency_interval.high),
+           Field(p.strong_speed_up), Field(p.price_per_million)});
     }
   }
   return text;

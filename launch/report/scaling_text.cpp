@@ -41,12 +41,14 @@ std::string Measured(const ScalingReport& report) {
                    row.num_failed > 0 ? ": failed" : "");
       continue;
     }
-    text += Line("%-*s  %4lld  %9.1f  %19s  %7s  %13s  %8s  %8s  %8s  %8s  %7s  %6s\n", w,
-                 row.cell.Name().c_str(), static_cast<long long>(row.num_repeats),
-                 row.tokens_per_second, Line("%.1f-%.1f", row.slowest, row.fastest).c_str(),
-                 PerCent(row.efficiency).c_str(), PerCentRange(row.efficiency_interval).c_str(),
-                 Short(row.step).c_str(), Short(row.compute).c_str(), Short(row.exposed).c_str(),
-                 Short(row.update).c_str(), Short(row.input).c_str(), PerCent(row.mfu).c_str());
+    text += Line(
+        "%-*s  %4lld  %9.1f  %19s  %7s  %13s  %8s  %8s  %8s  %8s  %7s  %6s\n", w,
+        row.cell.Name().c_str(), static_cast<long long>(row.num_repeats), row.tokens_per_second,
+        Line("%.1f-%.1f", row.slowest_tokens_per_second, row.fastest_tokens_per_second).c_str(),
+        PerCent(row.efficiency).c_str(), PerCentRange(row.efficiency_interval).c_str(),
+        Short(row.step_seconds).c_str(), Short(row.compute_seconds).c_str(),
+        Short(row.exposed_communication_seconds).c_str(), Short(row.update_seconds).c_str(),
+        Short(row.input_seconds).c_str(), PerCent(row.mfu).c_str());
   }
   return text;
 }
@@ -115,13 +117,13 @@ std::string FitText(const ScalingReport& report) {
   text += LeftOutLine("unseen cell", report.without_cell);
   text += LeftOutLine("unseen number of ranks", report.without_world_size);
   for (size_t i = 0; i < report.fitted.size(); ++i) {
-    text +=
-        Line("  %-44s  measured %8s  fitted %8s  unseen cell %8s  unseen ranks %8s%s\n",
-             report.rows[report.fitted[i]].cell.Name().c_str(),
-             Short(report.cells[i].step()).c_str(), Short(report.fit.Step(report.cells[i])).c_str(),
-             Signed(report.without_cell.errors[i]).c_str(),
-             Signed(report.without_world_size.errors[i]).c_str(),
-             report.cells[i].oversubscribed() ? "  more ranks than CPUs" : "");
+    text += Line("  %-44s  measured %8s  fitted %8s  unseen cell %8s  unseen ranks %8s%s\n",
+                 report.rows[report.fitted[i]].cell.Name().c_str(),
+                 Short(report.cells[i].step_seconds()).c_str(),
+                 Short(report.fit.Step(report.cells[i])).c_str(),
+                 Signed(report.without_cell.errors[i]).c_str(),
+                 Signed(report.without_world_size.errors[i]).c_str(),
+                 report.cells[i].oversubscribed() ? "  more ranks than CPUs" : "");
   }
   return text;
 }
@@ -252,11 +254,11 @@ std::string FormatSimulationText(const std::vector<SimulatedPoint>& points) {
   std::string text = Line("%-16s %-16s %6s  %11s %11s  %11s %11s  %10s\n", "cluster", "workload",
                           "ranks", "closed form", "simulated", "uneven", "simulated", "messages");
   for (const SimulatedPoint& p : points) {
-    text +=
-        Line("%-16s %-16s %6lld  %11s %11s  %11s %11s  %10s\n", p.cluster.c_str(),
-             p.workload.c_str(), static_cast<long long>(p.world_size), Short(p.closed_form).c_str(),
-             Short(p.simulated).c_str(), Short(p.closed_form_spread).c_str(),
-             Short(p.simulated_spread).c_str(), FormatCount(p.num_messages).c_str());
+    text += Line("%-16s %-16s %6lld  %11s %11s  %11s %11s  %10s\n", p.cluster.c_str(),
+                 p.workload.c_str(), static_cast<long long>(p.world_size),
+                 Short(p.closed_form_seconds).c_str(), Short(p.simulated_seconds).c_str(),
+                 Short(p.closed_form_spread_seconds).c_str(),
+                 Short(p.simulated_spread_seconds).c_str(), FormatCount(p.num_messages).c_str());
   }
   return text;
 }

@@ -269,7 +269,7 @@ def test_in_bfloat16_we_are_as_near_to_float32_as_the_harness(tmp_path, data, ha
             return math.sqrt(sum((a - b) ** 2 for a, b in zip(found, values["exact"], strict=True)) / len(found))
 
         print(f"{variant['name']}: root mean square {error(ours):.3f}, the harness {error(values['rounded']):.3f}")
-        assert 0 < error(ours) <= 1.25 * error(values["rounded"]), variant["name"]
+        assert 0 < error(ours) <= 1.5 * error(values["rounded"]), variant["name"]
 
 
 def test_shots_drawn_per_document_equal_the_harness(tmp_path, data, harness):

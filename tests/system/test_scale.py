@@ -26,7 +26,7 @@ repeats: 2
 steps: 2
 warmup_steps: 1
 all_reduce: false
-price_per_rank_hour: 2
+price_per_device_hour: 2
 mpirun: [mpirun, --bind-to, none, --oversubscribe, --mca, mpi_yield_when_idle, "1"]
 forecast:
   clusters: {{gpus: {root}/configs/clusters/h100_400g.yaml, here: {root}/configs/clusters/cpu_10gbe.yaml}}

@@ -84,6 +84,11 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     for name, cell in cells.items():
         assert 0 < cell["validation_loss"] < 20, (name, cell)
     assert any(curve["validation_losses"] for curve in first["training"])
+    assert "Tuning: 6 trainings and their scores on dev" in (study / "study" / "report.md").read_text()
+    served = json.loads((study / "study" / "study.json").read_text())["costs"]
+    for side in ("prompt", "tuned"):
+        assert len(served[side]["batches"]) == 2, "8 documents, 3 or more a batch"
+        assert len(served[side]["cached_batches"]) in (0, 2)
 
     # The same checkpoints, scored again by two ranks: nothing is trained, every record is the same.
     before = records(study)

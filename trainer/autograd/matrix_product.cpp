@@ -157,7 +157,7 @@ void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at:
   if (on_host && MultiplyByStreaming<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
   if (on_host && MklMultipliesBFloat16()) return MultiplyByMkl(out_RN, left_RK, right_KN, adds);
   if (on_host && MultiplyPacked<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
-  AddOrCopy(out_RN, at::mm(left_RK, right_KN), adds);
+  AddOrCopy(out_RN, at::mm(left_RK.to(at::kFloat), right_KN.to(at::kFloat)), adds);
 }
 
 at::Tensor Multiply(const at::Tensor& left_RK, const at::Tensor& right_KN) {

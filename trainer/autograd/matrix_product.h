@@ -13,8 +13,7 @@ namespace breakeven {
 at::Tensor Multiply(const at::Tensor& left_RK, const at::Tensor& right_KN);
 
 // out_RN = left_RK · right_KN, or += where `adds`; out is contiguous. Sides of bfloat16 may give a float32
-// `out`: then the product is summed in float32 and never rounded on GPUs and on CPUs with AVX512-BF16,
-// elsewhere rounded to bfloat16 once before it is added. K = 0 is a product of zeros.
+// `out`: then the product is summed in float32 and never rounded. K = 0 is a product of zeros.
 void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at::Tensor& right_KN,
                   bool adds = false);
 

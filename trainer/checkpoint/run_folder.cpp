@@ -112,6 +112,7 @@ std::optional<CheckpointEntry> FindNewestComplete(const std::string& run_folder,
       problems.push_back(entry->path + ": its manifest is that of step " +
                          std::to_string(manifest.step));
     } catch (const Error& error) {
+      if (error.kind() == ErrorKind::kIo) throw;  // the disk's fault, perhaps for a moment only
       problems.push_back(error.what());
     }
   }

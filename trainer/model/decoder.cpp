@@ -199,7 +199,7 @@ KeysAndValues Held(const KvCache& cache, int64_t layer, int64_t b, int64_t lengt
   return {cache.Keys(layer, b, 1, length), cache.Values(layer, b, 1, length)};
 }
 
-// Parts that are still to be merged are kept in the type of sums, so that they are rounded once.
+// Parts that are still to be merged are kept in the type of sums: merging rounds nothing.
 AttentionPart EmptyPart(const at::Tensor& qkv_TA, const AttentionShape& shape) {
   const at::TensorOptions options = qkv_TA.options().dtype(SumTypeOf(qkv_TA));
   return {at::empty({qkv_TA.size(0), shape.num_heads * shape.head_dim}, options),

@@ -17,13 +17,14 @@ namespace {
 
 // Asked between batches by each rank for itself: no message, so the others learn of it when they
 // have done their own.
-void EndIfSignalled(const StopSignals& signals, const std::string& arm) {
+void EndIfSignalled(const StopSignals& signals) {
   if (!signals.requested() && InjectedErrno("eval.stop_signal", kCallNumber) == 0) return;
   const std::string name = signals.name();
-  throw Error(ErrorKind::kSavedRequeue, "stopped by " +
-                                            (name.empty() ? std::string("a signal") : name) +
-                                            " while prompts were scored; the scores of " + arm +
-                                            " were not kept. Run the same command to go on.");
+  throw Error(
+      ErrorKind::kSavedRequeue,
+      "stopped by " + (name.empty() ? std::string("a signal") : name) +
+          " while prompts were scored. Run the same command again: it scores from the beginning, "
+          "but a study goes on behind its last finished arm.");
 }
 
 using OnBatch = std::function<void(int64_t)>;
@@ -127,7 +128,7 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   const StopSignals signals;
   const std::string name = model.name + "/" + variant.name;
   RunTogether(*world.control, /*root_only=*/false, [&] {
-    EndIfSignalled(signals, name);
+    EndIfSignalled(signals);
     requests = BuildArmRequests(config, variant, data, split, model);
     result.hash = ArmHash(config, variant, data, model, requests.template_hash);
   });
@@ -143,7 +144,7 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   const OnBatch on_batch = [&](int64_t n) {
     progress.Add(n);
     world.Beat();
-    EndIfSignalled(signals, name);
+    EndIfSignalled(signals);
   };
   std::vector<DocumentOutcome> outcomes =
       config.task.output_type == "generate_until"

@@ -226,13 +226,18 @@ EvalSummary RunEvaluation(const EvalConfig& config, World& world) {
   return Evaluation(resolved, world).Run();
 }
 
-std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_models) {
+std::string DryRunEvaluation(const EvalConfig& asked, World& world, bool needs_models) {
   RunTogether(*world.control, /*root_only=*/false,
-              [&] { CheckConfig(config, needs_models, /*needs_output=*/false); });
+              [&] { CheckConfig(asked, needs_models, /*needs_output=*/false); });
+  EvalConfig config = asked;
+  config.precision.Resolve(world);
+  const int64_t bytes_each =
+      config.precision.type == "bfloat16" ? 6 : 4;  // and copies for products
   const int num_threads = SetEvalThreads(config.threads, world);
   const EvalData data = ReadSameData(config, world, num_threads);
   std::string text = "task " + config.task.name + ", " + std::to_string(num_threads) +
-                     " thread(s) on each of " + std::to_string(world.world_size()) + " rank(s)\n";
+                     " thread(s) on each of " + std::to_string(world.world_size()) +
+                     " rank(s), precision " + config.precision.type + "\n";
   for (const auto& [split, documents] : data) {
     text += "split " + split + ": " + FormatCount(std::ssize(documents.documents)) +
             " documents from " + documents.path + "\n";
@@ -243,8 +248,8 @@ std::string DryRunEvaluation(const EvalConfig& config, World& world, bool needs_
       CheckData(config, data, model.chat, num_threads, world);
     text += "model " + name + ": " + model.config.model_type + ", " +
             FormatCount(model.config.num_parameters()) + " parameters (" +
-            FormatCount(4 * model.config.num_parameters() / 1000000) + " MB a rank), " + path +
-            "\n";
+            FormatCount(bytes_each * model.config.num_parameters() / 1000000) + " MB a rank), " +
+            path + "\n";
     RunTogether(*world.control, /*root_only=*/false, [&] {
       for (const PromptConfig& variant : EvalVariants(config)) {
         text += DescribeRequests(config, variant, data, model);

@@ -112,6 +112,13 @@ ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch
   return plan;
 }
 
+int64_t FedTokens(const ScorePlan& plan) {
+  int64_t tokens = 0;
+  for (const ScoreBatch& batch : plan.batches) tokens += batch.fed_tokens;
+  for (const ScoreTrunk& trunk : plan.trunks) tokens += std::ssize(trunk);
+  return tokens;
+}
+
 std::vector<int> DealBatches(std::span<const ScoreBatch> batches, int world_size) {
   std::vector<int64_t> order(batches.size());
   std::iota(order.begin(), order.end(), 0);

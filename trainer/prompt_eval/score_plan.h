@@ -53,6 +53,9 @@ enum class PrefixSharing { kWithinDocument, kAcrossDocuments };
 ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch_tokens,
                       PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
+// Of all batches, and of the trunks once.
+int64_t FedTokens(const ScorePlan& plan);
+
 // The rank of each batch: the next most expensive one to the rank that has least to do, the lowest
 // such rank.
 std::vector<int> DealBatches(std::span<const ScoreBatch> batches, int world_size);

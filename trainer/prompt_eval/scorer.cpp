@@ -184,7 +184,9 @@ std::unique_ptr<KvCache> RunTrunk(Model& model, const ScoreTrunk& tokens) {
   PackedInput input = packer.Pack(options.device());
   input.rows_R =
       IndexTensor({std::ssize(tokens) - 1}, options.device());  // nobody asks for these rows
-  model.HiddenStates(input, *cache);
+  WithDeviceMemory("use fewer or shorter shots, or set precision: bfloat16",
+                   [&] { model.HiddenStates(input, *cache); });
+  AwaitCompute(options.device());  // so that its time is its own
   return cache;
 }
 
@@ -262,8 +264,7 @@ ScoreResult LogLikelihood(Model& model, Control& control,
     result.documents.emplace_back(document.requests.size());
     num_expected += std::ssize(document.requests);
   }
-  for (const ScoreBatch& batch : plan.batches) result.fed_tokens += batch.fed_tokens;
-  for (const ScoreTrunk& trunk : plan.trunks) result.fed_tokens += std::ssize(trunk);
+  result.fed_tokens = FedTokens(plan);
   int64_t num_received = 0;
   for (const std::string& part : control.AllGather(wire)) Merge(part, result, num_received);
   BE_CHECK(num_received == num_expected, std::to_string(num_received) + " scores of " +

@@ -50,7 +50,8 @@ void ClusterConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"pipelined", "a collective's pieces stream through node and network at once (NCCL)"},
           pipelined);
   v.Visit({"overlapped", "collectives run beside backward"}, overlapped);
-  v.Visit({"price_per_rank_hour", "of one device; 0 = no price", AtLeast(0)}, price_per_rank_hour);
+  v.Visit({"price_per_device_hour", "of one device; 0 = no price", AtLeast(0)},
+          price_per_device_hour);
 }
 
 void ClusterConfig::Validate() const {

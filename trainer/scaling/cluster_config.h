@@ -38,7 +38,7 @@ struct ClusterConfig {
   double pace_spread_high = 0.01;
   bool pipelined = true;
   bool overlapped = true;  // collectives run beside backward
-  double price_per_rank_hour = 0;
+  double price_per_device_hour = 0;
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };

@@ -92,14 +92,14 @@ StepSchedule ClusterStep::ScheduleOf(double tokens, const StepSettings& settings
   const auto micro_batches = static_cast<double>(settings.accumulation);
   StepSchedule schedule;
   const double compute = pace * ComputeSeconds(tokens, constants, world_size);
-  schedule.backward = kBackwardShare * compute / micro_batches;
-  schedule.forward = compute - schedule.backward;
+  schedule.backward_seconds = kBackwardShare * compute / micro_batches;
+  schedule.forward_seconds = compute - schedule.backward_seconds;
   schedule.overlapped = cluster_.overlapped;
   schedule.shard = settings.shard && world_size > 1;
   if (cluster_.memory_bytes_per_second > 0) {
     const double parts = schedule.shard ? static_cast<double>(world_size) : 1;
-    schedule.update = kUpdateBytes * static_cast<double>(model_.num_parameters()) / parts /
-                      cluster_.memory_bytes_per_second;
+    schedule.update_seconds = kUpdateBytes * static_cast<double>(model_.num_parameters()) / parts /
+                              cluster_.memory_bytes_per_second;
   }
   BucketScheduleOptions buckets;
   buckets.bucket_bytes = settings.bucket_bytes;
@@ -109,8 +109,9 @@ StepSchedule ClusterStep::ScheduleOf(double tokens, const StepSettings& settings
   if (world_size > 1) schedule.buckets = ScheduleBuckets(model_, buckets);
   if (cluster_.overlapped && constants.interference > 0) {
     const double beside =
-        PredictStep(schedule, FabricOf(constants), TopologyOf(world_size)).communication;
-    schedule.backward += constants.interference * std::min(beside, schedule.backward);
+        PredictStep(schedule, FabricOf(constants), TopologyOf(world_size)).communication_seconds;
+    schedule.backward_seconds +=
+        constants.interference * std::min(beside, schedule.backward_seconds);
   }
   return schedule;
 }
@@ -134,7 +135,7 @@ double ClusterStep::StrongSpeedUp(const Constants& constants, int64_t world_size
         1, static_cast<int64_t>(tokens / static_cast<double>(workload_.tokens_per_rank)));
     return PredictStep(ScheduleOf(tokens, settings, constants, n), FabricOf(constants),
                        TopologyOf(n))
-        .step;
+        .step_seconds;
   };
   if (world_size > workload_.strong_tokens) return NAN;
   return seconds(1) / seconds(world_size);

@@ -20,21 +20,21 @@ ForecastPoint PointOf(const ForecastConfig& config, const ClusterStep& cluster, 
   point.world_size = world_size;
   const StepTime time = cluster.Step(settings, middle, world_size);
   const double tokens = cluster.Tokens(settings);
-  point.step = time.step;
-  point.exposed = time.exposed;
-  point.tokens_per_second_per_rank = tokens / time.step;
-  point.efficiency = cluster.Step(settings, middle, base).step / time.step;
+  point.step_seconds = time.step_seconds;
+  point.exposed_communication_seconds = time.exposed_communication_seconds;
+  point.tokens_per_second_per_rank = tokens / time.step_seconds;
+  point.efficiency = cluster.Step(settings, middle, base).step_seconds / time.step_seconds;
   std::vector<double> rates, efficiencies;
   for (int64_t draw = 0; draw < config.draws; ++draw) {
     const Constants drawn = cluster.Draw(static_cast<uint64_t>(draw));
-    const double step = cluster.Step(settings, drawn, world_size).step;
+    const double step = cluster.Step(settings, drawn, world_size).step_seconds;
     rates.push_back(tokens / step);
-    efficiencies.push_back(cluster.Step(settings, drawn, base).step / step);
+    efficiencies.push_back(cluster.Step(settings, drawn, base).step_seconds / step);
   }
   point.tokens_interval = PercentileInterval(rates, confidence);
   point.efficiency_interval = PercentileInterval(efficiencies, confidence);
   point.strong_speed_up = cluster.StrongSpeedUp(middle, world_size);
-  const double price = cluster.cluster().price_per_rank_hour;
+  const double price = cluster.cluster().price_per_device_hour;
   point.price_per_million = price > 0 ? price / 3600 * 1e6 / point.tokens_per_second_per_rank : NAN;
   return point;
 }
@@ -43,14 +43,14 @@ BestSettings BestOf(const ForecastConfig& config, const ClusterStep& cluster, in
   BestSettings best;
   best.world_size = world_size;
   best.fits = false;
-  const double one = cluster.Tokens({}) / cluster.Step({}, cluster.Middle(), 1).step;
+  const double one = cluster.Tokens({}) / cluster.Step({}, cluster.Middle(), 1).step_seconds;
   const auto consider = [&](const StepSettings& settings) {
     if (!cluster.MayAccumulate(settings, world_size)) return;
     const double memory = cluster.MemoryBytes(settings, world_size);
     const double limit = cluster.cluster().memory_bytes;
     const bool fits = limit == 0 || memory <= limit;
-    const double rate =
-        cluster.Tokens(settings) / cluster.Step(settings, cluster.Middle(), world_size).step / one;
+    const double rate = cluster.Tokens(settings) /
+                        cluster.Step(settings, cluster.Middle(), world_size).step_seconds / one;
     // What differs by less than a thousandth is not worth a larger batch or another setting.
     const bool better = fits == best.fits
                             ? (fits ? rate > best.efficiency * 1.001 : memory < best.memory_bytes)
@@ -148,14 +148,15 @@ std::vector<SimulatedPoint> SimulateForecasts(const ForecastConfig& config,
         const Fabric fabric = cluster.FabricOf(even);
         const Topology topology = cluster.TopologyOf(n);
         const SimulatedStep same = SimulateStep(schedule, fabric, topology, {});
-        point.closed_form = PredictStep(schedule, fabric, topology).step;
-        point.simulated = same.step;
+        point.closed_form_seconds = PredictStep(schedule, fabric, topology).step_seconds;
+        point.simulated_seconds = same.step_seconds;
         point.num_messages = same.num_messages;
         Constants uneven = even;
         uneven.pace_spread = spread;
-        point.closed_form_spread =
-            PredictStep(cluster.Schedule({}, uneven, n), fabric, topology).step;
-        point.simulated_spread = SimulateStep(schedule, fabric, topology, {spread, 1}).step;
+        point.closed_form_spread_seconds =
+            PredictStep(cluster.Schedule({}, uneven, n), fabric, topology).step_seconds;
+        point.simulated_spread_seconds =
+            SimulateStep(schedule, fabric, topology, {spread, 1}).step_seconds;
         all.push_back(point);
       }
     }

@@ -29,8 +29,8 @@ struct ForecastBasis {
 
 struct ForecastPoint {
   int64_t world_size = 1;
-  double step = 0;     // seconds, each rank one micro-batch
-  double exposed = 0;  // of them
+  double step_seconds = 0;  // each rank one micro-batch
+  double exposed_communication_seconds = 0;
   double tokens_per_second_per_rank = 0;
   Interval tokens_interval;
   double efficiency = 0;  // against one rank
@@ -78,10 +78,10 @@ struct SimulatedPoint {
   std::string cluster;
   std::string workload;
   int64_t world_size = 1;
-  double closed_form = 0;         // seconds, every rank at one pace
-  double simulated = 0;           // likewise
-  double closed_form_spread = 0;  // with ranks of different pace: √(2 ln n) standard deviations
-  double simulated_spread = 0;
+  double closed_form_seconds = 0;         // every rank at one pace
+  double simulated_seconds = 0;           // likewise
+  double closed_form_spread_seconds = 0;  // ranks of different pace: √(2 ln n) standard deviations
+  double simulated_spread_seconds = 0;
   int64_t num_messages = 0;
 };
 std::vector<SimulatedPoint> SimulateForecasts(const ForecastConfig& config,

@@ -19,13 +19,13 @@ struct StepMeasurement {
   double tokens = 0;  // of a step, over all ranks
   double flops = 0;   // likewise
   double tokens_per_second = 0;
-  double step_mean = 0;
-  double step = 0;
-  double input = 0;
-  double compute = 0;  // forward and backward
-  double update = 0;
-  double exposed = 0;  // in collectives with no rank late: mean over ranks and steps
-  double skew = 0;     // waiting for a later rank
+  double mean_step_seconds = 0;
+  double step_seconds = 0;  // the median, as those below
+  double input_seconds = 0;
+  double compute_seconds = 0;  // forward and backward
+  double update_seconds = 0;
+  double exposed_communication_seconds = 0;  // no rank late: mean over ranks and steps
+  double skew_seconds = 0;                   // waiting for a later rank
   double mfu = 0;
   double peak_memory_bytes = 0;
 };

@@ -89,7 +89,7 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
            AtLeast(0)},
           quality_epochs);
   v.Visit({"cores", "CPUs of a node; 0 = of this machine", AtLeast(0)}, cores);
-  v.Visit({"price_per_rank_hour", "0 = no price", AtLeast(0), false}, price_per_rank_hour);
+  v.Visit({"price_per_device_hour", "0 = no price", AtLeast(0), false}, price_per_device_hour);
   v.Visit({"currency", "of prices", {}, false}, currency);
   v.Visit({"confidence", "of intervals", Between(0.5, 0.999), false}, confidence);
   v.Visit({"cell_timeout_seconds", "a run that takes longer has failed", Above(0), false},

@@ -49,7 +49,7 @@ struct ScaleConfig {
   double quality_epochs =
       0;              // > 0: also trains this long with each batch size, to compare what it learns
   int64_t cores = 0;  // CPUs of a node; 0 = this machine's
-  double price_per_rank_hour = 0;
+  double price_per_device_hour = 0;
   std::string currency = "USD";
   double confidence = 0.95;
   double cell_timeout_seconds = 3600;

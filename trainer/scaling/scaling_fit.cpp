@@ -58,7 +58,7 @@ double FitCompute(std::span<const FitCell> cells, ScalingFit& fit) {
     std::set<double> sizes;
     for (const FitCell& cell : cells) {
       if (cell.compute != name) continue;
-      const double crowd = fit.Crowd(cell.topology, cell.cores) / cell.busy;
+      const double crowd = fit.Crowd(cell.topology, cell.cores) / cell.busy_seconds;
       rows.push_back({crowd * cell.flops, crowd});
       sizes.insert(cell.flops);
     }
@@ -150,13 +150,14 @@ void FitExchange(std::span<const FitCell> cells, const std::string& name, Exchan
   if (law.num_points == 0) {
     std::vector<FitCollective> points;
     for (const FitCell& cell : cells) {
-      if (cell.exchange != name || cell.buckets.empty() || cell.exposed <= 0) continue;
+      if (cell.exchange != name || cell.buckets.empty() || cell.exposed_communication_seconds <= 0)
+        continue;
       // As many equal messages as there are buckets.
       const auto count = static_cast<double>(cell.buckets.size());
       double bytes = 0;
       for (const double bucket : cell.buckets) bytes += bucket;
       points.push_back({name, cell.shared_memory, cell.topology, cell.cores, bytes / count,
-                        cell.exposed / count});
+                        cell.exposed_communication_seconds / count});
     }
     FitFabric(points, name, law);
     law.num_points = 0;
@@ -164,8 +165,9 @@ void FitExchange(std::span<const FitCell> cells, const std::string& name, Exchan
   }
   std::vector<std::vector<double>> rows;
   for (const FitCell& cell : cells) {
-    if (cell.exchange != name || cell.buckets.empty() || cell.exposed <= 0) continue;
-    rows.push_back({SumOfBuckets(cell, law.fabric) / cell.exposed});
+    if (cell.exchange != name || cell.buckets.empty() || cell.exposed_communication_seconds <= 0)
+      continue;
+    rows.push_back({SumOfBuckets(cell, law.fabric) / cell.exposed_communication_seconds});
   }
   if (!rows.empty())
     law.stretch = NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0))[0];
@@ -186,7 +188,7 @@ LeftOut Summarise(std::span<const FitCell> cells, std::vector<double> errors) {
 }
 
 double ErrorOf(const FitCell& cell, const ScalingFit& fit) {
-  return fit.Knows(cell) ? fit.Step(cell) / cell.step() - 1 : NAN;
+  return fit.Knows(cell) ? fit.Step(cell) / cell.step_seconds() - 1 : NAN;
 }
 
 }  // namespace

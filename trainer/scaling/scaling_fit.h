@@ -30,9 +30,9 @@ struct FitCell {
   double cores = 1;             // ranks that a node runs at once
   double flops = 0;             // of a rank and step
   std::vector<double> buckets;  // bytes, in order; none: one rank
-  double busy = 0;              // seconds, measured: a step without its exposed collectives
-  double exposed = 0;
-  double step() const { return busy + exposed; }
+  double busy_seconds = 0;      // measured: a step without its exposed collectives
+  double exposed_communication_seconds = 0;
+  double step_seconds() const { return busy_seconds + exposed_communication_seconds; }
   bool oversubscribed() const { return static_cast<double>(topology.ranks_on_node()) > cores; }
 };
 

@@ -27,19 +27,20 @@ void FillTimes(const Repeats& repeats, ScalingRow& row) {
   row.ranks_per_node = (first.world_size + first.num_nodes - 1) / first.num_nodes;
   row.threads = first.threads;
   row.tokens_per_second = MedianOf(repeats, &StepMeasurement::tokens_per_second);
-  row.slowest = row.fastest = row.tokens_per_second;
+  row.slowest_tokens_per_second = row.fastest_tokens_per_second = row.tokens_per_second;
   for (const auto& [repeat, m] : repeats) {
-    row.slowest = std::min(row.slowest, m.tokens_per_second);
-    row.fastest = std::max(row.fastest, m.tokens_per_second);
+    row.slowest_tokens_per_second = std::min(row.slowest_tokens_per_second, m.tokens_per_second);
+    row.fastest_tokens_per_second = std::max(row.fastest_tokens_per_second, m.tokens_per_second);
   }
   row.tokens = MedianOf(repeats, &StepMeasurement::tokens);
   row.flops = MedianOf(repeats, &StepMeasurement::flops) / static_cast<double>(first.world_size);
-  row.step = MedianOf(repeats, &StepMeasurement::step_mean);
-  row.input = MedianOf(repeats, &StepMeasurement::input);
-  row.compute = MedianOf(repeats, &StepMeasurement::compute);
-  row.update = MedianOf(repeats, &StepMeasurement::update);
-  row.exposed = MedianOf(repeats, &StepMeasurement::exposed);
-  row.skew = MedianOf(repeats, &StepMeasurement::skew);
+  row.step_seconds = MedianOf(repeats, &StepMeasurement::mean_step_seconds);
+  row.input_seconds = MedianOf(repeats, &StepMeasurement::input_seconds);
+  row.compute_seconds = MedianOf(repeats, &StepMeasurement::compute_seconds);
+  row.update_seconds = MedianOf(repeats, &StepMeasurement::update_seconds);
+  row.exposed_communication_seconds =
+      MedianOf(repeats, &StepMeasurement::exposed_communication_seconds);
+  row.skew_seconds = MedianOf(repeats, &StepMeasurement::skew_seconds);
   row.mfu = MedianOf(repeats, &StepMeasurement::mfu);
   row.peak_memory_bytes = MedianOf(repeats, &StepMeasurement::peak_memory_bytes);
 }
@@ -124,12 +125,12 @@ std::vector<ScalingRow> MakeScalingTable(const ScaleConfig& config, const Scalin
     row.bus_bytes_per_second = BusBandwidth(results.collectives, row.cell);
     row.rank_hours_per_million =
         static_cast<double>(row.cell.world_size) * 1e6 / row.tokens_per_second / 3600;
-    row.price_per_million = config.price_per_rank_hour > 0
-                                ? config.price_per_rank_hour * row.rank_hours_per_million
+    row.price_per_million = config.price_per_device_hour > 0
+                                ? config.price_per_device_hour * row.rank_hours_per_million
                                 : NAN;
     if (const TrainMeasurement* learned = LearnedBy(runs, results, row.cell))
       row.learned = *learned;
-    row.checkpoint = row.learned.has_value() ? row.learned->checkpoint_seconds : NAN;
+    row.checkpoint_seconds = row.learned.has_value() ? row.learned->checkpoint_seconds : NAN;
   }
   return rows;
 }

@@ -31,17 +31,17 @@ struct ScalingRow {
   int64_t ranks_per_node = 1;
   int64_t threads = 1;
   double tokens_per_second = 0;
-  double slowest = 0;  // of the repeats
-  double fastest = 0;
-  double tokens = 0;  // of a step
-  double flops = 0;   // of a rank and step
-  double step = 0;    // seconds of a step, the mean over steps
-  double input = 0;
-  double compute = 0;
-  double update = 0;
-  double exposed = 0;
-  double skew = 0;
-  double checkpoint = 0;  // of a save; NaN = no training was part of the sweep
+  double slowest_tokens_per_second = 0;  // of the repeats
+  double fastest_tokens_per_second = 0;
+  double tokens = 0;        // of a step
+  double flops = 0;         // of a rank and step
+  double step_seconds = 0;  // the mean over steps
+  double input_seconds = 0;
+  double compute_seconds = 0;
+  double update_seconds = 0;
+  double exposed_communication_seconds = 0;
+  double skew_seconds = 0;
+  double checkpoint_seconds = 0;  // of a save; NaN = no training was part of the sweep
   double mfu = 0;
   double peak_memory_bytes = 0;
   double bus_bytes_per_second = 0;  // of collectives of 16 MiB, by themselves

@@ -37,7 +37,7 @@ std::vector<ScheduledBucket> ScheduleBuckets(const ModelConfig& model,
 }
 
 StepTime PredictStep(const StepSchedule& schedule, const Fabric& fabric, const Topology& topology) {
-  const double compute = schedule.forward + schedule.backward;
+  const double compute = schedule.forward_seconds + schedule.backward_seconds;
   const double part = schedule.shard ? 0.5 : 1;
   StepTime time;
   double end = 0;
@@ -47,14 +47,15 @@ StepTime PredictStep(const StepSchedule& schedule, const Fabric& fabric, const T
   for (const ScheduledBucket& bucket : schedule.buckets) {
     if (bucket.bytes != bytes) seconds = AllReduceSeconds(fabric, topology, bucket.bytes);
     bytes = bucket.bytes;
-    time.communication += seconds;
+    time.communication_seconds += seconds;
     gather += (1 - part) * seconds;
-    const double ready = schedule.forward + schedule.backward * bucket.ready;
+    const double ready = schedule.forward_seconds + schedule.backward_seconds * bucket.ready;
     end = std::max(end, ready) + part * seconds;
   }
-  time.exposed = (schedule.overlapped ? std::max(0.0, end - compute) : part * time.communication);
-  time.exposed += gather;
-  time.step = compute + time.exposed + schedule.update;
+  time.exposed_communication_seconds =
+      (schedule.overlapped ? std::max(0.0, end - compute) : part * time.communication_seconds);
+  time.exposed_communication_seconds += gather;
+  time.step_seconds = compute + time.exposed_communication_seconds + schedule.update_seconds;
   return time;
 }
 

@@ -21,9 +21,9 @@ struct ScheduledBucket {
 };
 
 struct StepSchedule {
-  double forward = 0;   // seconds
-  double backward = 0;  // of the last micro-batch: earlier ones are in `forward`
-  double update = 0;
+  double forward_seconds = 0;
+  double backward_seconds = 0;  // of the last micro-batch: earlier ones are in forward_seconds
+  double update_seconds = 0;
   std::vector<ScheduledBucket> buckets;  // in order of launch
   bool overlapped =
       true;  // collectives run beside backward; false: backward stands still meanwhile
@@ -43,9 +43,9 @@ std::vector<ScheduledBucket> ScheduleBuckets(const ModelConfig& model,
                                              const BucketScheduleOptions& options);
 
 struct StepTime {
-  double step = 0;     // seconds
-  double exposed = 0;  // of collectives, that nothing hides
-  double communication = 0;
+  double step_seconds = 0;
+  double exposed_communication_seconds = 0;  // that nothing hides
+  double communication_seconds = 0;
 };
 StepTime PredictStep(const StepSchedule& schedule, const Fabric& fabric, const Topology& topology);
 

@@ -127,25 +127,26 @@ SimulatedStep SimulateStep(const StepSchedule& schedule, const Fabric& fabric,
     for (double& time : times) time *= seconds;
     return times;
   };
-  const double compute = schedule.forward + schedule.backward;
+  const double compute = schedule.forward_seconds + schedule.backward_seconds;
   const double part = schedule.shard ? 0.5 : 1;
   Nodes nodes(fabric, topology);
   for (const ScheduledBucket& bucket : schedule.buckets) {
-    const double ready =
-        schedule.overlapped ? schedule.forward + schedule.backward * bucket.ready : compute;
+    const double ready = schedule.overlapped
+                             ? schedule.forward_seconds + schedule.backward_seconds * bucket.ready
+                             : compute;
     nodes.AllReduce(at(ready), bucket.bytes, part);
   }
   SimulatedStep result;
-  result.slowest_compute = compute * *std::max_element(pace.begin(), pace.end());
+  result.slowest_compute_seconds = compute * *std::max_element(pace.begin(), pace.end());
   nodes.Reach(at(compute));
   std::vector<double> updated = nodes.clock();
-  for (double& time : updated) time += schedule.update;
+  for (double& time : updated) time += schedule.update_seconds;
   nodes.Reach(updated);
   if (schedule.shard) {
     for (const ScheduledBucket& bucket : schedule.buckets)
       nodes.AllReduce(updated, bucket.bytes, part);
   }
-  result.step = nodes.Last();
+  result.step_seconds = nodes.Last();
   result.num_messages = nodes.num_messages();
   return result;
 }

@@ -20,8 +20,8 @@ struct SimulationOptions {
 };
 
 struct SimulatedStep {
-  double step = 0;  // seconds, of the slowest rank
-  double slowest_compute = 0;
+  double step_seconds = 0;  // of the slowest rank
+  double slowest_compute_seconds = 0;
   int64_t num_messages = 0;
 };
 // Overlapped schedules; without overlap collectives start behind backward.

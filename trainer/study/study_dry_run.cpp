@@ -62,7 +62,7 @@ Probe TakeProbe(const StudyConfig& config, ScoringSet set, LoadedModel& base, in
   RunTogether(*world.control, /*root_only=*/false, [&] {
     requests = BuildArmRequests(set.config, config.OwnPrompt(), set.data, "dev", base);
   });
-  const double tokens = RequestTokens(requests);
+  const double tokens = RequestTokens(set.config, requests);
   const double cpu_before = CpuSeconds();
   const Stopwatch watch;
   Probe probe;

@@ -10,8 +10,7 @@
 
 namespace breakeven {
 
-StudyProgress::StudyProgress(int64_t pieces, double total_tokens, bool enabled)
-    : pieces_(pieces), enabled_(enabled), left_tokens_(total_tokens) {}
+StudyProgress::StudyProgress(int64_t pieces, bool enabled) : pieces_(pieces), enabled_(enabled) {}
 
 StudyProgress::~StudyProgress() {
   if (enabled_) SetProgressContext("");
@@ -20,10 +19,10 @@ StudyProgress::~StudyProgress() {
 void StudyProgress::Tuned(double score) { tuned_ = score; }
 
 double StudyProgress::SecondsLeft() const {
-  if (done_tokens_ <= 0) return std::numeric_limits<double>::quiet_NaN();
+  if (done_tokens_ <= 0 || finished_ >= pieces_) return std::numeric_limits<double>::quiet_NaN();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  return seconds * std::max(0.0, left_tokens_) / done_tokens_;
+  return seconds * std::max(0.0, total_tokens_ - skipped_tokens_ - done_tokens_) / done_tokens_;
 }
 
 std::string StudyProgress::Where() const {
@@ -50,7 +49,6 @@ void StudyProgress::Begin(std::string_view what) {
 void StudyProgress::Done(std::string_view what, double tokens, std::string_view note) {
   ++finished_;
   done_tokens_ += tokens;
-  left_tokens_ -= tokens;
   if (!enabled_) return;
   const double left = SecondsLeft();
   LogInfo("study " + std::to_string(finished_) + "/" + std::to_string(pieces_) + ": " +
@@ -60,7 +58,7 @@ void StudyProgress::Done(std::string_view what, double tokens, std::string_view 
 
 void StudyProgress::Skip(double tokens) {
   ++finished_;
-  left_tokens_ -= tokens;
+  skipped_tokens_ += tokens;
 }
 
 }  // namespace breakeven

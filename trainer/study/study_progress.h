@@ -15,11 +15,13 @@ namespace breakeven {
 class StudyProgress {
  public:
   // `pieces`: trainings and arms of the plan. Ranks other than 0 pass enabled = false.
-  StudyProgress(int64_t pieces, double total_tokens, bool enabled);
+  StudyProgress(int64_t pieces, bool enabled);
   ~StudyProgress();
   StudyProgress(const StudyProgress&) = delete;
   StudyProgress& operator=(const StudyProgress&) = delete;
 
+  // Tokens of the whole plan, as far as it is known: again when it is known better.
+  void Expect(double total_tokens) { total_tokens_ = total_tokens; }
   void Begin(std::string_view what);
   void Done(std::string_view what, double tokens, std::string_view note);
   void Skip(double tokens);  // done by a process before
@@ -34,8 +36,9 @@ class StudyProgress {
   const int64_t pieces_;
   const bool enabled_;
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  double left_tokens_;
-  double done_tokens_ = 0;
+  double total_tokens_ = 0;
+  double skipped_tokens_ = 0;
+  double done_tokens_ = 0;  // by this process
   int64_t finished_ = 0;
   double baseline_ = std::numeric_limits<double>::quiet_NaN();
   double tuned_ = std::numeric_limits<double>::quiet_NaN();

@@ -40,8 +40,8 @@ class Study {
   }
 
   void Run() {
-    const double total = work_.Total(config_);
-    progress_ = std::make_unique<StudyProgress>(work_.Pieces(config_), total, world_.is_root());
+    progress_ = std::make_unique<StudyProgress>(work_.Pieces(config_), world_.is_root());
+    progress_->Expect(work_.Trainings(config_) + work_.Scorings(config_));
     scorer_ = std::make_unique<StudyScorer>(set_, *store_, *progress_, world_);
     OnRoot([&] { WriteSubsets(config_, data_); });
     ChooseBaseline();
@@ -62,6 +62,7 @@ class Study {
   }
   void OpenFolder(std::string_view resolved_yaml);
   void ReadInputs(const std::string& config_hash);
+  void ResolvePrecision();
   void SearchPrompts();
   void CheckDisk(int64_t num_parameters);
   void EndIfSignalled();
@@ -128,7 +129,6 @@ void Study::OpenFolder(std::string_view resolved_yaml) {
 }
 
 void Study::ReadInputs(const std::string& config_hash) {
-  config_.precision.Resolve(world_);
   const int num_threads = SetEvalThreads(config_.threads, world_);
   const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   RunTogether(*world_.control, /*root_only=*/false, [&] {
@@ -143,14 +143,31 @@ void Study::ReadInputs(const std::string& config_hash) {
   }
   OnRoot([&] { model_hash_ = HashModelFolder(config_.model); });
   world_.control->Broadcast(model_hash_, /*root=*/0);
-  std::string fingerprint = config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" +
-                            std::to_string(config_.limit);
-  if (config_.precision.type != "float32") fingerprint += "-" + config_.precision.type;
-  store_ = std::make_unique<StudyStore>(config_.output, fingerprint, world_);
+  const std::string limit = std::to_string(config_.limit);
+  store_ = std::make_unique<StudyStore>(
+      config_.output, config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" + limit,
+      world_);
+  ResolvePrecision();
   CheckDisk(base.config.num_parameters());
   SearchPrompts();
   RunTogether(*world_.control, /*root_only=*/false,
               [&] { work_ = MeasureWork(config_, set_, base); });
+}
+
+// What auto meant at the start of the study holds, on this machine too.
+void Study::ResolvePrecision() {
+  std::string& begun = store_->state.precision;
+  if (config_.precision.type == "auto" && !begun.empty()) config_.precision.type = begun;
+  config_.precision.Resolve(world_);
+  if (!begun.empty() && begun != config_.precision.type) {
+    throw Error(ErrorKind::kUsage,
+                "precision: " + config_.precision.type + ", but the study in " + config_.output +
+                    " was begun in " + begun +
+                    ", and all its scores have one precision. Set that, or give another `output`",
+                /*on_all_ranks=*/true);
+  }
+  begun = config_.precision.type;
+  set_.config.precision = config_.precision;
 }
 
 // Leaves of the prompts those that are worth the whole of dev.
@@ -199,6 +216,7 @@ void Study::ChooseBaseline() {
   baseline_ = variants[BestOf(scores, lower_is_better_)];
   choices_.baseline = baseline_.name;
   progress_->Baseline(Dev(kBase, baseline_.name));
+  progress_->Expect(work_.Trainings(config_) + work_.Scorings(config_, baseline_.name));
   LogInfo("dev chose the prompt '" + baseline_.name + "' of " + std::to_string(variants.size()));
 }
 

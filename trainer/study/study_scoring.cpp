@@ -16,7 +16,17 @@
 namespace breakeven {
 namespace {
 
-constexpr int64_t kTimedBatches = 6;  // and one before them that is not counted
+constexpr int64_t kTimedBatches = 6;   // and one before them that is not counted
+constexpr int64_t kFewestOfBatch = 3;  // documents: fewer share no prefix (score_trunks.cpp)
+constexpr double kWorthCaching = 16;   // tokens
+
+// The content-free prompts are the same for all documents: a server asks them before the first
+// query.
+bool AsksOncePerTask(const CalibrationRequests& calibration) {
+  const auto& of = calibration.of_document;
+  return std::all_of(of.begin(), of.end(),
+                     [&](const auto& prompts) { return prompts == of.front(); });
+}
 
 // Tokens that all prompts begin with.
 int64_t PrefixOfAllPrompts(const ArmRequests& requests) {
@@ -69,15 +79,13 @@ EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
   return PartOf(data, "dev", places);
 }
 
-double RequestTokens(const ArmRequests& requests) {
+double RequestTokens(const EvalConfig& config, const ArmRequests& requests) {
+  if (config.task.output_type != "generate_until") {
+    return static_cast<double>(FedTokens(PlanScoring(requests.documents, config.batch_tokens)));
+  }
   double tokens = 0;
   for (const DocumentRequests& document : requests.documents) {
-    const std::vector<int32_t>& first = document.requests.front().tokens;
-    tokens += static_cast<double>(first.size());
-    for (size_t i = 1; i < document.requests.size(); ++i) {
-      const std::vector<int32_t>& other = document.requests[i].tokens;
-      tokens += static_cast<double>(std::ssize(other) - CommonPrefix(first, other));
-    }
+    tokens += static_cast<double>(document.requests.front().tokens.size());
   }
   return tokens;
 }
@@ -143,20 +151,30 @@ void StudyScorer::TimeServing(const std::string& model, const std::string& folde
   SetEvalThreads(set_.config.threads, world_);
   LoadedModel loaded = LoadEvalModel(model, folder, set_.config.precision, world_);
   const int64_t total = std::min(num_documents, std::ssize(set_.data.at("dev").documents));
-  const int64_t batches = std::min(kTimedBatches, total);
-  const bool generates = set_.config.task.output_type == "generate_until";
-  const auto ask = [&](const EvalData& part, PrefixSharing sharing) {
-    return ScoreArm(set_.config, variant, part, "dev", loaded, world_, sharing).summary;
-  };
-  // What is shared was read before the batch came: its time is not the batch's.
-  const auto timed = [&](const ArmSummary& summary) {
-    double seconds[] = {summary.seconds - summary.trunk_seconds};
-    world_.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
-    return TimedBatch{static_cast<double>(summary.num_documents), seconds[0] * world_.world_size()};
-  };
   ServingMeasurement serving;
+  PromptConfig served = variant;
+  RunTogether(*world_.control, /*root_only=*/false, [&] {
+    const ArmRequests requests =
+        BuildArmRequests(set_.config, variant, DevPart(set_.data, 0, total), "dev", loaded);
+    serving.shared_prefix_tokens = static_cast<double>(PrefixOfAllPrompts(requests));
+    if (AsksOncePerTask(requests.calibration)) served.calibration = "none";
+  });
+  const auto ask = [&](const EvalData& part, PrefixSharing sharing) {
+    return ScoreArm(set_.config, served, part, "dev", loaded, world_, sharing).summary;
+  };
+  // What documents share was read before the batch came: its time is not the batch's. A batch lasts
+  // until the last rank is done, so each time is that of the slowest, before one is taken from the
+  // other.
+  const auto timed = [&](const ArmSummary& summary) {
+    double seconds[] = {summary.seconds, summary.trunk_seconds};
+    world_.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
+    return TimedBatch{static_cast<double>(summary.num_documents),
+                      (seconds[0] - seconds[1]) * world_.world_size()};
+  };
+  const bool generates = set_.config.task.output_type == "generate_until";
+  const int64_t batches = std::clamp<int64_t>(total / kFewestOfBatch, 1, kTimedBatches);
   ask(DevPart(set_.data, 0, total / batches), PrefixSharing::kWithinDocument);
-  double fed_tokens = 0;
+  double fed_tokens = 0, fed_behind_cache = 0;
   for (int64_t b = 0; b < batches; ++b) {
     const EvalData part = DevPart(set_.data, total * b / batches, total * (b + 1) / batches);
     const ArmSummary summary = ask(part, PrefixSharing::kWithinDocument);
@@ -164,18 +182,19 @@ void StudyScorer::TimeServing(const std::string& model, const std::string& folde
     serving.prompt_tokens += summary.mean_prompt_tokens * serving.batches.back().num_queries /
                              static_cast<double>(total);
     fed_tokens += static_cast<double>(summary.tokens);
-    // Generation keeps no prompt's keys for another one.
-    if (generates) continue;
-    serving.cached_batches.push_back(timed(ask(part, PrefixSharing::kAcrossDocuments)));
+    if (generates) continue;  // generation keeps no prompt's keys for another one
+    const ArmSummary cached = ask(part, PrefixSharing::kAcrossDocuments);
+    serving.cached_batches.push_back(timed(cached));
+    fed_behind_cache += static_cast<double>(cached.tokens);
+  }
+  // Batches too small for a trunk: the same figure once more.
+  if (serving.shared_prefix_tokens >= kWorthCaching && fed_behind_cache >= fed_tokens) {
+    serving.cached_batches.clear();
   }
   if (generates) {
     serving.generated_tokens =
         std::max(0.0, fed_tokens / static_cast<double>(total) - serving.prompt_tokens);
   }
-  RunTogether(*world_.control, /*root_only=*/false, [&] {
-    serving.shared_prefix_tokens = static_cast<double>(PrefixOfAllPrompts(
-        BuildArmRequests(set_.config, variant, DevPart(set_.data, 0, total), "dev", loaded)));
-  });
   store_.state.serving[key] = serving;
   store_.Save();
 }

@@ -43,8 +43,9 @@ struct ScoringSet {
 // `data` with documents begin … end of dev alone; other splits whole.
 EvalData DevPart(const EvalData& data, int64_t begin, int64_t end);
 
-// What scoring an arm costs, in tokens of a forward pass: what a document's requests begin with runs once.
-double RequestTokens(const ArmRequests& requests);
+// What asking an arm's requests costs, in tokens of a forward pass: those that the scorer's plan feeds (what requests begin
+// with, once); of generation the prompts'.
+double RequestTokens(const EvalConfig& config, const ArmRequests& requests);
 
 class StudyScorer {
  public:

@@ -72,6 +72,7 @@ std::string PartFile(const std::string& key) {
 std::string FormatStudyState(const StudyState& state) {
   Json json = {{"format", 1},
                {"fingerprint", state.fingerprint},
+               {"precision", state.precision},
                {"look", state.look},
                {"num_looks", state.num_looks},
                {"cells", Json::object()},
@@ -102,6 +103,7 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     const Json json = Json::parse(text);
     if (json.at("format") != 1) throw Error(ErrorKind::kBadData, where + ": format is not 1");
     state.fingerprint = json.at("fingerprint");
+    state.precision = json.value("precision", "float32");  // of older files
     state.look = json.at("look");
     state.num_looks = json.at("num_looks");
     for (const auto& [name, cell] : json.at("cells").items()) {

@@ -31,6 +31,7 @@ struct ArmState {
 
 struct StudyState {
   std::string fingerprint;                            // of config, model and data
+  std::string precision;                              // of scoring, resolved; "" = not yet
   std::map<std::string, CellState> cells;             // finished ones
   std::map<std::string, ArmState> arms;               // finished ones, by ArmKey
   std::map<std::string, ServingMeasurement> serving;  // by ArmKey

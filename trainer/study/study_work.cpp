@@ -61,7 +61,7 @@ void AddFewShots(const StudyConfig& config, const ScoringSet& set, const LoadedM
                               " prompts would be longer than the model can see.");
       continue;
     }
-    work.test_tokens[prompt.name] = RequestTokens(requests);
+    work.test_tokens[prompt.name] = RequestTokens(set.config, requests);
     work.few_shots.push_back(prompt);
   }
 }
@@ -87,17 +87,20 @@ double StudyWork::Trainings(const StudyConfig& config) const {
   return total;
 }
 
-double StudyWork::Scorings(const StudyConfig& config) const {
+double StudyWork::Scorings(const StudyConfig& config, const std::string& baseline) const {
   const std::string own = config.OwnPrompt().name;
+  const auto of_best = [&](const std::map<std::string, double>& tokens) {
+    return baseline.empty() ? Largest(tokens, config) : tokens.at(baseline);
+  };
   const auto cells_of_size = static_cast<double>(config.Rates().size() + config.seeds.size() - 1);
   const auto num_seeds = static_cast<double>(config.seeds.size());
   double of_size = cells_of_size * dev_tokens.at(own) + num_seeds * test_tokens.at(own);
-  if (config.tuned_with_best_prompt) {
-    of_size += num_seeds * (Largest(dev_tokens, config) + Largest(test_tokens, config));
+  if (config.tuned_with_best_prompt && baseline != own) {
+    of_size += num_seeds * (of_best(dev_tokens) + of_best(test_tokens));
   }
   double total = of_size * static_cast<double>(config.sizes.size());
   for (const auto& [variant, tokens] : dev_tokens) total += tokens;
-  total += test_tokens.at(own) + Largest(test_tokens, config);
+  total += test_tokens.at(own) + (baseline == own ? 0 : of_best(test_tokens));
   for (const PromptConfig& few_shot : few_shots) total += test_tokens.at(few_shot.name);
   return total;
 }
@@ -115,7 +118,8 @@ StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const Lo
       const ArmRequests requests = BuildArmRequests(set.config, variant, set.data, split, model);
       const int64_t truncated = NumTruncated(requests);
       if (truncated > 0 && !config.allow_truncated) RefuseTruncated(variant, split, truncated);
-      (split == "dev" ? work.dev_tokens : work.test_tokens)[variant.name] = RequestTokens(requests);
+      (split == "dev" ? work.dev_tokens : work.test_tokens)[variant.name] =
+          RequestTokens(set.config, requests);
       if (split == "dev" && variant.name == config.OwnPrompt().name) {
         double tokens = 0;
         for (const DocumentRequests& document : requests.documents) {

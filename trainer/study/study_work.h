@@ -21,10 +21,9 @@ struct StudyWork {
   double validation_tokens = 0;               // of one pass over dev, where the config validates
 
   double TrainingTokens(const StudyConfig& config, int64_t size) const;  // of a cell, times three
-  // dev chose nothing yet: the dearest prompt counts.
   double Trainings(const StudyConfig& config) const;
-  double Scorings(const StudyConfig& config) const;
-  double Total(const StudyConfig& config) const { return Trainings(config) + Scorings(config); }
+  // `baseline`: the prompt that dev chose; "" = not yet, then the dearest counts.
+  double Scorings(const StudyConfig& config, const std::string& baseline = "") const;
   int64_t Pieces(const StudyConfig& config) const;
 };
 

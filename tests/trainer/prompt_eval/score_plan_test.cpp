@@ -97,6 +97,13 @@ TEST(ScorePlanTest, WhatAllPromptsBeginWithIsATrunk) {
   EXPECT_EQ(plan.batches.size(), 3U);  // the trunk is not in a batch's budget
 }
 
+TEST(ScorePlanTest, WithoutSharingAcrossDocumentsEachFeedsItsWholePrompt) {
+  const std::vector<DocumentRequests> documents = BehindShots(Shots(0, 50), 5);
+  const ScorePlan plan = PlanScoring(documents, 30, PrefixSharing::kWithinDocument);
+  EXPECT_TRUE(plan.trunks.empty());
+  for (const ScoreUnit& unit : plan.units) EXPECT_EQ(unit.fed_tokens, 60 + 1 + 1);
+}
+
 TEST(ScorePlanTest, AnotherShotSetHasATrunkOfItsOwnAndABatchHasOneTrunk) {
   std::vector<DocumentRequests> documents = BehindShots(Shots(0, 50), 4);
   for (DocumentRequests& document : BehindShots(Shots(100, 40), 3)) documents.push_back(document);

@@ -67,8 +67,8 @@ TEST(ForecastTest, IsNearTheReferencesOwnFigures) {
     for (const bool table_first : {false, true}) {
       made.config.workloads["w"].table_first = table_first;
       const ClusterStep step(made.config, "c", "w", made.basis);
-      const double ours = step.Step(settings, step.Middle(), 1).step /
-                          step.Step(settings, step.Middle(), known.world_size).step;
+      const double ours = step.Step(settings, step.Middle(), 1).step_seconds /
+                          step.Step(settings, step.Middle(), known.world_size).step_seconds;
       // A table that is last goes in four messages here and in one there.
       EXPECT_NEAR(ours, table_first ? known.table_first : known.table_last,
                   table_first ? 0.05 : 0.08)
@@ -111,7 +111,7 @@ TEST(ForecastTest, MeasuredComputeIsUsedAndWidensByTheModelsError) {
   const Forecast forecast = MakeForecast(made.config, "c", "w", made.basis);
   EXPECT_TRUE(forecast.measured_compute);
   EXPECT_GT(forecast.points[0].tokens_interval.high, 1.1 * narrow);
-  EXPECT_GT(forecast.points[0].step, 1e-11 * 6 * 85e6 * 4096) << "seconds a FLOP of here";
+  EXPECT_GT(forecast.points[0].step_seconds, 1e-11 * 6 * 85e6 * 4096) << "seconds a FLOP of here";
 }
 
 TEST(ForecastTest, SimulationAgreesWithTheClosedForm) {
@@ -119,8 +119,9 @@ TEST(ForecastTest, SimulationAgreesWithTheClosedForm) {
   const auto points = SimulateForecasts(made.config, made.basis);
   ASSERT_EQ(points.size(), 11u);
   for (const SimulatedPoint& point : points) {
-    EXPECT_NEAR(point.simulated / point.closed_form, 1, 1e-9) << point.world_size;
-    EXPECT_NEAR(point.simulated_spread / point.closed_form_spread, 1, 0.03) << point.world_size;
+    EXPECT_NEAR(point.simulated_seconds / point.closed_form_seconds, 1, 1e-9) << point.world_size;
+    EXPECT_NEAR(point.simulated_spread_seconds / point.closed_form_spread_seconds, 1, 0.03)
+        << point.world_size;
   }
   EXPECT_GT(points.back().num_messages, 10000);
 }

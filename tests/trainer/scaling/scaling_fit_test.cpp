@@ -44,10 +44,10 @@ Planted Plant(double noise) {
           cell.cores = 4;
           cell.flops = weak ? 4e10 : 16e10 / static_cast<double>(n);
           if (n > 1) cell.buckets = {64e6, 16e6, 16e6, 4e6, 1e6};
-          cell.busy = truth.Busy(cell);
-          cell.exposed = truth.Exposed(cell);
-          cell.busy = noisy(cell.busy);
-          if (n > 1) cell.exposed = noisy(cell.exposed);
+          cell.busy_seconds = truth.Busy(cell);
+          cell.exposed_communication_seconds = truth.Exposed(cell);
+          cell.busy_seconds = noisy(cell.busy_seconds);
+          if (n > 1) cell.exposed_communication_seconds = noisy(cell.exposed_communication_seconds);
           planted.cells.push_back(cell);
         }
       }
@@ -114,7 +114,7 @@ TEST(ScalingFitTest, StepsAloneGiveAnExchangeWhereNoCollectiveWasMeasured) {
   const ScalingFit fit = FitScaling(planted.cells, {});
   for (const FitCell& cell : planted.cells) {
     if (cell.oversubscribed()) continue;
-    EXPECT_NEAR(fit.Step(cell) / cell.step(), 1, 0.02) << cell.topology.world_size;
+    EXPECT_NEAR(fit.Step(cell) / cell.step_seconds(), 1, 0.02) << cell.topology.world_size;
   }
 }
 

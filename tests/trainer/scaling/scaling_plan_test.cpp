@@ -105,14 +105,14 @@ StepMeasurement Measured(int64_t n, double tokens_per_second) {
   m.world_size = n;
   m.tokens = 100;
   m.tokens_per_second = tokens_per_second;
-  m.step_mean = m.tokens / tokens_per_second;
+  m.mean_step_seconds = m.tokens / tokens_per_second;
   return m;
 }
 
 TEST(ScalingTableTest, PairsRepeatsSoThatDriftDropsOut) {
   ScaleConfig config = Config();
   config.models.erase("b");
-  config.price_per_rank_hour = 3.6;
+  config.price_per_device_hour = 3.6;
   ScalingResults results;
   // The machine slows down by a third from repeat to repeat; two ranks are 1.8 times as fast throughout.
   const double drift[] = {1, 0.67, 0.45};

@@ -15,9 +15,9 @@ constexpr char kModel[] = R"({"model_type": "gpt2", "activation_function": "gelu
 
 StepSchedule Schedule(bool shard, bool overlapped, bool table_first) {
   StepSchedule schedule;
-  schedule.forward = 3e-3;
-  schedule.backward = 6e-3;
-  schedule.update = 5e-4;
+  schedule.forward_seconds = 3e-3;
+  schedule.backward_seconds = 6e-3;
+  schedule.update_seconds = 5e-4;
   schedule.overlapped = overlapped;
   schedule.shard = shard;
   BucketScheduleOptions options;
@@ -54,20 +54,20 @@ TEST(StepScheduleTest, BucketsHoldEveryGradientOnceAndAreReadyInOrder) {
 
 TEST(StepScheduleTest, NothingIsExposedThatBackwardCanHide) {
   StepSchedule schedule;
-  schedule.forward = 1;
-  schedule.backward = 2;
-  schedule.update = 0.5;
+  schedule.forward_seconds = 1;
+  schedule.backward_seconds = 2;
+  schedule.update_seconds = 0.5;
   Fabric fabric;
   fabric.in_node.seconds_per_byte = 1;  // two ranks of a ring: T(S) = S
   const Topology two = {2, 2};
   schedule.buckets = {{0.5, 0.5}, {0.25, 1}};  // ready at 2 and 3; the first ends at 2.5
-  EXPECT_NEAR(PredictStep(schedule, fabric, two).exposed, 0.25, 1e-12);
-  EXPECT_NEAR(PredictStep(schedule, fabric, two).step, 3.75, 1e-12);
+  EXPECT_NEAR(PredictStep(schedule, fabric, two).exposed_communication_seconds, 0.25, 1e-12);
+  EXPECT_NEAR(PredictStep(schedule, fabric, two).step_seconds, 3.75, 1e-12);
   schedule.buckets = {{1.5, 0.5}, {0.25, 1}};  // the second waits until 3.5
-  EXPECT_NEAR(PredictStep(schedule, fabric, two).exposed, 0.75, 1e-12);
+  EXPECT_NEAR(PredictStep(schedule, fabric, two).exposed_communication_seconds, 0.75, 1e-12);
   schedule.overlapped = false;
-  EXPECT_NEAR(PredictStep(schedule, fabric, two).exposed, 1.75, 1e-12);
-  EXPECT_EQ(PredictStep(schedule, fabric, {1, 2}).exposed, 0);
+  EXPECT_NEAR(PredictStep(schedule, fabric, two).exposed_communication_seconds, 1.75, 1e-12);
+  EXPECT_EQ(PredictStep(schedule, fabric, {1, 2}).exposed_communication_seconds, 0);
 }
 
 TEST(StepSimulationTest, RanksOfOnePaceGiveTheClosedForm) {
@@ -80,8 +80,8 @@ TEST(StepSimulationTest, RanksOfOnePaceGiveTheClosedForm) {
             const StepSchedule schedule = Schedule(shard, overlapped, n % 3 == 0);
             const Fabric fabric = MakeFabric(pipelined, latency);
             const Topology topology = {n, 8};
-            const double closed = PredictStep(schedule, fabric, topology).step;
-            const double simulated = SimulateStep(schedule, fabric, topology, {}).step;
+            const double closed = PredictStep(schedule, fabric, topology).step_seconds;
+            const double simulated = SimulateStep(schedule, fabric, topology, {}).step_seconds;
             EXPECT_NEAR(simulated / closed, 1, 1e-9)
                 << n << " ranks, pipelined " << pipelined << ", shard " << shard;
             ++compared;
@@ -116,12 +116,12 @@ TEST(StepSimulationTest, UnevenRanksWaitForTheSlowest) {
   const Fabric fabric = MakeFabric(true, 14e-6);
   for (const int64_t n : {64, 2048}) {
     const SimulatedStep step = SimulateStep(schedule, fabric, {n, 8}, {0.02, 1});
-    const double even = SimulateStep(schedule, fabric, {n, 8}, {}).step;
-    EXPECT_GE(step.step, step.slowest_compute + schedule.update);
-    EXPECT_GT(step.step, even);
+    const double even = SimulateStep(schedule, fabric, {n, 8}, {}).step_seconds;
+    EXPECT_GE(step.step_seconds, step.slowest_compute_seconds + schedule.update_seconds);
+    EXPECT_GT(step.step_seconds, even);
     // √(2 ln n) bounds the expected largest of n normal draws from above; at these n it is within a fifth.
-    const double compute = schedule.forward + schedule.backward;
-    const double slowest = (step.slowest_compute / compute - 1) / 0.02;
+    const double compute = schedule.forward_seconds + schedule.backward_seconds;
+    const double slowest = (step.slowest_compute_seconds / compute - 1) / 0.02;
     EXPECT_NEAR(slowest / StragglerFactor(n), 0.9, 0.2) << n;
   }
 }
