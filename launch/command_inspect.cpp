@@ -9,11 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool EndsWith(const std::string& text, std::string_view ending) {
-  return text.size() >= ending.size() &&
-         text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
-}
-
 std::string Inspect(const CommandOptions& options) {
   std::string path = options.path;
   if (fs::path(path).filename() == "latest") path = ResolveModelPath(path);
@@ -33,11 +28,11 @@ std::string Inspect(const CommandOptions& options) {
                     ": a folder with neither config.json nor tokenizer.json (a model) nor "
                     "checkpoints/ or metrics.jsonl (a run)");
   }
-  if (EndsWith(path, ".yaml") || EndsWith(path, ".yml")) return InspectConfig(path, options);
-  if (EndsWith(path, "/tokenizer.json")) {
+  if (path.ends_with(".yaml") || path.ends_with(".yml")) return InspectConfig(path, options);
+  if (path.ends_with("/tokenizer.json")) {
     return InspectModelFolder(fs::path(path).parent_path().string(), options);
   }
-  if (EndsWith(path, ".h5") || EndsWith(path, ".hdf5") || EndsWith(path, ".index.json")) {
+  if (path.ends_with(".h5") || path.ends_with(".hdf5") || path.ends_with(".index.json")) {
     return InspectDataset(path, options);
   }
   throw Error(ErrorKind::kUsage,

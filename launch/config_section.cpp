@@ -7,12 +7,8 @@
 namespace breakeven {
 namespace {
 
-bool EndsWith(std::string_view text, std::string_view ending) {
-  return text.size() >= ending.size() && text.substr(text.size() - ending.size()) == ending;
-}
-
 bool IsConfigPath(std::string_view text) {
-  return EndsWith(text, ".yaml") || EndsWith(text, ".yml") || EndsWith(text, ".json");
+  return text.ends_with(".yaml") || text.ends_with(".yml") || text.ends_with(".json");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ usage: ./tests/gpu/run.sh [SUITE…] [--help]
   train     training and attention on a GPU beside the CPU's, in float32 and bfloat16; two runs that must be bit-equal
   parity    training, scoring and generating on a GPU beside transformers and lm-evaluation-harness (tests/parity)
   ranks     training over 1 … N GPUs: the losses are those of one
+  study     the quickstart's study: training and scoring take turns on the same GPUs, in float32 and in bfloat16
   bench     all-reduce times by size, in registered and in plain memory (breakeven bench allreduce)
   double    the same contract on the double of NCCL and CUDA, which needs no GPU: what differs is the double's fault
 
@@ -24,12 +25,12 @@ HELP
 SUITES=()
 for argument in "$@"; do
   case $argument in
-    contract | train | parity | ranks | bench | double) SUITES+=("$argument") ;;
+    contract | train | parity | ranks | study | bench | double) SUITES+=("$argument") ;;
     -h | --help) usage && exit 0 ;;
     *) usage >&2 && printf 'error: unknown suite %s\n' "$argument" >&2 && exit 64 ;;
   esac
 done
-if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(contract train parity ranks bench double); fi
+if [ ${#SUITES[@]} -eq 0 ]; then SUITES=(contract train parity ranks study bench double); fi
 
 skip() {
   printf 'skipped: %s\n' "$1"
@@ -117,13 +118,16 @@ parity() {
     tests/parity/test_model.py tests/parity/test_eval.py tests/parity/test_generate.py
 }
 
-# The quickstart's model and data; a run of one GPU is the oracle.
+# The quickstart's model and data.
+need_data() {
+  [ -e data/catalogue/tokens/train.h5 ] || { ./launch/quickstart.sh --only data && ./launch/quickstart.sh --only prepare; }
+}
+
+# A run of one GPU is the oracle.
 ranks() {
   local folder ranks failed=0
+  need_data || return 1
   folder=$(mktemp -d)
-  if [ ! -e data/catalogue/tokens/train.h5 ]; then
-    ./launch/quickstart.sh --only data && ./launch/quickstart.sh --only prepare || return 1
-  fi
   for ranks in $(seq 1 "$NUM_GPUS"); do
     for shard in false true; do
       under_mpi 0 "$ranks" "$BUILD/breakeven" train configs/quickstart_train.yaml --set device=cuda \
@@ -133,6 +137,18 @@ ranks() {
     done
   done
   under_mpi 0 "$NUM_GPUS" "$BUILD/breakeven" bench step configs/quickstart_train.yaml --set device=cuda || failed=1
+  rm -rf "$folder"
+  return "$failed"
+}
+
+study() {
+  local folder precision failed=0
+  need_data || return 1
+  folder=$(mktemp -d)
+  for precision in float32 bfloat16; do
+    under_mpi 0 "$NUM_GPUS" "$BUILD/breakeven" study configs/study_quickstart.yaml --set train.device=cuda \
+      --set train.precision=$precision --set precision=$precision --set "output=$folder/$precision" || failed=1
+  done
   rm -rf "$folder"
   return "$failed"
 }

@@ -1,6 +1,7 @@
 // What only a GPU can show; skipped without one. tests/gpu/run.sh runs it.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ class GpuTest : public TrainingTest {
   void SetUp() override {
     const CudaDevices found = VisibleCudaDevices();
     if (found.devices.empty()) GTEST_SKIP() << "no GPU: " << found.reason;
+    // Read when the first handle is made, which an earlier test of this process may have done.
+    ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
     PrepareDevice(kGpu);
   }
 

@@ -8,7 +8,6 @@
 #include "trainer/prompt_eval/eval_config.h"
 
 namespace breakeven {
-namespace {
 
 bool IsBetter(double a, double b, bool lower_is_better) {
   if (std::isnan(a)) return false;
@@ -16,7 +15,13 @@ bool IsBetter(double a, double b, bool lower_is_better) {
   return lower_is_better ? a < b : a > b;
 }
 
-}  // namespace
+size_t BestOf(std::span<const double> scores, bool lower_is_better) {
+  size_t best = 0;
+  for (size_t i = 1; i < scores.size(); ++i) {
+    if (IsBetter(scores[i], scores[best], lower_is_better)) best = i;
+  }
+  return best;
+}
 
 std::vector<size_t> ChooseArms(std::span<const ArmSummary> arms, std::string_view metric) {
   const bool lower_is_better = LowerIsBetter(metric);

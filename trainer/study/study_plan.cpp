@@ -77,16 +77,6 @@ TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const
   return train;
 }
 
-size_t BestOf(std::span<const double> scores, bool lower_is_better) {
-  size_t best = 0;
-  for (size_t i = 1; i < scores.size(); ++i) {
-    if (std::isnan(scores[i])) continue;
-    const bool better = lower_is_better ? scores[i] < scores[best] : scores[i] > scores[best];
-    if (better || std::isnan(scores[best])) best = i;
-  }
-  return best;
-}
-
 double ChoiceOptimism(int64_t num_variants, int64_t num_documents) {
   if (num_variants < 2 || num_documents < 1) return 0;
   const auto variants = static_cast<double>(num_variants);

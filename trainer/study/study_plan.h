@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -39,9 +38,6 @@ int64_t NumCells(const StudyConfig& config);
 // What trains a cell. `data`: the subset's dataset; `validation`: dev's, used where the config validates.
 TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
                          const std::string& validation, const std::string& folder);
-
-// Index of the best score, the first of equals; a score that is not a number is never better than another.
-size_t BestOf(std::span<const double> scores, bool lower_is_better);
 
 // How much better than it is the best of `num_variants` equally good prompts looks on `num_documents`, at a score of one half and
 // a correlation of 0.6 between prompts over documents (reference: expected maximum of normals).

@@ -13,6 +13,7 @@
 #include "comm/base/progress.h"
 #include "comm/watched_world.h"
 #include "trainer/checkpoint/run_folder.h"
+#include "trainer/prompt_eval/choice.h"
 #include "trainer/prompt_eval/ledger.h"
 #include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"

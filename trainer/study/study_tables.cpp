@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "trainer/prompt_eval/eval_config.h"
 #include "trainer/study/study_records.h"
 
 namespace breakeven {
@@ -78,6 +79,7 @@ ScoreTable TableOf(const StudyRecords& records, const std::string& metric) {
           table.unit_interval && std::all_of(found->second.begin(), found->second.end(),
                                              [](double s) { return s >= 0 && s <= 1; });
     }
+    BE_CHECK(!LowerIsBetter(metric), metric + " needs its place in DerivedMetrics, turned round");
     return table;
   }
   const Derived& rule = derived->second;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <vector>
 
 namespace breakeven {
 namespace {
@@ -16,6 +17,12 @@ ArmSummary Arm(const std::string& model, const std::string& metric, double value
   arm.model = model;
   arm.metrics[metric] = {value, 0.1};
   return arm;
+}
+
+TEST(ChoiceTest, TheBestIsTheFirstOfEqualsAndNeverNan) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(BestOf(std::vector<double>{nan, 0.2, 0.5, 0.5}, false), 2u);
+  EXPECT_EQ(BestOf(std::vector<double>{3, 2, nan, 2}, true), 1u);
 }
 
 TEST(ChoiceTest, OneArmForEachRunTheFirstOfEquals) {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <map>
 #include <set>
 
@@ -96,12 +95,6 @@ TEST(StudyPlanTest, LabelsThatAreAllDifferentAreShuffled) {
   const std::vector<size_t> order = NestedOrder(labels, 1);
   EXPECT_FALSE(std::is_sorted(order.begin(), order.end()));
   EXPECT_EQ(std::set<size_t>(order.begin(), order.end()).size(), 50u);
-}
-
-TEST(StudyPlanTest, TheBestIsTheFirstOfEqualsAndNeverNan) {
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_EQ(BestOf(std::vector<double>{nan, 0.2, 0.5, 0.5}, false), 2u);
-  EXPECT_EQ(BestOf(std::vector<double>{3, 2, nan, 2}, true), 1u);
 }
 
 TEST(StudyPlanTest, ChoosingAmongManyOnFewIsOptimistic) {
