@@ -4,18 +4,18 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "comm/base/aligned_mapping.h"
 #include "comm/base/error.h"
 
 namespace breakeven {
 namespace {
 
 constexpr int64_t kCacheLine = 64;
-constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr auto kHugePage = static_cast<int64_t>(kHugePageBytes);
 constexpr int64_t kMostBytes = int64_t{1} << 46;  // nobody has 64 TiB: a size beyond is a mistake
 
 int64_t RoundUp(int64_t bytes, int64_t unit) { return (bytes + unit - 1) / unit * unit; }
@@ -27,20 +27,13 @@ void* AllocateSmall(int64_t bytes) {
   return data;
 }
 
-// Whole huge pages at a multiple of their size; null where the system refuses.
+// Whole huge pages; null where the system refuses.
 void* MapLarge(int64_t bytes) {
   const auto size = static_cast<size_t>(bytes);
-  const size_t room = size + kHugePage;
-  void* raw = ::mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (raw == MAP_FAILED) return nullptr;
-  char* first = static_cast<char*>(raw);
-  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(raw) % kHugePage) % kHugePage;
-  const size_t behind = kHugePage - before;
-  if (before > 0) ::munmap(first, before);
-  if (behind > 0) ::munmap(first + before + size, behind);
+  void* data = MapAligned(size, kHugePageBytes, PROT_READ | PROT_WRITE);
   // Only advice: a system without huge pages refuses it and loses nothing but speed.
-  ::madvise(first + before, size, MADV_HUGEPAGE);
-  return first + before;
+  if (data != nullptr) ::madvise(data, size, MADV_HUGEPAGE);
+  return data;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <sstream>
 #include <utility>
 
+#include "comm/base/aligned_mapping.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 
@@ -24,7 +25,7 @@ namespace breakeven {
 namespace {
 
 constexpr int64_t kPage = 4096;
-constexpr int64_t kHugePage = int64_t{2} << 20;
+constexpr auto kHugePage = static_cast<int64_t>(kHugePageBytes);
 constexpr int64_t kMostBytes = int64_t{1} << 46;
 #ifdef MADV_COLLAPSE
 constexpr int kCollapse = MADV_COLLAPSE;
@@ -60,22 +61,14 @@ void MakeHuge(int fd, char* data, int64_t num_bytes) {
 }
 
 // Mapped at a multiple of `alignment`, so that huge pages fit.
-void* MapAligned(int fd, int64_t num_bytes, int64_t alignment) {
+void* MapFile(int fd, int64_t num_bytes, int64_t alignment) {
   const size_t size = static_cast<size_t>(num_bytes);
-  const size_t room = size + static_cast<size_t>(alignment);
-  void* raw = ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (raw == MAP_FAILED) Refuse("mapping " + Mebibytes(num_bytes), errno);
-  const uintptr_t first = reinterpret_cast<uintptr_t>(raw);
-  const uintptr_t unit = static_cast<uintptr_t>(alignment);
-  const uintptr_t begin = (first + unit - 1) / unit * unit;
-  void* data = ::mmap(reinterpret_cast<void*>(begin), size, PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_FIXED, fd, 0);
-  const int error = errno;
-  if (begin > first) ::munmap(raw, begin - first);
-  const uintptr_t end = begin + size;
-  if (first + room > end) ::munmap(reinterpret_cast<void*>(end), first + room - end);
+  void* place = MapAligned(size, static_cast<size_t>(alignment), PROT_NONE, MAP_NORESERVE);
+  if (place == nullptr) Refuse("mapping " + Mebibytes(num_bytes), errno);
+  void* data = ::mmap(place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
   if (data == MAP_FAILED) {
-    ::munmap(reinterpret_cast<void*>(begin), size);
+    const int error = errno;
+    ::munmap(place, size);
     Refuse("mapping " + Mebibytes(num_bytes), error);
   }
   return data;
@@ -149,7 +142,7 @@ void SharedSegment::Seal() {
 }
 
 void SharedSegment::Map(int fd) {
-  data_ = MapAligned(fd, num_bytes_, num_bytes_ >= kHugePage ? kHugePage : kPage);
+  data_ = MapFile(fd, num_bytes_, num_bytes_ >= kHugePage ? kHugePage : kPage);
 }
 
 SharedSegment SharedSegment::Create(SegmentSource source, int64_t num_bytes) {

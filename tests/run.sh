@@ -54,7 +54,8 @@ if [ -z "${SKIP_SETUP:-}" ]; then
   if wants fuzz; then setup_packages tests/fuzz/debian_packages.txt; fi
   setup_python requirements-test.txt
   if wants unit || wants system || wants faults || wants cluster || wants parity || wants bench; then
-    build release all -- -DBREAKEVEN_TESTS=ON # the quickstart may have built without
+    # The quickstart may have built without tests. The long form of parity runs the simulations again.
+    build release all ${BREAKEVEN_FULL:+statistics_simulation} -- -DBREAKEVEN_TESTS=ON
   fi
   if wants parity || wants system || wants bench; then
     fetch_model

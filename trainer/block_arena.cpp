@@ -6,30 +6,28 @@
 #include <algorithm>
 #include <iterator>
 
+#include "comm/base/aligned_mapping.h"
 #include "comm/base/error.h"
 
 namespace breakeven {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 
 size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 }  // namespace
 
 BlockArena::BlockArena(size_t capacity_bytes) {
-  const size_t bytes = RoundUp(capacity_bytes, kHugePage) + kHugePage;
-  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) return;
+  const size_t bytes = RoundUp(capacity_bytes, kHugePageBytes);
+  void* memory = MapAligned(bytes, kHugePageBytes, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+  if (memory == nullptr) return;
   ::madvise(memory, bytes, MADV_HUGEPAGE);  // only advice
-  begin_ = end_ = RoundUp(reinterpret_cast<Address>(memory), kHugePage);
-  capacity_ = begin_ + RoundUp(capacity_bytes, kHugePage);
+  begin_ = end_ = reinterpret_cast<Address>(memory);
+  capacity_ = begin_ + bytes;
 }
 
 BlockArena::~BlockArena() {
-  // The reservation may begin up to a huge page earlier; unmapping what was usable is enough.
   if (capacity_ > begin_) ::munmap(reinterpret_cast<void*>(begin_), capacity_ - begin_);
 }
 
@@ -76,8 +74,8 @@ bool BlockArena::Owns(const void* block) const {
 void BlockArena::Trim() {
   const std::lock_guard lock(mutex_);
   for (const auto& [begin, size] : free_) {
-    const Address first = RoundUp(begin, kHugePage);
-    const Address last = (begin + size) / kHugePage * kHugePage;
+    const Address first = RoundUp(begin, kHugePageBytes);
+    const Address last = (begin + size) / kHugePageBytes * kHugePageBytes;
     if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
   }
 }

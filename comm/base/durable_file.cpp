@@ -189,10 +189,10 @@ void WriteFileDurably(const std::string& path, std::string_view contents) {
 }
 
 ErrorKind KindOfReadError(int error) {
-  constexpr int kOfTheMachine[] = {EIO, ESTALE, ETIMEDOUT, ENOMEM, EMFILE, ENFILE};
-  const auto* end = std::end(kOfTheMachine);
-  return std::find(std::begin(kOfTheMachine), end, error) != end ? ErrorKind::kIo
-                                                                 : ErrorKind::kBadData;
+  constexpr int kOfTheFile[] = {ENOENT, ENOTDIR, EISDIR, EACCES, EPERM, ELOOP, ENAMETOOLONG};
+  const auto* end = std::end(kOfTheFile);
+  return std::find(std::begin(kOfTheFile), end, error) != end ? ErrorKind::kBadData
+                                                              : ErrorKind::kIo;
 }
 
 std::string ReadFile(const std::string& path) {

@@ -40,8 +40,8 @@ class DurableFile {
 void WriteFileDurably(const std::string& path, std::string_view contents);
 // Errors: KindOfReadError.
 std::string ReadFile(const std::string& path);
-// kIo for an errno that a disk, a network file system or a lack of descriptors or memory gives: it says nothing of the file.
-// Else kBadData: missing, forbidden, no file.
+// kBadData for an errno that says something of the file: missing, forbidden, a folder. Else kIo: a disk, a network file
+// system, a lack of descriptors or memory.
 ErrorKind KindOfReadError(int error);
 // Error: kIo.
 void FsyncDirectory(const std::string& path);

@@ -24,7 +24,7 @@ class KvCache {
   // token, touched only as tokens arrive. `options`: device and type of the model's products
   // (Model::HeadOfProducts()).
   KvCache(const ModelConfig& config, int64_t num_sequences, int64_t max_tokens,
-          const at::TensorOptions& options = at::kFloat);
+          const at::TensorOptions& options);
   // Sequence b goes on behind sequence parents[b] of `parent`, which is read and never copied, and must
   // outlive this cache unchanged: a tree of shared prompts, each run once. Sequences with the same
   // parent are neighbours. Room for max_tokens tokens of each one's own, which all come in one call.

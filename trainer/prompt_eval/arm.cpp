@@ -126,7 +126,6 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   ArmRequests requests;
   const auto begin = std::chrono::steady_clock::now();
   const StopSignals signals;
-  const std::string name = model.name + "/" + variant.name;
   RunTogether(*world.control, /*root_only=*/false, [&] {
     EndIfSignalled(signals);
     requests = BuildArmRequests(config, variant, data, split, model);
@@ -140,7 +139,8 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   summary.template_hash = requests.template_hash;
   Count(requests, summary);
   // The bar shows this rank's part; ranks have about the same.
-  Progress progress(name, summary.num_documents / world.world_size(), {.enabled = world.is_root()});
+  Progress progress(model.name + "/" + variant.name, summary.num_documents / world.world_size(),
+                    {.enabled = world.is_root()});
   const OnBatch on_batch = [&](int64_t n) {
     progress.Add(n);
     world.Beat();

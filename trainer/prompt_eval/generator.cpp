@@ -33,7 +33,6 @@ class BatchGenerator {
         prompts_(prompts),
         numbers_(numbers),
         options_(options),
-        device_(model.HeadWeight().device()),
         head_VC_(model.HeadOfProducts()),
         max_length_(MaxLength(model, options)),
         texts_(numbers.size()),
@@ -50,7 +49,7 @@ class BatchGenerator {
     KvCache cache(model_.config(), std::ssize(numbers_), room, head_VC_.options());
     while (true) {
       fed_tokens += packer.num_tokens();
-      const at::Tensor hidden_TC = model_.HiddenStates(packer.Pack(device_), cache);
+      const at::Tensor hidden_TC = model_.HiddenStates(packer.Pack(head_VC_.device()), cache);
       Choose(hidden_TC, packer);
       if (std::all_of(finished_.begin(), finished_.end(), [](bool done) { return done; })) break;
       packer = NextInput(cache);
@@ -71,7 +70,8 @@ class BatchGenerator {
       sequences.push_back(b);
       last_rows.push_back(packer.segment_start(b + 1) - 1);
     }
-    const at::Tensor hidden_BC = hidden_TC.index_select(0, IndexTensor(last_rows, device_));
+    const at::Tensor hidden_BC =
+        hidden_TC.index_select(0, IndexTensor(last_rows, head_VC_.device()));
     const at::Tensor logits_BV = NextTokenLogits(hidden_BC, head_VC_).cpu().contiguous();
     const int64_t vocab_size = logits_BV.size(1);
     for (size_t i = 0; i < sequences.size(); ++i) {
@@ -126,7 +126,6 @@ class BatchGenerator {
   const std::span<const std::vector<int32_t>> prompts_;
   const std::span<const int64_t> numbers_;
   const GenerateOptions& options_;
-  const at::Device device_;
   const at::Tensor head_VC_;
   const int64_t max_length_;
   std::vector<GeneratedText> texts_;

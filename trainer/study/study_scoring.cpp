@@ -39,6 +39,57 @@ int64_t PrefixOfAllPrompts(const ArmRequests& requests) {
   return shared;
 }
 
+// COLLECTIVE. What documents share was read before the batch came: its time is not the batch's. A batch
+// lasts until the last rank is done, so each time is that of the slowest, before one is taken from the
+// other.
+TimedBatch TimeOf(const ArmSummary& summary, World& world) {
+  double seconds[] = {summary.seconds, summary.trunk_seconds};
+  world.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
+  return {static_cast<double>(summary.num_documents),
+          (seconds[0] - seconds[1]) * world.world_size()};
+}
+
+// COLLECTIVE. Dev's first `total` documents in batches.
+ServingMeasurement MeasureServing(const ScoringSet& set, const PromptConfig& variant, int64_t total,
+                                  LoadedModel& model, World& world) {
+  ServingMeasurement serving;
+  PromptConfig served = variant;
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    const ArmRequests requests =
+        BuildArmRequests(set.config, variant, DevPart(set.data, 0, total), "dev", model);
+    serving.shared_prefix_tokens = static_cast<double>(PrefixOfAllPrompts(requests));
+    if (AsksOncePerTask(requests.calibration)) served.calibration = "none";
+  });
+  const auto ask = [&](const EvalData& part, PrefixSharing sharing) {
+    return ScoreArm(set.config, served, part, "dev", model, world, sharing).summary;
+  };
+  const bool generates = set.config.task.output_type == "generate_until";
+  const int64_t batches = std::clamp<int64_t>(total / kFewestOfBatch, 1, kTimedBatches);
+  ask(DevPart(set.data, 0, total / batches), PrefixSharing::kWithinDocument);
+  double fed_tokens = 0, fed_behind_cache = 0;
+  for (int64_t b = 0; b < batches; ++b) {
+    const EvalData part = DevPart(set.data, total * b / batches, total * (b + 1) / batches);
+    const ArmSummary summary = ask(part, PrefixSharing::kWithinDocument);
+    serving.batches.push_back(TimeOf(summary, world));
+    serving.prompt_tokens += summary.mean_prompt_tokens * serving.batches.back().num_queries /
+                             static_cast<double>(total);
+    fed_tokens += static_cast<double>(summary.tokens);
+    if (generates) continue;  // generation keeps no prompt's keys for another one
+    const ArmSummary cached = ask(part, PrefixSharing::kAcrossDocuments);
+    serving.cached_batches.push_back(TimeOf(cached, world));
+    fed_behind_cache += static_cast<double>(cached.tokens);
+  }
+  // Batches too small for a trunk: the same figure once more.
+  if (serving.shared_prefix_tokens >= kWorthCaching && fed_behind_cache >= fed_tokens) {
+    serving.cached_batches.clear();
+  }
+  if (generates) {
+    serving.generated_tokens =
+        std::max(0.0, fed_tokens / static_cast<double>(total) - serving.prompt_tokens);
+  }
+  return serving;
+}
+
 }  // namespace
 
 StudyStore::StudyStore(const std::string& run_folder, const std::string& fingerprint, World& world)
@@ -151,51 +202,7 @@ void StudyScorer::TimeServing(const std::string& model, const std::string& folde
   SetEvalThreads(set_.config.threads, world_);
   LoadedModel loaded = LoadEvalModel(model, folder, set_.config.precision, world_);
   const int64_t total = std::min(num_documents, std::ssize(set_.data.at("dev").documents));
-  ServingMeasurement serving;
-  PromptConfig served = variant;
-  RunTogether(*world_.control, /*root_only=*/false, [&] {
-    const ArmRequests requests =
-        BuildArmRequests(set_.config, variant, DevPart(set_.data, 0, total), "dev", loaded);
-    serving.shared_prefix_tokens = static_cast<double>(PrefixOfAllPrompts(requests));
-    if (AsksOncePerTask(requests.calibration)) served.calibration = "none";
-  });
-  const auto ask = [&](const EvalData& part, PrefixSharing sharing) {
-    return ScoreArm(set_.config, served, part, "dev", loaded, world_, sharing).summary;
-  };
-  // What documents share was read before the batch came: its time is not the batch's. A batch lasts
-  // until the last rank is done, so each time is that of the slowest, before one is taken from the
-  // other.
-  const auto timed = [&](const ArmSummary& summary) {
-    double seconds[] = {summary.seconds, summary.trunk_seconds};
-    world_.control->AllReduce(std::span<double>(seconds), ReduceOp::kMax);
-    return TimedBatch{static_cast<double>(summary.num_documents),
-                      (seconds[0] - seconds[1]) * world_.world_size()};
-  };
-  const bool generates = set_.config.task.output_type == "generate_until";
-  const int64_t batches = std::clamp<int64_t>(total / kFewestOfBatch, 1, kTimedBatches);
-  ask(DevPart(set_.data, 0, total / batches), PrefixSharing::kWithinDocument);
-  double fed_tokens = 0, fed_behind_cache = 0;
-  for (int64_t b = 0; b < batches; ++b) {
-    const EvalData part = DevPart(set_.data, total * b / batches, total * (b + 1) / batches);
-    const ArmSummary summary = ask(part, PrefixSharing::kWithinDocument);
-    serving.batches.push_back(timed(summary));
-    serving.prompt_tokens += summary.mean_prompt_tokens * serving.batches.back().num_queries /
-                             static_cast<double>(total);
-    fed_tokens += static_cast<double>(summary.tokens);
-    if (generates) continue;  // generation keeps no prompt's keys for another one
-    const ArmSummary cached = ask(part, PrefixSharing::kAcrossDocuments);
-    serving.cached_batches.push_back(timed(cached));
-    fed_behind_cache += static_cast<double>(cached.tokens);
-  }
-  // Batches too small for a trunk: the same figure once more.
-  if (serving.shared_prefix_tokens >= kWorthCaching && fed_behind_cache >= fed_tokens) {
-    serving.cached_batches.clear();
-  }
-  if (generates) {
-    serving.generated_tokens =
-        std::max(0.0, fed_tokens / static_cast<double>(total) - serving.prompt_tokens);
-  }
-  store_.state.serving[key] = serving;
+  store_.state.serving[key] = MeasureServing(set_, variant, total, loaded, world_);
   store_.Save();
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -244,6 +245,16 @@ TEST_F(DurableFileTest, AFileInTheWayOfAFolderIsNamed) {
     EXPECT_NE(std::string(error.what()).find(folder_ + "/a: it exists and is not a folder"),
               std::string::npos)
         << error.what();
+  }
+}
+
+// A disk that fails for a moment must not make a checkpoint look damaged; an unknown error is the machine's.
+TEST(KindOfReadErrorTest, OnlyWhatSaysSomethingOfTheFileIsBadData) {
+  for (const int error : {ENOENT, ENOTDIR, EISDIR, EACCES}) {
+    EXPECT_EQ(KindOfReadError(error), ErrorKind::kBadData) << error;
+  }
+  for (const int error : {EIO, ESTALE, EMFILE, ENODATA, EBADMSG, EINVAL}) {
+    EXPECT_EQ(KindOfReadError(error), ErrorKind::kIo) << error;
   }
 }
 
