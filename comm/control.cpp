@@ -28,7 +28,7 @@ std::optional<std::string> FailureOf(const std::function<void()>& work) {
   } catch (const Error& error) {
     return Pack(error.kind(), error.what());
   } catch (const std::bad_alloc&) {
-    return Pack(ErrorKind::kMachine, "out of memory");
+    return Pack(ErrorKind::kMachine, std::string(kOutOfMemory));
   } catch (const std::exception& error) {
     return Pack(ErrorKind::kInternal, error.what());
   } catch (...) {

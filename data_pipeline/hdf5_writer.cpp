@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <type_traits>
 
@@ -14,6 +13,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/hash.h"
+#include "comm/base/own_file.h"
 #include "data_pipeline/hdf5_file.h"
 #include "data_pipeline/hdf5_layout.h"
 
@@ -122,10 +122,10 @@ class FileWriter {
 
 void FileWriter::Create() {
   // HDF5 would say less about why a file cannot be created.
-  const int fd = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  const int fd = OpenOwnFile(temporary_, O_WRONLY | O_CREAT);
   if (fd < 0) {
     throw Error(ErrorKind::kCannotCreate,
-                path_ + ": cannot create (through " + temporary_ + "): " + std::strerror(errno));
+                path_ + ": cannot create (through " + temporary_ + "): " + WhyNotOpened(errno));
   }
   ::close(fd);
   const Hdf5Lock lock;

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "comm/base/error.h"
+#include "comm/base/own_file.h"
 #include "comm/base/timing.h"
 #include "launch/launcher_environment.h"
 
@@ -25,10 +26,10 @@ constexpr double kGraceSeconds = 10;
 constexpr int kLookMilliseconds = 1000;
 
 int OpenForWriting(const std::string& path) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int file = OpenOwnFile(path, O_WRONLY | O_CREAT | O_TRUNC);
   if (file >= 0) return file;
   throw Error(ErrorKind::kCannotCreate,
-              path + ": cannot be created: " + std::strerror(errno) + ". Is the folder writable?");
+              path + ": cannot be created: " + WhyNotOpened(errno) + ". Is the folder writable?");
 }
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {

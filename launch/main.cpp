@@ -248,9 +248,7 @@ int RunCommand(const CommandInfo& command, const CommandOptions& options, int ar
   } catch (const Error& error) {
     return job.Fail(error);
   } catch (const std::bad_alloc&) {
-    return job.Fail(Error(ErrorKind::kMachine,
-                          "out of memory; smaller batches or fewer processes on this machine need "
-                          "less"));
+    return job.Fail(Error(ErrorKind::kMachine, std::string(kOutOfMemory)));
   } catch (const std::exception& error) {
     return job.Fail(Error(ErrorKind::kInternal, error.what()));
   }

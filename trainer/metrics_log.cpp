@@ -12,6 +12,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/own_file.h"
 
 namespace breakeven {
 namespace {
@@ -57,9 +58,9 @@ void MetricsLog::Open(int64_t last_step) {
     const std::string kept = KeepUpTo(text, last_step);
     if (kept != text) WriteFileDurably(path_, kept);
   }
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  fd_ = OpenOwnFile(path_, O_WRONLY | O_CREAT | O_APPEND);
   if (fd_ < 0) {
-    throw Error(ErrorKind::kCannotCreate, path_ + ": cannot open: " + std::strerror(errno));
+    throw Error(ErrorKind::kCannotCreate, path_ + ": cannot open: " + WhyNotOpened(errno));
   }
 }
 

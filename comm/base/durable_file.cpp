@@ -17,6 +17,7 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/base/hash.h"
+#include "comm/base/own_file.h"
 
 namespace breakeven {
 namespace {
@@ -30,7 +31,7 @@ std::string FolderOf(const std::string& path) {
 }
 
 std::string Reason(int error) {
-  std::string text = std::strerror(error);
+  std::string text = WhyNotOpened(error);
   if (error == ENOSPC) text += ". Free some space there or choose another folder";
   if (error == EDQUOT) text += ". Your quota is used up: free some or choose another folder";
   if (error == EFBIG) text += ". The limit on file sizes is too low: see `ulimit -f`";
@@ -136,7 +137,7 @@ DurableFile::DurableFile(const std::string& path, PageCache page_cache) {
   state->path = path;
   state->temporary = path + ".tmp";
   state->may_be_direct = page_cache == PageCache::kAvoid;
-  state->fd = ::open(state->temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  state->fd = OpenOwnFile(state->temporary, O_WRONLY | O_CREAT | O_TRUNC);
   if (state->fd < 0) {
     const int error = errno;
     state->committed = true;  // whatever stands under the temporary name is not ours to remove

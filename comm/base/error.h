@@ -21,6 +21,10 @@ enum class ErrorKind : int {
   kMachine = 78,        // this machine is not fit for the job: missing GPU, too little memory
 };
 
+// Of std::bad_alloc, where nothing more is known of what was being done; with kMachine.
+inline constexpr std::string_view kOutOfMemory =
+    "out of memory; smaller batches or fewer ranks on this machine need less";
+
 // Thrown for everything that ends an operation. `message` is one or a few lines for the user: it names the file, the
 // key or line, what was found, what was expected, and the remedy. Programmer errors are BE_CHECKs.
 class Error : public std::runtime_error {

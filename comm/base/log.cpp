@@ -8,11 +8,12 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <mutex>
 
 #include "comm/base/error.h"
+#include "comm/base/own_file.h"
+#include "comm/base/progress.h"
 #include "comm/base/utf8.h"
 
 namespace breakeven {
@@ -108,7 +109,10 @@ void Say(spdlog::level::level_enum level, const char* word, std::string_view mes
     file = log.file;
   }
   const spdlog::details::log_msg record("breakeven", level, line);
-  if (level != spdlog::level::info || !log.quiet) log.console->log(record);
+  if (level != spdlog::level::info || !log.quiet) {
+    EraseProgress();
+    log.console->log(record);
+  }
   if (file) file->log(record);
 }
 
@@ -124,11 +128,11 @@ void SetLogRank(int rank, int world_size) {
 }
 
 void SetLogFile(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  const int fd = OpenOwnFile(path, O_WRONLY | O_APPEND | O_CREAT);
   if (fd < 0) {
-    throw Error(ErrorKind::kCannotCreate,
-                path + ": cannot open the log file: " + std::strerror(errno) +
-                    ". Check that the folder exists and may be written.");
+    throw Error(ErrorKind::kCannotCreate, path +
+                                              ": cannot open the log file: " + WhyNotOpened(errno) +
+                                              ". Check that the folder exists and may be written.");
   }
   auto sink = std::make_shared<DescriptorSink>(fd, true, kFilePattern);
   const std::lock_guard lock(TheLog().mutex);

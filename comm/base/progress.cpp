@@ -1,5 +1,6 @@
 #include "comm/base/progress.h"
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -7,13 +8,18 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "comm/base/log.h"
+#include "comm/base/utf8.h"
 
 namespace breakeven {
 namespace {
 
-bool StderrIsTerminal() {
+bool DrawsBars() {
+  const char* asked = std::getenv("BREAKEVEN_PROGRESS");
+  if (asked != nullptr && std::string_view(asked) == "bar") return true;
+  if (asked != nullptr && std::string_view(asked) == "lines") return false;
   const char* term = std::getenv("TERM");
   return isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
 }
@@ -25,19 +31,54 @@ size_t TerminalColumns() {
 }
 
 // The process has one terminal.
-struct Context {
+struct Screen {
   std::mutex mutex;
-  std::string text;
+  size_t num_drawn = 0;  // lines; the cursor stands in the last
+  std::function<std::vector<std::string>()> context;
 };
-Context& TheContext() {
-  static Context context;
-  return context;
+Screen& TheScreen() {
+  static Screen* screen = new Screen;  // the log may write while the process ends
+  return *screen;
 }
 
-std::string ContextText() {
-  Context& context = TheContext();
-  const std::lock_guard lock(context.mutex);
-  return context.text.empty() ? "" : context.text + " | ";
+// To the first column of the first line drawn. Requires screen.mutex.
+std::string ToTop(const Screen& screen) {
+  std::string text = "\r";
+  for (size_t i = 1; i < screen.num_drawn; ++i) text += "\033[1A";
+  return text;
+}
+
+std::vector<std::string> ContextLines() {
+  std::function<std::vector<std::string>()> context;
+  {
+    const std::lock_guard lock(TheScreen().mutex);
+    context = TheScreen().context;
+  }
+  return context ? context() : std::vector<std::string>();
+}
+
+// A line that wraps could not be drawn over.
+std::string CutToTerminal(const std::string& line) {
+  std::string text;
+  AppendUtf8Lossy(line, &text);
+  const size_t columns = TerminalColumns() - 1;
+  const char* end = text.data();
+  for (size_t i = 0; i < columns && end < text.data() + text.size(); ++i) NextCodePoint(end);
+  text.resize(static_cast<size_t>(end - text.data()));
+  return text;
+}
+
+void DrawOnScreen(const std::vector<std::string>& lines) {
+  Screen& screen = TheScreen();
+  const std::lock_guard lock(screen.mutex);
+  std::string text = ToTop(screen);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    text += (i == 0 ? "" : "\n") + CutToTerminal(lines[i]) + "\033[K";
+  }
+  text += "\033[J";
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+  screen.num_drawn = lines.size();
 }
 
 std::string Rate(double per_second) {
@@ -76,16 +117,32 @@ std::string FormatCount(int64_t count) {
   return digits;
 }
 
-void SetProgressContext(std::string_view context) {
-  const std::lock_guard lock(TheContext().mutex);
-  TheContext().text = context;
+std::string FormatBar(double share, size_t cells) {
+  const double clamped = std::clamp(share, 0., 1.);
+  const auto full = static_cast<size_t>(clamped * static_cast<double>(cells));
+  return fmt::format("[{}{}] {:3.0f} % ", std::string(full, '#'), std::string(cells - full, '.'),
+                     clamped * 100);
+}
+
+void SetProgressContext(std::function<std::vector<std::string>()> lines) {
+  const std::lock_guard lock(TheScreen().mutex);
+  TheScreen().context = std::move(lines);
+}
+
+void EraseProgress() {
+  Screen& screen = TheScreen();
+  const std::lock_guard lock(screen.mutex);
+  if (screen.num_drawn == 0) return;
+  std::fputs((ToTop(screen) + "\033[J").c_str(), stderr);
+  std::fflush(stderr);
+  screen.num_drawn = 0;
 }
 
 Progress::Progress(std::string_view title, int64_t total, const ProgressOptions& options)
     : title_(title),
       total_(total),
       options_(options),
-      terminal_(StderrIsTerminal()),
+      terminal_(DrawsBars()),
       begin_(Clock::now()),
       last_shown_(begin_),
       done_(options.start) {}
@@ -110,7 +167,6 @@ void Progress::Add(int64_t n, std::string_view note) {
 void Progress::Line(std::string_view text) {
   const std::lock_guard lock(mutex_);
   if (!options_.enabled) return;
-  if (drawn_) std::fputs("\r\033[K", stderr);
   LogInfo(text);
   if (drawn_ && !finished_) Draw(Clock::now());
 }
@@ -120,11 +176,7 @@ void Progress::Finish() {
   if (finished_) return;
   finished_ = true;
   if (!options_.enabled) return;
-  if (drawn_) {
-    std::fputs("\r\033[K", stderr);
-    std::fflush(stderr);
-    drawn_ = false;
-  }
+  if (drawn_) EraseProgress();
   const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
   // A short job said nothing so far and need not say that it is done.
   if (lines_shown_ || seconds >= 1) {
@@ -135,6 +187,7 @@ void Progress::Finish() {
 std::string Progress::Numbers(double seconds) const {
   std::string text = FormatCount(done_);
   if (total_ > 0) text += " of " + FormatCount(total_);
+  if (!note_.empty()) text += ", " + note_;
   const double rate = seconds > 0 ? static_cast<double>(done_ - options_.start) / seconds : 0;
   if (rate > 0) {
     text += ", " + Rate(rate);
@@ -142,27 +195,18 @@ std::string Progress::Numbers(double seconds) const {
       text += ", " + FormatSeconds(static_cast<double>(total_ - done_) / rate) + " left";
     }
   }
-  if (!note_.empty()) text += ", " + note_;
   return text;
 }
 
 void Progress::Draw(Clock::time_point now) {
-  constexpr size_t kBarCells = 24;
-  std::string line = ContextText() + title_ + " ";
+  constexpr size_t kBarCells = 20;
+  std::vector<std::string> lines = ContextLines();
+  std::string line = title_ + " ";
   if (total_ > 0) {
-    const double share =
-        std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0., 1.);
-    const auto full = static_cast<size_t>(share * kBarCells);
-    char percent[8];
-    std::snprintf(percent, sizeof(percent), " %3.0f %% ", share * 100);
-    line += "[" + std::string(full, '#') + std::string(kBarCells - full, '.') + "]" + percent;
+    line += FormatBar(static_cast<double>(done_) / static_cast<double>(total_), kBarCells);
   }
-  line += Numbers(std::chrono::duration<double>(now - begin_).count());
-  // A line that wraps could not be drawn over.
-  const size_t columns = TerminalColumns();
-  if (line.size() >= columns) line.resize(columns - 1);
-  std::fprintf(stderr, "\r%s\033[K", line.c_str());
-  std::fflush(stderr);
+  lines.push_back(line + Numbers(std::chrono::duration<double>(now - begin_).count()));
+  DrawOnScreen(lines);
   drawn_ = true;
   last_shown_ = now;
 }

@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace breakeven {
 
@@ -17,7 +19,8 @@ struct ProgressOptions {
 };
 
 // Thread-safe. Draws on stderr, at most ten times a second; stdout stays free for tables and
-// --json.
+// --json. Where stderr is no terminal there are plain lines instead: so under mpirun, which puts a
+// pipe between. BREAKEVEN_PROGRESS=bar | lines in the environment decides otherwise.
 class Progress {
  public:
   // `title` is a word or two ("train", "tokenise train"); `total` in any unit, 0 = unknown.
@@ -26,7 +29,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // `note` stands behind the bar ("loss 1.234"); an empty one leaves the last.
+  // `note` stands behind the count ("loss 1.234"); an empty one leaves the last.
   void Add(int64_t n, std::string_view note = "");
   // Logs a line of text (LogInfo) above the bar.
   void Line(std::string_view text);
@@ -49,13 +52,19 @@ class Progress {
   int64_t done_;
   std::string note_;
   bool lines_shown_ = false;
-  bool drawn_ = false;
+  bool drawn_ = false;  // once
   bool finished_ = false;
 };
 
-// What stands in front of every bar from now on: where a job of several parts is ("cell 3 of 12, 20 min left"); "" = nothing.
-// Plain lines are without it. Thread-safe.
-void SetProgressContext(std::string_view context);
+// "[######......]  50 % ", `cells` wide between the brackets. Pure.
+std::string FormatBar(double share, size_t cells);
+
+// Lines above every bar from now on: where a job of several parts is. Asked at each drawing, by the thread that draws; empty
+// function = nothing. Plain lines are without it. Thread-safe.
+void SetProgressContext(std::function<std::vector<std::string>()> lines);
+
+// Takes what is drawn off the terminal until it is drawn again: the log does so before it writes a line there. Thread-safe.
+void EraseProgress();
 
 // "1 h 02 min", "3 min 07 s", "12 s", "0.4 s": for people. Pure.
 std::string FormatSeconds(double seconds);

@@ -5,10 +5,14 @@
 
 #include "data_pipeline/prepare_config.h"
 #include "data_pipeline/task.h"
+#include "launch/config_cluster.h"
 #include "launch/yaml_reader.h"
 #include "tests/fuzz/fuzz_input.h"
 #include "trainer/prompt_eval/eval_config.h"
+#include "trainer/prompt_eval/generation.h"
+#include "trainer/prompt_eval/score_bench.h"
 #include "trainer/scaling/scale_config.h"
+#include "trainer/step_bench.h"
 #include "trainer/study/study_config.h"
 #include "trainer/training_config.h"
 
@@ -38,9 +42,21 @@ ConfigKind KindOf() {
 
 const std::vector<ConfigKind>& Kinds() {
   static const std::vector<ConfigKind> kinds = {
-      KindOf<TrainConfig>(),   KindOf<EvalConfig>(),     KindOf<StudyConfig>(),
-      KindOf<PrepareConfig>(), KindOf<VariantsConfig>(), KindOf<PromptConfig>(),
-      KindOf<TaskConfig>(),    KindOf<ScaleConfig>(),    KindOf<ClusterConfig>(),
+      // With the section `cluster`, as `breakeven launch` reads it; the plain kinds come behind.
+      KindOf<WithCluster<TrainConfig>>(),
+      KindOf<SiteConfig>(),
+      KindOf<GenerateConfig>(),
+      KindOf<StepBenchConfig>(),
+      KindOf<ScoreBenchConfig>(),
+      KindOf<TrainConfig>(),
+      KindOf<EvalConfig>(),
+      KindOf<StudyConfig>(),
+      KindOf<PrepareConfig>(),
+      KindOf<VariantsConfig>(),
+      KindOf<PromptConfig>(),
+      KindOf<TaskConfig>(),
+      KindOf<ScaleConfig>(),
+      KindOf<ClusterConfig>(),
   };
   return kinds;
 }

@@ -17,6 +17,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
+#include "comm/base/own_file.h"
 #include "trainer/checkpoint/manifest.h"
 
 namespace breakeven {
@@ -54,10 +55,10 @@ void RemoveTree(const std::string& path) {
 
 FolderLock::FolderLock(const std::string& run_folder) {
   const std::string path = run_folder + "/lock";
-  fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  fd_ = OpenOwnFile(path, O_RDWR | O_CREAT);
   if (fd_ < 0) {
     throw Error(ErrorKind::kCannotCreate,
-                path + ": cannot create: " + std::strerror(errno) + ". Choose another `output`.");
+                path + ": cannot create: " + WhyNotOpened(errno) + ". Choose another `output`.");
   }
   if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
