@@ -202,6 +202,7 @@ void TrainingSession::LoadModel() {
     if (!resumed_from.empty()) {
       LoadWeights(resumed_from, *model);
     } else if (!config.model.path.empty()) {
+      VerifyModelFiles(config.model.path, /*weights_hash=*/"");
       LoadWeights(config.model.path, *model);
     } else {
       InitializeWeights(*model, static_cast<uint64_t>(config.seed));

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -12,6 +13,9 @@ namespace breakeven {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kTrainerStateFolder = "trainer_state/";
 
 [[noreturn]] void Refuse(const std::string& path, const std::string& why) {
   throw Error(ErrorKind::kBadData, path + ": " + why);
@@ -49,29 +53,33 @@ bool IsInside(const std::string& name) {
   return true;
 }
 
-void Compare(const std::string& path, const FileRecord& expected,
-             uint64_t (*hash_of)(const std::string&)) {
+// What differs, or nothing. `hash_of` reads the file.
+template <typename HashOf>
+std::optional<std::string> Difference(const std::string& path, const FileRecord& expected,
+                                      const HashOf& hash_of) {
   std::error_code error;
   const auto found = std::filesystem::file_size(path, error);
-  if (error) Refuse(path, "named by manifest.json and missing: " + error.message());
+  if (error) return "named by manifest.json and missing: " + error.message();
   if (static_cast<int64_t>(found) != expected.num_bytes) {
-    Refuse(path, "has " + std::to_string(found) + " bytes, manifest.json says " +
-                     std::to_string(expected.num_bytes));
+    return "has " + std::to_string(found) + " bytes, manifest.json says " +
+           std::to_string(expected.num_bytes);
   }
-  const std::string hash = HashHex(hash_of(path));
-  if (hash != expected.hash) {
-    Refuse(path, "content hash is " + hash + ", manifest.json says " + expected.hash);
-  }
+  const std::string hash = hash_of(path);
+  if (hash == expected.hash) return std::nullopt;
+  return "content hash is " + hash + ", manifest.json says " + expected.hash;
 }
+
+std::string HashHexOfFile(const std::string& path) { return HashHex(HashFile(path)); }
 
 }  // namespace
 
 void VerifyFile(const std::string& path, const FileRecord& expected) {
-  Compare(path, expected, HashFile);
+  if (const auto difference = Difference(path, expected, HashHexOfFile)) Refuse(path, *difference);
 }
 
 void VerifyWrittenFile(const std::string& path, const FileRecord& expected) {
-  Compare(path, expected, HashFileOnDisk);
+  const auto on_disk = [](const std::string& file) { return HashHex(HashFileOnDisk(file)); };
+  if (const auto difference = Difference(path, expected, on_disk)) Refuse(path, *difference);
 }
 
 std::string FormatRecords(const FileRecords& files) { return RecordsToJson(files).dump(); }
@@ -126,6 +134,26 @@ Manifest VerifyCheckpoint(const std::string& folder) {
   Manifest manifest = ReadManifest(folder);
   for (const auto& [name, record] : manifest.files) VerifyFile(folder + "/" + name, record);
   return manifest;
+}
+
+void VerifyModelFiles(const std::string& folder, const std::string& weights_hash) {
+  if (!std::filesystem::exists(folder + "/manifest.json")) return;
+  const Manifest manifest = ReadManifest(folder);
+  if (!manifest.files.contains(kWeightsFile)) {
+    Refuse(folder + "/manifest.json", std::string("does not name ") + kWeightsFile);
+  }
+  for (const auto& [name, record] : manifest.files) {
+    if (name.starts_with(kTrainerStateFolder)) continue;
+    const bool known = name == kWeightsFile && !weights_hash.empty();
+    const auto difference = Difference(folder + "/" + name, record, [&](const std::string& path) {
+      return known ? weights_hash : HashHexOfFile(path);
+    });
+    if (!difference.has_value()) continue;
+    Refuse(folder + "/" + name,
+           *difference +
+               ". The checkpoint is damaged: take another one. If you have changed the file "
+               "yourself, delete manifest.json");
+  }
 }
 
 }  // namespace breakeven

@@ -50,6 +50,11 @@ void VerifyWrittenFile(const std::string& path, const FileRecord& expected);
 // Error(kBadData) names the first file that is missing or differs, with found and expected.
 Manifest VerifyCheckpoint(const std::string& folder);
 
+// The same of the files that a model is read from, all but trainer_state/: a flipped bit would be scored, or trained on,
+// silently. `weights_hash`: HashHex of model.safetensors where the caller has read it, or "". A folder without manifest.json,
+// such as one of Hugging Face's, says nothing of its files and passes. Error(kBadData) also says the remedy.
+void VerifyModelFiles(const std::string& folder, const std::string& weights_hash);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_CHECKPOINT_MANIFEST_H_

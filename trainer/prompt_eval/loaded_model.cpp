@@ -69,18 +69,6 @@ void CheckVocabulary(const LoadedModel& loaded) {
                   "; tokenizer and weights are not of one model");
 }
 
-// A checkpoint of ours says what its weights must be: a flipped bit would be scored silently.
-void CheckManifest(const LoadedModel& loaded) {
-  if (!fs::exists(fs::path(loaded.folder) / "manifest.json")) return;
-  const Manifest manifest = ReadManifest(loaded.folder);
-  const auto weights = manifest.files.find("model.safetensors");
-  if (weights == manifest.files.end() || weights->second.hash == loaded.hash) return;
-  throw Error(ErrorKind::kBadData, "model '" + loaded.name + "': " + loaded.folder +
-                                       "/model.safetensors: content hash is " + loaded.hash +
-                                       ", manifest.json says " + weights->second.hash +
-                                       ". The checkpoint is damaged; score another one.");
-}
-
 LoadedModel ReadAllButWeights(const std::string& name, const std::string& folder) {
   LoadedModel loaded;
   loaded.name = name;
@@ -111,7 +99,7 @@ void ReadWeights(LoadedModel& loaded, const ScoringPrecision& precision, const a
   LoadWeights(loaded.folder, *loaded.model);
   RefreshCopies(*loaded.storage);
   loaded.hash = HashModelFolder(loaded.folder);
-  CheckManifest(loaded);
+  VerifyModelFiles(loaded.folder, loaded.hash);
 }
 
 void CheckSame(const LoadedModel& loaded, Control& control) {
