@@ -38,10 +38,32 @@ std::vector<size_t> ColumnsOf(const StudyRecords& records, const std::vector<std
   return columns;
 }
 
+// Of another study on the same documents the arms' names may be the same.
+void CheckSources(const StudyFile& study, const std::string& set, const StudyRecords& records,
+                  const fs::path& path) {
+  for (const StudyFileSource& source : study.sources) {
+    if (source.set != set) continue;
+    for (const RecordArm& arm : records.arms) {
+      if (arm.arm != source.arm) continue;
+      const auto check = [&](const char* key, const std::string& found,
+                             const std::string& expected) {
+        if (found == expected) return;
+        throw Error(ErrorKind::kBadData, path.string() + ": arm '" + arm.arm + "' has " + key +
+                                             " " + found + " where study.json has " + expected +
+                                             ": these are another study's records; put back "
+                                             "this one's, or run the study again");
+      };
+      check("model_hash", arm.model_hash, source.model_hash);
+      check("template_hash", arm.template_hash, source.template_hash);
+    }
+  }
+}
+
 StudyInput InputOf(const StudyFile& study, const fs::path& run) {
   StudyInput input;
   const fs::path records = run / "eval" / "records.jsonl";
   input.test = ReadRecords(records, "test");
+  CheckSources(study, "test", input.test, records);
   input.metric = study.metric;
   for (const StudyFileArm& arm : study.arms) {
     input.arms.push_back(
@@ -56,6 +78,7 @@ StudyInput InputOf(const StudyFile& study, const fs::path& run) {
                       study.regression->metric,
                       {},
                       {}};
+    CheckSources(study, "regression", set.records, path);
     set.tuned = ColumnsOf(set.records, study.regression->tuned, path);
     set.base = ColumnsOf(set.records, study.regression->base, path);
     input.regression = std::move(set);
@@ -104,17 +127,19 @@ TrainingCurve ReadCurve(const StudyFileCell& cell, const fs::path& run) {
 
 std::vector<TestLook> ReadLooks(const StudyFile& study, const fs::path& run) {
   std::vector<TestLook> looks;
-  std::string first;
+  std::map<std::string, std::string> seen;  // hash by arm, of the newest look
   ForLines(run / "eval" / "ledger.jsonl", [&](const Json& line) {
     if (line.value("test_hash", "") != study.test_hash) return;
     TestLook look;
     look.time = line.value("opened", "");
     for (const Json& arm : line.value("arms", Json::array())) {
-      look.arms.push_back(arm.value("model", "") + "/" + arm.value("variant", ""));
+      const std::string name = arm.value("model", "") + "/" + arm.value("variant", "");
+      const std::string hash = arm.value("hash", "");
+      const auto [before, is_new] = seen.try_emplace(name, hash);
+      if (!is_new && before->second != hash) look.changed.push_back(name);
+      before->second = hash;
+      look.arms.push_back(name);
     }
-    const std::string hash = line.value("arms_hash", "");
-    look.changed_since = !looks.empty() && hash != first;
-    if (looks.empty()) first = hash;
     looks.push_back(std::move(look));
   });
   return looks;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "comm/base/hash.h"
@@ -57,15 +58,22 @@ class HashingVisitor : public FieldVisitor {
   std::vector<std::string> path_;
 };
 
+template <typename Config>
+std::string FieldsHash(Config copy) {
+  HashingVisitor visitor;
+  copy.VisitFields(visitor);
+  return visitor.Hex();
+}
+
 }  // namespace
 
 std::string ConfigFingerprint(const TrainConfig& config) {
   TrainConfig copy = config;
   copy.prompt_eval.reset();
-  HashingVisitor visitor;
-  copy.VisitFields(visitor);
-  return visitor.Hex();
+  return FieldsHash(std::move(copy));
 }
+
+std::string ConfigFingerprint(const EvalConfig& config) { return FieldsHash(config); }
 
 std::string PlanFingerprint(const TrainConfig& config) {
   Hasher hasher;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "trainer/prompt_eval/eval_config.h"
 #include "trainer/training_config.h"
 
 namespace breakeven {
@@ -11,6 +12,8 @@ namespace breakeven {
 // Every field that changes what is learned: those that VisitFields marks as unhashed (paths,
 // threads, logging) are left out, structs and lists with them.
 std::string ConfigFingerprint(const TrainConfig& config);
+// Every field that changes what is scored.
+std::string ConfigFingerprint(const EvalConfig& config);
 
 // What decides which examples make up step n: global batch, shuffle and seed, but neither ranks nor
 // micro-batches.

@@ -57,12 +57,13 @@ job_id() {
 # paths_of KIND: lines "key<TAB>path" of the config's output, datasets, …
 paths_of() { awk -F '\t' -v kind="$1" '$1 == kind { print $2 "\t" $3 }' <<<"$config_paths"; }
 
-# What changes when work is kept: the newest checkpoints' names, the number of whole records.
+# What changes when work is kept: the newest checkpoints' names, the number of whole records, those of
+# arms of an eval or a study that goes on included.
 progress() {
   [ -d "$output" ] || return 0
   {
     find "$output" -path '*/checkpoints/latest' -exec cat {} +
-    find "$output" -name 'records*.jsonl' -exec wc -l {} +
+    find "$output" \( -name 'records*.jsonl' -o -path '*/parts/*.jsonl' \) -exec wc -l {} +
   } 2>/dev/null | sort | cksum | tr ' ' -
 }
 

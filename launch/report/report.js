@@ -158,9 +158,9 @@
 
   const drawProvenance = () => {
     const rows = data.provenance.map((fact) => [fact.group, fact.name, fact.value]);
-    for (const look of data.looks) rows.push(['look at test', look.time, `${look.arms.join(', ')}${look.changed_since ? ' — changed since an earlier look' : ''}`]);
+    for (const look of data.looks) rows.push(['look at test', look.time, `${look.arms.join(', ')}${look.changed.length ? `; changed since an earlier look: ${look.changed.join(', ')}` : ''}`]);
     const replicates = data.arms.flatMap((arm) => (arm.replicates ?? []).map((r) => [arm.name, r.arm, r.seed === null ? '' : String(r.seed), r.model_hash, r.template_hash, r.precision]));
-    section('Provenance', `Task ${data.task}, model ${data.model}. ${data.looks.length} looks at test.`, rows.length ? table([['Group'], ['Name'], ['Value', 'prose']], rows) : null,
+    section('Provenance', `Task ${data.task}, model ${data.model}. ${data.looks.length} look${data.looks.length === 1 ? '' : 's'} at test.`, rows.length ? table([['Group'], ['Name'], ['Value', 'prose']], rows) : null,
       folded('Models and prompts behind each arm', table([['Arm'], ['Record'], ['Seed', 'number'], ['Model'], ['Template'], ['Precision']], replicates)));
   };
 

@@ -293,8 +293,7 @@ Json Study(const StudyReport& report) {
                                 {"validation_losses", numbers(curve.validation_losses)}});
   }
   for (const TestLook& look : report.looks) {
-    json["looks"].push_back(
-        {{"time", look.time}, {"arms", look.arms}, {"changed_since", look.changed_since}});
+    json["looks"].push_back({{"time", look.time}, {"arms", look.arms}, {"changed", look.changed}});
   }
   for (const ReportFact& fact : report.provenance) {
     json["provenance"].push_back(

@@ -134,6 +134,12 @@ std::string Evidence(const StudyReport& report, const ScoreFormat& format) {
   return text;
 }
 
+std::string ChangedText(const TestLook& look) {
+  std::string names;
+  for (const std::string& name : look.changed) names += (names.empty() ? "" : ", ") + Plain(name);
+  return names.empty() ? "" : "; **changed since an earlier look:** " + names;
+}
+
 std::string Provenance(const StudyReport& report) {
   std::string text = "## Provenance\n\n| | | |\n|---|---|---|\n";
   for (const ReportFact& fact : report.provenance) {
@@ -142,7 +148,7 @@ std::string Provenance(const StudyReport& report) {
   }
   for (const TestLook& look : report.looks) {
     text += "| look at test | " + Plain(look.time) + " | " + Count(look.arms.size()) + " arms" +
-            (look.changed_since ? ", **changed since an earlier look**" : "") + " |\n";
+            ChangedText(look) + " |\n";
   }
   return text;
 }

@@ -36,7 +36,8 @@ struct TrainingCurve {
 struct TestLook {
   std::string time;  // UTC, ISO 8601
   std::vector<std::string> arms;
-  bool changed_since = false;  // an arm differs from an earlier look's
+  std::vector<std::string>
+      changed;  // of these, the arms that an earlier look knew as something else
 };
 
 struct ReportFact {

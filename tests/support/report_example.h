@@ -72,7 +72,7 @@ inline StudyReport ExampleReport() {
     }
     report.training.push_back(curve);
   }
-  report.looks = {{"2026-03-04T10:11:12Z", {"base/best prompt", "tuned 800/plain"}, false}};
+  report.looks = {{"2026-03-04T10:11:12Z", {"base/best prompt", "tuned 800/plain"}, {}}};
   report.provenance = {{"data", "test hash", "a3f1909c22d7be10"},
                        {"model", "base hash", "5f0c2a91d3b7e846"},
                        {"software", "breakeven", "0.1.0"},

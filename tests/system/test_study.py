@@ -104,6 +104,14 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     assert verdict(again.json()) == verdict(first)
     assert len((study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()) == 1
 
+    # Another study's records on the same documents may have the same arms' names.
+    path = study / "study" / "eval" / "records.jsonl"
+    mine = path.read_text()
+    whose = next(record for record in map(json.loads, mine.splitlines()) if record["split"] == "test" and record["model"] != "base")
+    path.write_text(mine.replace(whose["model_hash"], "0" * 16))
+    mixed = run("report", study / "study")
+    assert mixed.code == 65 and "another study's records" in mixed.err and whose["model_hash"] in mixed.err, mixed.err
+
 
 @pytest.mark.parametrize(
     "fault",
@@ -133,7 +141,8 @@ def test_a_killed_cell_whose_checkpoint_is_damaged_is_trained_anew(study):
     faulty = {"env": {"BREAKEVEN_FAULT": "train.step@7=kill"}, "program": BUILD / "breakeven_faulty"}
     assert run("study", study.study, *small, timeout=240, **faulty).code != 0
     (cell,) = (study / "study" / "cells").iterdir()
-    newest = sorted((cell / "checkpoints").glob("step_*"))[-1]
+    # The last save may have been under way; the one before it was whole when that began.
+    newest = sorted(path for path in (cell / "checkpoints").glob("step_*") if path.suffix != ".tmp")[-1]
     weights = newest / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -272,3 +281,6 @@ def test_another_config_does_not_go_on_in_the_folder_and_a_second_look_is_flagge
     done = run("study", study.study, *small, *second, timeout=240)
     assert done.code == 0, done.err
     assert any("looked at before" in caution for caution in done.json()["cautions"])
+    first, ours = done.json()["looks"]
+    assert first["changed"] == [] and first["arms"] == ours["arms"]
+    assert ours["changed"] == [arm for arm in ours["arms"] if not arm.startswith("base/")], ours

@@ -23,8 +23,8 @@ void EndIfSignalled(const StopSignals& signals) {
   throw Error(
       ErrorKind::kSavedRequeue,
       "stopped by " + (name.empty() ? std::string("a signal") : name) +
-          " while prompts were scored. Run the same command again: it scores from the beginning, "
-          "but a study goes on behind its last finished arm.");
+          " while prompts were scored. Run the same command again: it goes on behind the last "
+          "arm that is scored whole.");
 }
 
 using OnBatch = std::function<void(int64_t)>;
@@ -129,7 +129,7 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   RunTogether(*world.control, /*root_only=*/false, [&] {
     EndIfSignalled(signals);
     requests = BuildArmRequests(config, variant, data, split, model);
-    result.hash = ArmHash(config, variant, data, model, requests.template_hash);
+    result.hash = ArmHash(config, variant, data, model);
   });
   ArmSummary& summary = result.summary;
   summary.model = model.name;

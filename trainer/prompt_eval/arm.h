@@ -40,7 +40,7 @@ ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& varia
 // What can change an arm's scores on given documents: weights, tokenizer, templates, shots and the
 // task's rules. The split that is asked is not in it, nor names, paths, batches and threads.
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
-                    const LoadedModel& model, const std::string& template_hash);
+                    const LoadedModel& model);
 
 // COLLECTIVE. The texts that the model goes on with, under the task's and the variant's options.
 GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant,

@@ -176,12 +176,12 @@ GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant
 }
 
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
-                    const LoadedModel& model, const std::string& template_hash) {
+                    const LoadedModel& model) {
   Hasher hasher;
   const auto add = [&](const std::string& value) { hasher.UpdateField(value); };
   add(model.hash);
   add(model.tokenizer->fingerprint());
-  add(template_hash);
+  add(ExampleRenderer(config.task, variant, model.chat).fingerprint());
   add(config.task.output_type);
   if (variant.num_fewshot > 0) {
     add(std::to_string(variant.num_fewshot));

@@ -82,7 +82,9 @@ void EvalConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"split", "scored with all variants on all models; chooses"}, split);
   v.Visit({"sealed_split",
            "scored once, with the variant (and, of each run, the checkpoint) that `split` chose; "
-           "every look is written to a ledger beside the data; empty = no sealed look"},
+           "every look is written to a ledger beside the data (as is scoring test as `split`); "
+           "empty = no "
+           "sealed look"},
           sealed_split);
   v.Visit({"choose_by", "metric of the choice; empty = the task's first"}, choose_by);
   v.Visit({"allow_answer_in_prompt",
@@ -135,6 +137,11 @@ void EvalConfig::Validate() const {
       Fail("sealed_split is '" + split +
            "', the split that chooses: a score on it would be too good. Choose on another split, "
            "usually dev, or leave sealed_split empty");
+    }
+    if (split == "test") {
+      Fail("split is 'test' where sealed_split is '" + sealed_split +
+           "': what chooses sees all arms, and test is for one look. Choose on another split, "
+           "usually dev");
     }
   }
   CheckVariants(*this);

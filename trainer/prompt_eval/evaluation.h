@@ -51,17 +51,20 @@ struct EvalSummary {
   std::vector<ArmSummary>
       arms;  // all on `split` in order of model and variant, then the chosen on the sealed split
   std::string choose_by;
-  std::string sealed_split;  // "" = no sealed look
-  int64_t look = 0;          // which look at this sealed split it was, counted from 1
-  int64_t num_looks = 0;     // that the ledgers know of
+  std::string sealed_split;  // "" = dev chose nothing
+  std::string
+      looked_at;     // the split of the look: sealed_split, or `split` where it is test; "" = none
+  int64_t look = 0;  // which look at this split it was, counted from 1
+  int64_t num_looks = 0;  // that the ledgers know of
   std::string records_path;
 };
 
 // COLLECTIVE. Writes records.jsonl, summary.json and table.md to config.output, each
 // appearing whole or not at all. Records and scores are bit-equal for any number of ranks with the
-// same threads per rank. With a sealed split, ledger.jsonl there and <data file>.ledger.jsonl are
-// written before it is scored. SIGTERM, SIGINT and SIGUSR1 end it between two batches with
-// Error(kSavedRequeue) on all ranks; nothing of it is kept.
+// same threads per rank. Before a sealed split, or test, is scored, the look is written to ledger.jsonl there
+// and to <data file>.ledger.jsonl. SIGTERM, SIGINT and SIGUSR1 end it between two batches with
+// Error(kSavedRequeue) on all ranks. Arms that were scored whole are kept (kept_arms.h): the same
+// command goes on behind them.
 EvalSummary RunEvaluation(const EvalConfig& config, World& world);
 // COLLECTIVE. Reads data, models' configs, tokenizers and headers of weights, builds every request of
 // both splits, writes nothing; text for people. `needs_models` false: the config may name none yet

@@ -60,6 +60,17 @@ std::string EntryLine(const Look& look, const std::string& arms_hash) {
   return entry.dump() + "\n";
 }
 
+// A look that a file knows: its key and its whole line.
+struct LedgerEntry {
+  std::string arms_hash;
+  std::string line;
+};
+
+bool Holds(const std::vector<LedgerEntry>& entries, const std::string& arms_hash) {
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const LedgerEntry& entry) { return entry.arms_hash == arms_hash; });
+}
+
 // An open, locked ledger.
 class LedgerFile {
  public:
@@ -82,8 +93,8 @@ class LedgerFile {
   bool is_open() const { return fd_ >= 0; }
   const std::string& path() const { return path_; }
 
-  // arms_hash of every look at this test set, in order. Cuts off what a crash left of a line.
-  std::vector<std::string> Looks(const std::string& test_hash) {
+  // Every look at this test set, in order. Cuts off what a crash left of a line.
+  std::vector<LedgerEntry> Looks(const std::string& test_hash) {
     std::string text = ReadFile(path_);
     const size_t complete = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
     if (complete != text.size()) {
@@ -92,7 +103,7 @@ class LedgerFile {
       }
       text.resize(complete);
     }
-    std::vector<std::string> looks;
+    std::vector<LedgerEntry> looks;
     int64_t line_number = 0;
     for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1) {
       ++line_number;
@@ -106,7 +117,7 @@ class LedgerFile {
                 ": not an entry of a ledger (format 1 with test_hash and arms_hash); if the "
                 "file is damaged, keep it and move it away: it counts the looks at a test set");
       }
-      if (entry["test_hash"] == test_hash) looks.push_back(entry["arms_hash"]);
+      if (entry["test_hash"] == test_hash) looks.push_back({entry["arms_hash"], line + "\n"});
     }
     return looks;
   }
@@ -159,23 +170,27 @@ std::vector<std::unique_ptr<LedgerFile>> OpenFiles(std::span<const std::string> 
 LookNumber OpenLook(std::span<const std::string> paths, const Look& look) {
   const std::string arms_hash = ArmsHash(look);
   std::vector<std::unique_ptr<LedgerFile>> files = OpenFiles(paths);
-  std::vector<std::string> known;  // different ones, in order of opening
-  std::vector<bool> has_ours;
+  std::vector<LedgerEntry> known;  // different ones, in order of opening
+  std::vector<std::vector<LedgerEntry>> of_files;
   for (const auto& file : files) {
-    const std::vector<std::string> looks = file->Looks(look.test_hash);
-    has_ours.push_back(std::find(looks.begin(), looks.end(), arms_hash) != looks.end());
-    for (const std::string& hash : looks) {
-      if (std::find(known.begin(), known.end(), hash) == known.end()) known.push_back(hash);
+    of_files.push_back(file->Looks(look.test_hash));
+    for (const LedgerEntry& entry : of_files.back()) {
+      if (!Holds(known, entry.arms_hash)) known.push_back(entry);
     }
   }
   LookNumber number;
-  const auto ours = std::find(known.begin(), known.end(), arms_hash);
-  number.is_new = ours == known.end();
-  number.look = ours - known.begin() + 1;
-  number.num_looks = std::ssize(known) + (number.is_new ? 1 : 0);
-  const std::string line = EntryLine(look, arms_hash);
+  number.is_new = !Holds(known, arms_hash);
+  if (number.is_new) known.push_back({arms_hash, EntryLine(look, arms_hash)});
+  number.num_looks = std::ssize(known);
+  for (size_t i = 0; i < known.size(); ++i) {
+    if (known[i].arms_hash == arms_hash) number.look = static_cast<int64_t>(i) + 1;
+  }
   for (size_t i = 0; i < files.size(); ++i) {
-    if (!has_ours[i]) files[i]->Append(line);
+    std::string missing;
+    for (const LedgerEntry& entry : known) {
+      if (!Holds(of_files[i], entry.arms_hash)) missing += entry.line;
+    }
+    if (!missing.empty()) files[i]->Append(missing);
   }
   return number;
 }

@@ -32,8 +32,9 @@ struct LookNumber {
 };
 
 // Files are JSON lines, one a look; the first of `paths` is the one beside the data. A look at the
-// same test set with the same arms' hashes in any file is the same look: it gets no new entry, only
-// files that lack it do. Appends are one write, fsynced, under a lock of the file; an incomplete
+// same test set with the same arms' hashes in any file is the same look and gets no new entry. After
+// it each file holds all looks at this test set that any of them knew, so that a run's own book tells
+// what was looked at before. Appends are one write, fsynced, under a lock of the file; an incomplete
 // last line (a crash while writing) is removed. A file that cannot be written because its folder is
 // read-only is skipped with a warning, unless all are: then Error(kCannotCreate). Error(kBadData)
 // for a file that is no ledger.

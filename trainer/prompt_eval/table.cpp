@@ -49,8 +49,10 @@ std::string Footnotes(const EvalSummary& summary) {
     notes += "\n\\* chosen by " + summary.choose_by +
              " on the split that chooses; only these were scored on '" + summary.sealed_split +
              "'.\n";
+  }
+  if (!summary.looked_at.empty()) {
     notes += "\nLook " + std::to_string(summary.look) + " of " + std::to_string(summary.num_looks) +
-             " at '" + summary.sealed_split + "'.";
+             " at '" + summary.looked_at + "'.";
     if (summary.num_looks > 1) {
       notes +=
           " Other arms have been scored on it before: the more often a test set is looked at, the "
@@ -135,6 +137,9 @@ std::string FormatSummaryJson(const EvalSummary& summary) {
   }
   if (!summary.sealed_split.empty()) {
     json["sealed_split"] = summary.sealed_split;
+  }
+  if (!summary.looked_at.empty()) {
+    json["looked_at"] = summary.looked_at;
     json["look"] = summary.look;
     json["num_looks"] = summary.num_looks;
   }

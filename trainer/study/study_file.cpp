@@ -97,6 +97,13 @@ void VisitArm(Fields& f, StudyFileArm& arm) {
   f("records", arm.records);
 }
 
+void VisitSource(Fields& f, StudyFileSource& source) {
+  f("set", source.set);
+  f("arm", source.arm);
+  f("model_hash", source.model_hash);
+  f("template_hash", source.template_hash);
+}
+
 void VisitVariant(Fields& f, StudyFileVariant& variant) {
   f("name", variant.name);
   f("num_shots", variant.num_shots);
@@ -220,6 +227,7 @@ void VisitStudy(Fields& f, StudyFile& study) {
   f("metric", study.metric);
   f("test_hash", study.test_hash);
   f.List("arms", study.arms, VisitArm);
+  if (!f.reads() || f.Has("sources")) f.List("sources", study.sources, VisitSource);
   f("baseline", study.baseline);
   f("candidate", study.candidate);
   f.List("variants", study.variants, VisitVariant);

@@ -55,6 +55,14 @@ struct StudyFileRegression {
   std::vector<std::string> base;
 };
 
+// Whose an arm's records are: another study's may have arms of the same names on the same documents.
+struct StudyFileSource {
+  std::string set;  // test | regression
+  std::string arm;  // as in the records
+  std::string model_hash;
+  std::string template_hash;
+};
+
 struct StudyFile {
   std::string title;
   std::string task;
@@ -62,6 +70,7 @@ struct StudyFile {
   std::string metric;
   std::string test_hash;
   std::vector<StudyFileArm> arms;
+  std::vector<StudyFileSource> sources;
   int64_t baseline = 0;
   int64_t candidate = 0;
   std::vector<StudyFileVariant> variants;

@@ -31,6 +31,7 @@ class OutcomeMaker {
     study_.prices = config_.costs;
     AddVariants();
     AddCells();
+    AddSources();
     AddArms();
     AddRegression();
     AddCosts();
@@ -72,6 +73,16 @@ class OutcomeMaker {
       study_.cells.push_back(
           {cell.name, cell.size, cell.rate, cell.seed, score, state.validation_loss, state.seconds,
            in_.choices.rates.at(cell.size) == cell.rate, state.removed ? "" : state.checkpoint});
+    }
+  }
+
+  void AddSources() {
+    for (const auto& [key, state] : in_.state.arms) {
+      const ArmSummary& arm = state.summary;
+      const bool regression = key.starts_with("regression:");
+      if (!regression && arm.split != "test") continue;
+      study_.sources.push_back({regression ? "regression" : "test", arm.model + "/" + arm.variant,
+                                arm.model_hash, arm.template_hash});
     }
   }
 

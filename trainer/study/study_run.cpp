@@ -227,7 +227,7 @@ void Study::TrainAndScore(const StudyCell& cell) {
   if (store_->state.cells.count(cell.name) != 0) {
     progress_->Skip(tokens);
   } else {
-    progress_->Begin(cell.name);
+    progress_->Begin("training " + cell.name);
     const CellState done = TrainCell(config_, cell, CellFolder(cell), world_);
     store_->state.cells[cell.name] = done;
     store_->Save();
@@ -308,10 +308,7 @@ void Study::OpenTheLedger() {
   Look look{config_.task.name, "test", data_.test.content_hash, {}};
   RunTogether(*world_.control, /*root_only=*/false, [&] {
     for (const PromptConfig& prompt : BasePrompts()) {
-      const std::string fingerprint =
-          ExampleRenderer(config_.task, prompt, base.chat).fingerprint();
-      look.arms.push_back(
-          {kBase, prompt.name, ArmHash(set_.config, prompt, set_.data, base, fingerprint)});
+      look.arms.push_back({kBase, prompt.name, ArmHash(set_.config, prompt, set_.data, base)});
     }
   });
   for (const StudyCell& cell : ChosenCells(config_, choices_.rates)) {

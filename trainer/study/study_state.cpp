@@ -19,46 +19,6 @@ double NumberOf(const Json& json) {
   return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
 }
 
-Json JsonOf(const ArmSummary& arm) {
-  Json metrics = Json::object();
-  for (const auto& [name, metric] : arm.metrics) {
-    metrics[name] = {Number(metric.value), Number(metric.standard_error)};
-  }
-  return {{"model", arm.model},
-          {"variant", arm.variant},
-          {"split", arm.split},
-          {"num_documents", arm.num_documents},
-          {"metrics", metrics},
-          {"seconds", arm.seconds},
-          {"compute_seconds", arm.compute_seconds},
-          {"tokens", arm.tokens},
-          {"prompt_tokens", arm.mean_prompt_tokens},
-          {"truncated", arm.num_truncated},
-          {"boundary_merges", arm.num_boundary_merges},
-          {"model_hash", arm.model_hash},
-          {"template_hash", arm.template_hash}};
-}
-
-ArmSummary SummaryOf(const Json& json) {
-  ArmSummary arm;
-  arm.model = json.at("model");
-  arm.variant = json.at("variant");
-  arm.split = json.at("split");
-  arm.num_documents = json.at("num_documents");
-  for (const auto& [name, metric] : json.at("metrics").items()) {
-    arm.metrics[name] = {NumberOf(metric.at(0)), NumberOf(metric.at(1))};
-  }
-  arm.seconds = json.at("seconds");
-  arm.compute_seconds = json.at("compute_seconds");
-  arm.tokens = json.at("tokens");
-  arm.mean_prompt_tokens = json.at("prompt_tokens");
-  arm.num_truncated = json.at("truncated");
-  arm.num_boundary_merges = json.at("boundary_merges");
-  arm.model_hash = json.at("model_hash");
-  arm.template_hash = json.at("template_hash");
-  return arm;
-}
-
 }  // namespace
 
 std::string ArmKey(const std::string& split, const std::string& model, const std::string& variant) {
@@ -88,8 +48,7 @@ std::string FormatStudyState(const StudyState& state) {
                            {"removed", cell.removed}};
   }
   for (const auto& [key, arm] : state.arms) {
-    json["arms"][key] = {
-        {"summary", JsonOf(arm.summary)}, {"hash", arm.hash}, {"records_hash", arm.records_hash}};
+    json["arms"][key] = Json::parse(FormatArmState(arm));
   }
   for (const auto& [key, serving] : state.serving)
     json["serving"][key] = Json::parse(FormatServing(serving));
@@ -116,7 +75,7 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
                            cell.at("removed")};
     }
     for (const auto& [key, arm] : json.at("arms").items()) {
-      state.arms[key] = {SummaryOf(arm.at("summary")), arm.at("hash"), arm.at("records_hash")};
+      state.arms[key] = ParseArmState(arm.dump(), where);
     }
     if (json.contains("search")) {
       for (const auto& [key, score] : json.at("search").items())

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/prompt_eval/evaluation.h"
+#include "trainer/prompt_eval/arm_state.h"
 #include "trainer/study/cost.h"
 
 namespace breakeven {
@@ -21,12 +21,6 @@ struct CellState {
   double validation_loss = 0;  // on dev, the lowest; NaN without validation
   std::string checkpoint;      // below RUN
   bool removed = false;        // its weights, when its rate lost
-};
-
-struct ArmState {
-  ArmSummary summary;
-  std::string hash;          // ArmHash: what the ledger knows it by
-  std::string records_hash;  // XXH3 of its part file
 };
 
 struct StudyState {

@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <cmath>
 #include <filesystem>
@@ -16,79 +15,16 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
 #include "comm/base/hash.h"
-#include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
+#include "tests/trainer/prompt_eval/evaluation_fixture.h"
 #include "trainer/checkpoint/manifest.h"
-#include "trainer/stop_signals.h"
 
 namespace breakeven {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
-
-class EvaluationTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    WriteTinyModel(Path("base"));
-    WriteDocuments("train", 12, 100);
-    WriteDocuments("dev", 11, 200);
-    WriteDocuments("test", 7, 300);
-    config_.models = {{"base", Path("base")}};
-    config_.task.name = "fruit";
-    for (const char* split : {"train", "dev", "test"}) {
-      config_.task.splits[split].path = Path(std::string(split) + ".jsonl");
-    }
-    config_.task.id_field = "id";
-    config_.task.doc_to_text = "{{ q }}\nAnswer:";
-    config_.task.doc_to_target = "{{ a }}";
-    config_.task.doc_to_choice = {"apple", "the pear", "fig"};
-    PromptConfig zero;
-    zero.name = "zero";
-    PromptConfig two = zero;
-    two.name = "two_shot";
-    two.num_fewshot = 2;
-    config_.prompts.variants = {zero, two};
-    config_.batch_tokens = 200;
-    config_.threads = 1;
-    config_.output = Path("run");
-  }
-  std::string Path(const std::string& name) const { return folder_ / name; }
-
-  void WriteDocuments(const std::string& split, int count, int first_id) const {
-    std::ofstream file(Path(split + ".jsonl"));
-    const char* answers[] = {"apple", "the pear", "fig"};
-    for (int i = 0; i < count; ++i) {
-      const nlohmann::json document = {
-          {"id", first_id + i},
-          {"q", std::string(5 + (i * 7) % 23, static_cast<char>('a' + i)) +
-                    std::to_string(first_id / 100) + "?"},  // splits have no text in common
-          {"a", answers[i % 3]}};
-      file << document.dump() << "\n";
-    }
-  }
-
-  EvalSummary Run(int world_size = 1) const {
-    EvalSummary summary;
-    RunThreadWorld(world_size, [&](World& world) {
-      const EvalSummary mine = RunEvaluation(config_, world);
-      if (world.is_root()) summary = mine;
-    });
-    return summary;
-  }
-
-  std::string ErrorOfRun(int world_size = 1) const {
-    try {
-      Run(world_size);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
-
-  const TempFolder folder_;
-  EvalConfig config_;
-};
 
 TEST_F(EvaluationTest, WritesRecordsInOrderOfArmAndDocument) {
   const EvalSummary summary = Run();
@@ -203,15 +139,6 @@ TEST_F(EvaluationTest, RecordsSayThePrecisionTheyWereScoredIn) {
   EXPECT_NE(first(rounded), first(exact));
 }
 
-// One look is of one precision: the other's scores are others.
-TEST_F(EvaluationTest, AnotherPrecisionIsAnotherLook) {
-  config_.sealed_split = "test";
-  EXPECT_EQ(Run().num_looks, 1);
-  EXPECT_EQ(Run().num_looks, 1);
-  config_.precision = {.type = "bfloat16", .force_bfloat16 = true};
-  EXPECT_EQ(Run().num_looks, 2);
-}
-
 TEST_F(EvaluationTest, GenerationAndRollingRunThroughTheSameDoor) {
   config_.task.doc_to_choice.clear();
   config_.task.output_type = "generate_until";
@@ -226,52 +153,6 @@ TEST_F(EvaluationTest, GenerationAndRollingRunThroughTheSameDoor) {
   ASSERT_EQ(summary.arms.size(), 1U);
   EXPECT_GT(summary.arms[0].metrics.at("byte_perplexity").value, 1);
   EXPECT_GT(summary.arms[0].metrics.at("byte_perplexity").standard_error, 0);
-}
-
-TEST_F(EvaluationTest, OnlyWhatDevChoseIsScoredOnTheSealedSplit) {
-  TinyModelOptions other;
-  other.seed = 2;
-  other.other_tokenizer = true;
-  WriteTinyModel(Path("step_1"), other);
-  other.seed = 3;
-  WriteTinyModel(Path("step_2"), other);
-  config_.models["tuned@step_1"] = Path("step_1");
-  config_.models["tuned@step_2"] = Path("step_2");
-  config_.sealed_split = "test";
-  const EvalSummary summary = Run(2);
-  // Three models × two variants on dev; one arm of `base` and one of `tuned` on test.
-  ASSERT_EQ(summary.arms.size(), 8U);
-  int chosen_on_dev = 0;
-  for (size_t i = 0; i < 6; ++i) {
-    EXPECT_EQ(summary.arms[i].split, "dev");
-    chosen_on_dev += summary.arms[i].chosen ? 1 : 0;
-  }
-  EXPECT_EQ(chosen_on_dev, 2);
-  EXPECT_EQ(summary.arms[6].split, "test");
-  EXPECT_EQ(summary.arms[6].model, "base");
-  EXPECT_EQ(RunOfModel(summary.arms[7].model), "tuned");
-  EXPECT_EQ(summary.arms[7].num_documents, 7);
-  EXPECT_NE(summary.arms[2].model_hash, summary.arms[4].model_hash);
-  // Another tokenizer, which has no merges: the shots' answers have more tokens.
-  EXPECT_GT(summary.arms[3].mean_prompt_tokens, summary.arms[1].mean_prompt_tokens);
-}
-
-TEST_F(EvaluationTest, ASecondRunOfTheSameArmsIsTheSameLookOthersAreFurtherLooks) {
-  config_.sealed_split = "test";
-  EXPECT_EQ(Run().num_looks, 1);
-  config_.output = Path("again");
-  const EvalSummary again = Run();
-  EXPECT_EQ(again.look, 1);
-  EXPECT_EQ(again.num_looks, 1);
-  config_.prompts.variants.resize(1);
-  config_.prompts.variants[0].doc_to_text = "Fruit? {{ q }}";
-  config_.output = Path("other");
-  const EvalSummary other = Run(2);
-  EXPECT_EQ(other.look, 2);
-  EXPECT_EQ(other.num_looks, 2);
-  EXPECT_THAT(FormatTable(other), HasSubstr("Look 2 of 2 at 'test'"));
-  EXPECT_TRUE(fs::exists(Path("test.jsonl.ledger.jsonl")));
-  EXPECT_TRUE(fs::exists(Path("other/ledger.jsonl")));
 }
 
 TEST_F(EvaluationTest, FewerDocumentsThanRanks) {
@@ -307,38 +188,6 @@ TEST_F(EvaluationTest, BadInputEndsWithOneClearMessageAndNoRecords) {
   config_.models.clear();
   EXPECT_THAT(ErrorOfRun(), HasSubstr("models: none given"));
   EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
-}
-
-TEST_F(EvaluationTest, ASignalToOneRankEndsAllWithAskingForARequeue) {
-  for (const char* output_type : {"multiple_choice", "generate_until"}) {
-    for (const int world_size : {1, 3}) {
-      config_.task.output_type = output_type;
-      if (config_.task.output_type != "multiple_choice") config_.task.doc_to_choice.clear();
-      config_.task.max_gen_toks = 5;
-      // Each rank has asked once before the first batch, so this is behind one of the last rank's.
-      SetFaults("eval.stop_signal@" + std::to_string(world_size) +
-                "+:" + std::to_string(world_size - 1) + "=errno:4");
-      std::vector<ErrorKind> kinds(static_cast<size_t>(world_size), ErrorKind::kUsage);
-      RunThreadWorld(world_size, [&](World& world) {
-        try {
-          RunEvaluation(config_, world);
-        } catch (const Error& error) {
-          kinds[static_cast<size_t>(world.rank())] = error.kind();
-          EXPECT_TRUE(error.on_all_ranks());
-          EXPECT_THAT(error.what(), HasSubstr("while prompts were scored"));
-        }
-      });
-      SetFaults("");
-      EXPECT_THAT(kinds, ::testing::Each(ErrorKind::kSavedRequeue)) << world_size << " ranks";
-      EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
-    }
-  }
-}
-
-TEST_F(EvaluationTest, ARealSignalIsTheSame) {
-  const StopSignals signals;  // as in train: the evaluation's own are not the first
-  ::raise(SIGUSR1);
-  EXPECT_THAT(ErrorOfRun(), HasSubstr("stopped by SIGUSR1 while prompts were scored"));
 }
 
 TEST_F(EvaluationTest, ADryRunWritesNothing) {
@@ -377,18 +226,31 @@ TEST_F(EvaluationTest, WeightsThatDoNotFitAreFoundBeforeAnythingIsScored) {
 }
 
 TEST_F(EvaluationTest, ADamagedCheckpointIsNotScored) {
-  const std::string weights = Path("base/model.safetensors");
   Manifest manifest;
-  manifest.files["model.safetensors"] = {static_cast<int64_t>(fs::file_size(weights)),
-                                         HashHex(HashFile(weights))};
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json"}) {
+    const std::string path = Path(std::string("base/") + name);
+    manifest.files[name] = {static_cast<int64_t>(fs::file_size(path)), HashHex(HashFile(path))};
+  }
+  manifest.files["trainer_state/moments.safetensors"] = {4, "0"};  // none of the model's
   WriteFileDurably(Path("base/manifest.json"), manifest.ToJson());
   EXPECT_EQ(Run().arms.size(), 2U);
-  fs::remove_all(Path("run"));
-  std::string bytes = ReadFile(weights);
-  bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
-  std::ofstream(weights, std::ios::binary | std::ios::trunc) << bytes;
-  EXPECT_THAT(ErrorOfRun(2), HasSubstr("model.safetensors: content hash is"));
-  EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
+  for (const auto& [name, record] : manifest.files) {
+    if (name.starts_with("trainer_state/")) continue;
+    fs::remove_all(Path("run"));
+    const std::string path = Path("base/" + name);
+    const std::string whole = ReadFile(path);
+    std::string bytes = whole;
+    // Each stays a file that can be read.
+    if (name.ends_with(".json")) {
+      bytes += ' ';
+    } else {
+      bytes[bytes.size() - 5] = static_cast<char>(bytes[bytes.size() - 5] ^ 1);
+    }
+    WriteFileDurably(path, bytes);
+    EXPECT_THAT(ErrorOfRun(2), AllOf(HasSubstr(name + ": "), HasSubstr("manifest.json says")));
+    EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
+    WriteFileDurably(path, whole);
+  }
 }
 
 }  // namespace

@@ -62,11 +62,16 @@ TEST_F(LedgerTest, TheDatasLedgerKnowsOfOtherRuns) {
   OpenLook(std::vector<std::string>{Path("data"), Path("run1")}, LookAt("t", {"a"}));
   const std::vector<std::string> second = {Path("data"), Path("run2")};
   EXPECT_EQ(OpenLook(second, LookAt("t", {"b"})).num_looks, 2);
-  // A look that this run's book lacks is copied into it, not counted anew.
+  EXPECT_EQ(ReadFile(Path("run2")), ReadFile(Path("data")));
+  // Looks that this run's book lacks are copied into it, not counted anew.
   const std::vector<std::string> third = {Path("data"), Path("run3")};
   EXPECT_FALSE(OpenLook(third, LookAt("t", {"a"})).is_new);
-  EXPECT_EQ(Lines("run3"), 1);
+  EXPECT_EQ(ReadFile(Path("run3")), ReadFile(Path("data")));
   EXPECT_EQ(Lines("data"), 2);
+  // And the other way: data that were copied without their book get it back from a run's.
+  fs::remove(Path("data"));
+  EXPECT_EQ(OpenLook(third, LookAt("t", {"c"})).look, 3);
+  EXPECT_EQ(ReadFile(Path("data")), ReadFile(Path("run3")));
 }
 
 TEST_F(LedgerTest, WhatACrashLeftOfALineIsRemoved) {

@@ -82,7 +82,7 @@ TEST(TableTest, SaysWhatWasMeasuredAndHowSure) {
 
 TEST(TableTest, CountsLooksAndCutPrompts) {
   EvalSummary summary = Summary();
-  summary.sealed_split = "test";
+  summary.sealed_split = summary.looked_at = "test";
   summary.look = 2;
   summary.num_looks = 3;
   summary.arms[0].chosen = true;
