@@ -80,8 +80,8 @@ lead_seconds() {
     END { lead = int(2 * save + step + 30.999); print (save > 0 && lead > least) ? lead : least }'
 }
 
-# Sends this script SIGUSR1 when the time limit is near. Slurm's own --signal knows no save times,
-# and comes up to a minute off.
+# Sends this script SIGUSR1 when the time limit is near, and again: srun drops one that comes before
+# its ranks run. Slurm's own --signal knows no save times, and comes up to a minute off.
 keep_time() {
   local end_time script=$$ metrics left
   end_time=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o ' EndTime=[^ ]*' | cut -d= -f2)
@@ -91,9 +91,9 @@ keep_time() {
     lead=$(lead_seconds "$BREAKEVEN_LEAD_SECONDS" "${metrics[@]}")
     left=$((end_time - $(date +%s) - lead))
     if [ "$left" -le 0 ]; then
-      say "the time limit is $lead s away: saving"
-      kill -USR1 "$script"
-      return 0
+      say "the time limit is less than $lead s away: saving"
+      kill -USR1 "$script" 2>/dev/null || return 0
+      left=30
     fi
     sleep "$((left < 30 ? left : 30))" >/dev/null 2>&1
   done
@@ -111,6 +111,7 @@ stage_datasets() {
   while IFS=$'\t' read -r key path; do
     files=("$path")
     if [[ $path == *.index.json ]]; then files+=("${path%.index.json}"-*-of-*.h5); fi
+    if [ -n "$unsent" ]; then return 0; fi # told to end: no ranks will read what is copied
     # A folder for each key: train and validation files may have one name.
     if ! on_every_node mkdir -p "$folder/$key" </dev/null; then
       say "no folder for $key on a node: it stays on the shared file system"
@@ -175,12 +176,24 @@ count_attempt() {
 }
 
 # pass_on SIGNAL: srun and mpirun both hand SIGUSR1 to all ranks at once, and SIGTERM to some or
-# late.
+# late. Where no ranks run the signal is kept for obey.
 pass_on() {
   interrupted=yes
   if [ "$1" = USR1 ]; then save_wanted=yes; else end_wanted=yes; fi
-  say "SIG$1: asking the ranks to save"
-  if [ -n "$child" ]; then kill -USR1 "$child" 2>/dev/null; fi
+  if [ -n "$child" ]; then
+    say "SIG$1: asking the ranks to save"
+    kill -USR1 "$child" 2>/dev/null
+  else
+    say "SIG$1: no ranks run"
+    unsent=yes
+  fi
+}
+
+# What a signal asked for, where ranks have not seen to it: it came while none ran, or before they
+# had anything to save.
+obey() {
+  if [ -n "$save_wanted" ]; then requeue; fi
+  if [ -n "$end_wanted" ]; then exit "${status:-75}"; fi
 }
 
 # Runs the ranks with their output in a log; their code into `status`.
@@ -190,6 +203,7 @@ run_attempt() {
   interrupted=
   "${launch[@]}" "$@" >"$log" 2>&1 </dev/null &
   child=$!
+  if [ -n "$unsent" ]; then kill -USR1 "$child" 2>/dev/null; fi # it came behind the last obey
   # A trap ends `wait` early, with a code that looks like a rank's: ask again, until bash has no
   # other answer.
   wait "$child"
@@ -232,7 +246,7 @@ requeue() {
 run_job() {
   local command=$1 config=$2 config_paths output id name attempts_file attempt=0
   local settings=("${@:3}") launch=() status='' child='' timer='' staged=''
-  local interrupted='' save_wanted='' end_wanted=''
+  local interrupted='' save_wanted='' end_wanted='' unsent=''
   set_default BREAKEVEN_LAUNCHER srun default
   set_default BREAKEVEN_ATTEMPTS 3 default
   set_default BREAKEVEN_STAGE '' default
@@ -258,6 +272,7 @@ run_job() {
   while :; do
     attempt=$((attempt + 1))
     count_attempt
+    obey # while files were staged, or since the last attempt
     run_attempt "$command" "$config" "${settings[@]}"
     case $status in
       0)
@@ -267,8 +282,7 @@ run_job() {
       75) requeue ;;
       2 | 64 | 65 | 73 | 74 | 78 | 126 | 127) exit "$status" ;; # the same again would end the same
     esac
-    if [ -n "$save_wanted" ]; then requeue; fi  # told to save before there was anything to save
-    if [ -n "$end_wanted" ]; then exit "$status"; fi
+    obey
     if [ "$status" -eq 205 ]; then requeue; fi # mpirun: a node is lost
     sleep 1
   done

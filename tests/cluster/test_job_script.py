@@ -40,10 +40,14 @@ class Stubs:
 
     def __post_init__(self):
         for name, text in (("srun", SRUN), ("scontrol", SCONTROL), ("squeue", SQUEUE), ("program", PROGRAM)):
-            (self.folder / name).write_text(text)
-            (self.folder / name).chmod(0o755)
+            self.stand_in(name, text)
         (self.folder / "state").write_text("RUNNING\n")
         (self.folder / "end").write_text("Unknown\n")
+
+    def stand_in(self, name, text):
+        """A program of this name, in bash, comes before the real one."""
+        (self.folder / name).write_text(text if text.startswith("#!") else f"#!/bin/bash\n{text}\n")
+        (self.folder / name).chmod(0o755)
 
     def start(self, *plan, **variables):
         (self.folder / "plan").write_text("".join(f"{line}\n" for line in plan))
@@ -115,11 +119,9 @@ def test_the_count_goes_on_over_requeues(stubs):
 
 
 def test_datasets_of_one_name_are_staged_apart(stubs, tmp_path):
-    program = stubs.folder / "program"
-    program.write_text("#!/bin/bash\n[ \"$1\" = launch ] && printf 'dataset\\tdata\\t/a/x.h5\\ndataset\\tvalidation.data\\t/b/x.h5\\n"
-                       "output\\toutput\\t%s/out\\n' \"$STUBS\"\n")  # fmt: skip
-    (stubs.folder / "sbcast").write_text('#!/bin/bash\necho "copy $2 $3" >>"$STUBS/calls"\n')
-    (stubs.folder / "sbcast").chmod(0o755)
+    stubs.stand_in("program", "[ \"$1\" = launch ] && printf 'dataset\\tdata\\t/a/x.h5\\ndataset\\tvalidation.data\\t/b/x.h5\\n"
+                       "output\\toutput\\t%s/out\\n' \"$STUBS\"")  # fmt: skip
+    stubs.stand_in("sbcast", 'echo "copy $2 $3" >>"$STUBS/calls"')
     code, text, calls = stubs.run("0", BREAKEVEN_STAGE="/scratch")
     assert code == 0, text
     train, validation = "/scratch/breakeven-7/data/x.h5", "/scratch/breakeven-7/validation.data/x.h5"
@@ -145,6 +147,37 @@ def test_term_saves_and_does_not_requeue(stubs):
     stubs.signal(process, signal.SIGTERM)
     code, text, calls = stubs.finish(process)
     assert (code, calls) == (75, ["start seed=4"]), text
+
+
+@pytest.mark.parametrize("name", ["USR1", "TERM"])
+def test_a_signal_while_files_are_staged_is_kept(stubs, name):
+    """As when a job is preempted before its ranks run. A job that was to end had nothing to save."""
+    stubs.stand_in("sbcast", f'echo copy >>"$STUBS/calls"; kill -{name} $PPID')
+    code, text, calls = stubs.run("0", BREAKEVEN_STAGE="/scratch")
+    assert f"SIG{name}: no ranks run" in text
+    if name == "USR1":
+        assert (code, calls) == (-signal.SIGTERM, ["copy", "requeue 7"]), text
+    else:
+        assert (code, calls) == (75, ["copy"]), text
+
+
+@pytest.mark.parametrize("name", ["USR1", "TERM"])
+def test_a_signal_between_two_attempts_is_kept(stubs, name):
+    stubs.stand_in("sleep", f'[ "$1" != 1 ] || kill -{name} $PPID')
+    code, text, calls = stubs.run("139", "0")
+    if name == "USR1":
+        assert (code, calls) == (-signal.SIGTERM, ["start seed=4", "requeue 7"]), text
+    else:
+        assert (code, calls) == (139, ["start seed=4"]), text
+
+
+def test_a_job_whose_time_is_up_before_its_ranks_run_is_not_requeued_for_ever(stubs):
+    stubs.stand_in("sbcast", "kill -USR1 $PPID")
+    for restart in range(3):
+        _, text, calls = stubs.run("0", BREAKEVEN_STAGE="/scratch", SLURM_RESTART_COUNT=str(restart))
+        assert calls == ["requeue 7"], text
+    code, text, calls = stubs.run("0", BREAKEVEN_STAGE="/scratch", SLURM_RESTART_COUNT="3")
+    assert (code, calls) == (70, []), text
 
 
 def test_a_job_that_slurm_is_ending_is_not_requeued(stubs):
@@ -173,7 +206,7 @@ def test_the_jobs_own_clock_saves_before_the_time_limit(stubs):
     now = subprocess.run(["date", "-d", "+100 seconds", "+%Y-%m-%dT%H:%M:%S"], capture_output=True, text=True).stdout
     (stubs.folder / "end").write_text(now)
     code, text, calls = stubs.run("wait", BREAKEVEN_LEAD_SECONDS="20")
-    assert "the time limit is 116 s away: saving" in text
+    assert "the time limit is less than 116 s away: saving" in text
     assert calls == ["start seed=4", "requeue 7"], text
 
 
