@@ -101,6 +101,13 @@ keep_time() {
 
 on_every_node() { srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" "$@"; }
 
+# Whether all nodes of the job can still be started on. A lost one is known to Slurm only after its
+# SlurmdTimeout (300 s); until then every start on it fails within seconds.
+nodes_answer() {
+  timeout --kill-after=5 60 \
+    srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" true </dev/null
+}
+
 # Copies every token dataset of the config to the nodes' own disks and adds the settings that name
 # the copies. Where it does not work the shared file is read instead.
 stage_datasets() {
@@ -284,6 +291,11 @@ run_job() {
     esac
     obey
     if [ "$status" -eq 205 ]; then requeue; fi # mpirun: a node is lost
+    if ! nodes_answer; then
+      say "a node of the job does not answer"
+      requeue
+    fi
+    obey
     sleep 1
   done
 }

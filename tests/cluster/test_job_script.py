@@ -13,9 +13,9 @@ from program import ROOT
 JOB = TEMPLATES / "job.sh"
 
 # Each start of the ranks takes the next line of `plan`: a code, or "wait" for SIGUSR1 and code 75;
-# + makes a checkpoint.
+# + makes a checkpoint. While the file `dead` is there a node does not answer.
 SRUN = r"""#!/bin/bash
-case $1 in --mpi=none) exit;; esac
+case $1 in --mpi=none) [ "${*: -1}" != true ] || [ ! -e "$STUBS/dead" ]; exit;; esac
 line=$(head -n 1 "$STUBS/plan"); sed -i 1d "$STUBS/plan"
 echo "start ${*: -1}" >>"$STUBS/calls"
 case $line in *+) mkdir -p "$STUBS/out/checkpoints"; wc -l <"$STUBS/calls" >"$STUBS/out/checkpoints/latest";; esac
@@ -196,6 +196,15 @@ def test_a_lost_node_is_a_matter_of_slurm(stubs):
     _, text, calls = stubs.run("205", "0", BREAKEVEN_LAUNCHER="mpirun")
     assert calls == ["start seed=4", "requeue 7"], text
     assert "mpirun -n 2 --map-by ppr:1:node:pe=1 --bind-to core" in text
+
+
+@pytest.mark.parametrize("status", [1, 70, 76, 137, 233])
+def test_a_node_that_does_not_answer_uses_up_no_attempts(stubs, status):
+    """srun ends with 233 when it cannot start on a node, long before Slurm calls that node down."""
+    (stubs.folder / "dead").touch()
+    code, text, calls = stubs.run(status, "0")
+    assert (code, calls) == (-signal.SIGTERM, ["start seed=4", "requeue 7"]), text
+    assert "a node of the job does not answer" in text
 
 
 def test_the_jobs_own_clock_saves_before_the_time_limit(stubs):
