@@ -62,15 +62,18 @@ class Network:
         ip("-n", self.switch, "link", "set", "br0", "up")
         names = "".join(f"{self.address(host)} {host}\n" for host in self.namespaces)
         for host, namespace in self.namespaces.items():
-            port = self._port(host)
-            ip("netns", "add", namespace)
-            ip("-n", namespace, "link", "set", "lo", "up")
-            ip("link", "add", "e0", "netns", namespace, "type", "veth", "peer", "name", port, "netns", self.switch)
-            ip("-n", self.switch, "link", "set", port, "master", "br0", "up")
-            ip("-n", namespace, "addr", "add", f"{self.address(host)}/24", "dev", "e0")
-            ip("-n", namespace, "link", "set", "e0", "up")
+            self._connect(host)
             (NETNS / namespace).mkdir(parents=True, exist_ok=True)
             (NETNS / namespace / "hosts").write_text("127.0.0.1 localhost\n" + names)
+
+    def _connect(self, host):
+        namespace, port = self.namespaces[host], self._port(host)
+        ip("netns", "add", namespace)
+        ip("-n", namespace, "link", "set", "lo", "up")
+        ip("link", "add", "e0", "netns", namespace, "type", "veth", "peer", "name", port, "netns", self.switch)
+        ip("-n", self.switch, "link", "set", port, "master", "br0", "up")
+        ip("-n", namespace, "addr", "add", f"{self.address(host)}/24", "dev", "e0")
+        ip("-n", namespace, "link", "set", "e0", "up")
 
     def cut(self, host):
         """Pulls the cable at the switch's side: the host loses its carrier."""
@@ -82,6 +85,13 @@ class Network:
 
     def mend(self, host):
         ip("-n", self.switch, "link", "set", self._port(host), "master", "br0", "up")
+
+    def renew(self, host):
+        """A host without processes gets a network that knows nothing of its past, as when a machine boots. The old one would say
+        goodbye on the connections of the dead, which a machine without power does not."""
+        ip("-n", self.switch, "link", "del", self._port(host))
+        ip("netns", "del", self.namespaces[host])
+        self._connect(host)
 
     def rate(self, host, rate, burst="64kb", latency="50ms"):
         """What the host may send, as tc writes it: 100mbit, 1gbit. Both ways when all hosts have it."""

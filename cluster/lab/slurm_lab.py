@@ -242,7 +242,7 @@ class SlurmLab:
                 self._boot(node)
 
     def _boot(self, node):
-        self.network.mend(node)
+        self.network.renew(node)
         self._start_node(node)
 
     # Being on a host.

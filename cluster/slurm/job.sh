@@ -12,6 +12,7 @@
 #   BREAKEVEN_ATTEMPTS        starts without a new checkpoint or record after which the job gives up
 #   BREAKEVEN_STAGE           node-local folder that token datasets are copied to; empty: none
 #   BREAKEVEN_LOGS            folder for the output of each attempt, JOBNAME-JOBID.rRESTART.aATTEMPT.log
+#   BREAKEVEN_PROBE_SECONDS   how long nodes may take to answer before ranks are started again on them
 #   BREAKEVEN_LEAD_SECONDS    how long before the time limit to save; measured saves make it longer
 #
 # Ends with the program's code: 0 done; 75 saved, and Slurm would not requeue; others as in
@@ -102,9 +103,10 @@ keep_time() {
 on_every_node() { srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" "$@"; }
 
 # Whether all nodes of the job can still be started on. A lost one is known to Slurm only after its
-# SlurmdTimeout (300 s); until then every start on it fails within seconds.
+# SlurmdTimeout (300 s); until then every start on it fails within seconds. After a fast reboot Slurm
+# knows of no loss at all, and a start may wait for ever for the end of the former one.
 nodes_answer() {
-  timeout --kill-after=5 60 \
+  timeout --kill-after=5 "$BREAKEVEN_PROBE_SECONDS" \
     srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" true </dev/null
 }
 
@@ -258,6 +260,7 @@ run_job() {
   set_default BREAKEVEN_ATTEMPTS 3 default
   set_default BREAKEVEN_STAGE '' default
   set_default BREAKEVEN_LOGS "${SLURM_SUBMIT_DIR:-.}" default
+  set_default BREAKEVEN_PROBE_SECONDS 60 default
   set_default BREAKEVEN_LEAD_SECONDS 120 default
   set_mpi_defaults
   mkdir -p "$BREAKEVEN_LOGS" || exit 73

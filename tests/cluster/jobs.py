@@ -71,10 +71,10 @@ def settings(output, *more):
 
 
 def faulty_once(folder, fault="train.step@5:0=stop"):
-    """A program whose first start has a fault in training, and whose later ones have none."""
+    """A program that has a fault in training until a checkpoint is in folder/run: in its first start, if that saves."""
     path = folder / "faulty_once"
     path.write_text(
-        f"#!/bin/bash\n[ $1 != train ] || [ ${{SLURM_RESTART_COUNT:-0}} != 0 ] || export BREAKEVEN_FAULT={fault}\n"
+        f"#!/bin/bash\n[ $1 != train ] || [ -e {folder}/run/checkpoints/latest ] || export BREAKEVEN_FAULT={fault}\n"
         f'exec {BUILD}/breakeven_faulty "$@"\n')
     path.chmod(0o755)
     return path

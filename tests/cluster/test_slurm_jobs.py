@@ -3,7 +3,9 @@ happens, a training ends where an undisturbed one ends, bit for bit."""
 
 import json
 import os
+import re
 import signal
+import time
 
 import pytest
 from jobs import SIZE, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank, until
@@ -82,6 +84,27 @@ def test_a_node_that_crashes_is_waited_for_and_the_training_goes_on(slurm, prepa
     expect_one_eval(slurm, evaluation, train)
 
 
+@pytest.mark.fault(15)
+def test_a_node_that_is_back_before_slurm_notices(slurm, prepared, whole):
+    """Slurm loses no node. What is left of the ranks waits for the others until srun misses its step on the node, or the watchdog
+    ends them; and what is left of the step is in the way of the next one."""
+    output = slurm.folder / "run"
+    env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_PROBE_SECONDS="8")
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output, "watchdog.step_seconds=6"), env=env)
+    rank = until("a rank to stop itself", lambda: stopped_rank(f"output={output}"))
+    slurm.lab.crash("n2")
+    time.sleep(1)  # how fast the node boots: the fault itself
+    slurm.lab.boot("n2")
+    os.kill(rank, signal.SIGCONT)
+    slurm.wait(train)
+    text = slurm.text(train)
+    assert re.search(r"ended with (70|137)", text), text
+    assert slurm.state(train)["Restarts"] == str(text.count("] requeued")), f"no requeue but the script's\n{text}"
+    assert len(slurm.attempts(train)) == 2, text
+    assert "checkpoints/step_000003 at step" in slurm.logs(train), "went on from the newest checkpoint"
+    assert trained_bytes(output) == whole
+
+
 def test_mpirun_inside_the_allocation_gives_the_same_bits_and_passes_usr1_on(slurm, prepared, whole):
     output = slurm.folder / "run"
     env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_LAUNCHER="mpirun", BREAKEVEN_MPIRUN_OPTIONS="--bind-to none")
@@ -127,10 +150,8 @@ def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(slurm, pre
 
 def test_a_killed_rank_is_started_again_in_the_allocation(slurm, prepared, whole):
     output = slurm.folder / "run"
-    program = faulty_once(slurm.folder, "train.step@5:3=kill")
-    # The fault is of the first attempt only, in the same allocation.
-    program.write_text(program.read_text().replace("[ ${SLURM_RESTART_COUNT:-0} != 0 ]", f"[ -e {output}/checkpoints/latest ]"))
-    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=slurm.environment(program))
+    env = slurm.environment(faulty_once(slurm.folder, "train.step@5:3=kill"))
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
     slurm.wait(train)
     assert slurm.state(train)["Restarts"] == "0"
     assert [path.name.split(".", 1)[1] for path in slurm.attempts(train)] == ["r0.a1.log", "r0.a2.log"], slurm.text(train)
