@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 
+from fault_matrix import pytest_runtest_logreport, pytest_runtest_makereport, pytest_terminal_summary  # noqa: E402, F401
 from program import BREAKEVEN, FULL, run  # noqa: E402
 from tiny import Tiny  # noqa: E402
 from training_runs import train  # noqa: E402
@@ -15,6 +16,7 @@ from training_runs import train  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: runs with BREAKEVEN_FULL=1 only")
+    config.addinivalue_line("markers", "fault(number): the row of the fault matrix that this test shows")
 
 
 def pytest_collection_modifyitems(items):

@@ -98,6 +98,7 @@ def test_crashes_are_started_again_in_the_allocation(stubs, retried):
     assert sorted(path.name for path in stubs.folder.glob("*.log")) == ["j-7.r0.a1.log", "j-7.r0.a2.log"]
 
 
+@pytest.mark.fault(21)
 def test_three_starts_without_a_checkpoint_are_enough(stubs):
     code, text, calls = stubs.run(137, 137, 137, 0)
     assert (code, len(calls)) == (137, 3), text

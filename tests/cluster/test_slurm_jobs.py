@@ -55,6 +55,7 @@ def expect_one_eval(slurm, evaluation, train):
     assert slurm.attempts(evaluation)[0].stat().st_mtime > slurm.attempts(train)[-1].stat().st_mtime
 
 
+@pytest.mark.fault(16)
 def test_usr1_saves_and_requeues_and_the_dependent_eval_runs_once(slurm, prepared, whole):
     output = slurm.folder / "run"
     train, evaluation, rank = submit_pair(slurm, prepared, output)
@@ -71,6 +72,7 @@ def test_usr1_saves_and_requeues_and_the_dependent_eval_runs_once(slurm, prepare
     expect_one_eval(slurm, evaluation, train)
 
 
+@pytest.mark.fault(14)
 def test_a_node_that_crashes_is_waited_for_and_the_training_goes_on(slurm, prepared, whole):
     output = slurm.folder / "run"
     train, evaluation, _ = submit_pair(slurm, prepared, output)
@@ -105,6 +107,7 @@ def test_a_node_that_is_back_before_slurm_notices(slurm, prepared, whole):
     assert trained_bytes(output) == whole
 
 
+@pytest.mark.fault(16)
 def test_mpirun_inside_the_allocation_gives_the_same_bits_and_passes_usr1_on(slurm, prepared, whole):
     output = slurm.folder / "run"
     env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_LAUNCHER="mpirun", BREAKEVEN_MPIRUN_OPTIONS="--bind-to none")
@@ -118,6 +121,7 @@ def test_mpirun_inside_the_allocation_gives_the_same_bits_and_passes_usr1_on(slu
     assert trained_bytes(output) == whole
 
 
+@pytest.mark.fault(17)
 def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
     output = slurm.folder / "run"
     train, evaluation, _ = submit_pair(slurm, prepared, output)
@@ -133,6 +137,7 @@ def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
     assert trained_bytes(output) == whole, "submitted again, it goes on"
 
 
+@pytest.mark.fault(18)
 @pytest.mark.full
 def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(slurm, prepared, whole):
     output = slurm.folder / "run"
@@ -148,6 +153,7 @@ def test_a_job_of_higher_priority_takes_the_nodes_and_gives_them_back(slurm, pre
     assert trained_bytes(output) == whole
 
 
+@pytest.mark.fault(1)
 def test_a_killed_rank_is_started_again_in_the_allocation(slurm, prepared, whole):
     output = slurm.folder / "run"
     env = slurm.environment(faulty_once(slurm.folder, "train.step@5:3=kill"))
