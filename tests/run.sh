@@ -9,7 +9,7 @@ usage: ./tests/run.sh [SUITE…] [--help]
 
   unit     GoogleTest, one executable a folder, and the mpirun tests of comm/            (ctest)
   system   the program from outside: command line, errors, ranks, kill and resume        (pytest tests/system)
-  faults   what must not end a run or harm it: a table of 40 rows, six of them in cluster  (pytest tests/faults)
+  faults   what must not end a run or harm it: 40 rows, a table at the end; Slurm's in cluster  (pytest tests/faults)
   cluster  batch jobs on a Slurm of two nodes made of namespaces, the lab, launch         (pytest tests/cluster)
   parity   beside transformers, tokenizers, jinja2 and lm-evaluation-harness, run live   (pytest tests/parity)
   asan     unit tests under the address and undefined-behaviour sanitizers, no libtorch  (ctest)

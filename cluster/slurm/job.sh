@@ -16,7 +16,7 @@
 #   BREAKEVEN_LEAD_SECONDS    how long before the time limit to save; measured saves make it longer
 #
 # Ends with the program's code: 0 done; 75 saved, and Slurm would not requeue; others as in
-# README.md's table. SIGUSR1 (from --signal=B:USR1@T, `scancel --batch --signal=USR1`, or this
+# README.md's table; 70 also when it gives up. SIGUSR1 (from --signal=B:USR1@T, `scancel --batch --signal=USR1`, or this
 # script's own clock) saves and requeues; SIGTERM (scancel) saves and ends.
 
 say() { printf '[%s] %s\n' "$(date +%T)" "$*"; }
@@ -59,9 +59,8 @@ job_id() {
 paths_of() { awk -F '\t' -v kind="$1" '$1 == kind { print $2 "\t" $3 }' <<<"$config_paths"; }
 
 # What changes when work is kept: the newest checkpoints' names, the number of whole records, those of
-# arms of an eval or a study that goes on included.
+# arms of an eval or a study that goes on included. A folder that is not there yet holds none.
 progress() {
-  [ -d "$output" ] || return 0
   {
     find "$output" -path '*/checkpoints/latest' -exec cat {} +
     find "$output" \( -name 'records*.jsonl' -o -path '*/parts/*.jsonl' \) -exec wc -l {} +
@@ -171,15 +170,16 @@ choose_launcher() {
   launch+=(${BREAKEVEN_PREFIX:-} "$BREAKEVEN_PROGRAM")
 }
 
-# Counts starts from the same state, over requeues too; ends the job at the limit.
+# Counts starts from the same state, over requeues too; ends the job at the limit, with 70 whatever
+# the ranks ended with: over a requeue that is not known any more.
 count_attempt() {
   local tried=0 before='' now
   now=$(progress)
   if [ -f "$attempts_file" ]; then read -r tried before <"$attempts_file"; fi
   if [ "$tried" -gt 0 ] && [ "$before" = "$now" ]; then tried=$((tried + 1)); else tried=1; fi
   if [ "$tried" -gt "$BREAKEVEN_ATTEMPTS" ]; then
-    say "$BREAKEVEN_ATTEMPTS starts without a new checkpoint or record: giving up"
-    exit "${status:-70}"
+    say "$BREAKEVEN_ATTEMPTS starts without a new checkpoint or record${status:+, the last ended with $status}: giving up"
+    exit 70
   fi
   printf '%s %s\n' "$tried" "$now" >"$attempts_file"
 }

@@ -164,6 +164,19 @@ def test_a_killed_rank_is_started_again_in_the_allocation(slurm, prepared, whole
     assert trained_bytes(output) == whole
 
 
+@pytest.mark.fault(21)
+def test_a_job_that_gets_nowhere_gives_up(slurm, prepared):
+    """Its rank dies in the first step, at every start; before there is a checkpoint."""
+    output = slurm.folder / "run"
+    env = slurm.environment(faulty_once(slurm.folder, "train.step@1:1=kill"))
+    size = ["--nodes=1", "--ntasks-per-node=2", "--cpus-per-task=1", "--time=30"]
+    train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env, size=size)
+    state = slurm.wait(train, "FAILED")
+    assert state["ExitCode"] == "70:0" and state["Restarts"] == "0", state
+    assert [path.name.split(".", 1)[1] for path in slurm.attempts(train)] == ["r0.a1.log", "r0.a2.log", "r0.a3.log"]
+    assert "3 starts without a new checkpoint or record, the last ended with 137: giving up" in slurm.text(train)
+
+
 def test_a_sweep_stages_the_data_on_every_node_and_trains_each_case(slurm, prepared):
     """Two elements of an array, one node each, the dataset on the node's own disk."""
     cases = slurm.folder / "cases"
