@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import stat
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "cluster" / "lab"))
@@ -64,6 +65,12 @@ class TwoNodes:
 
     def slow(self, node, rate, **queue):
         self.network.rate(self.names[node], rate, **queue)
+
+    def set(self, name, value):
+        """A kernel's setting below /proc/sys/net, on both nodes."""
+        for namespace in self.names:
+            shell = f"echo {value} > /proc/sys/net/{name}"
+            subprocess.run(["ip", "netns", "exec", namespace, "bash", "-c", shell], check=True)
 
     def close(self):
         self.network.down()
