@@ -9,7 +9,8 @@ import time
 
 import pytest
 from jobs import SIZE, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank, until
-from training_runs import STEPS, trained_bytes
+from program import BUILD, ROOT
+from training_runs import STEPS, resumed_step, trained_bytes
 
 
 @pytest.fixture
@@ -135,6 +136,42 @@ def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
     again = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output))
     slurm.wait(again)
     assert trained_bytes(output) == whole, "submitted again, it goes on"
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("end", ["requeue", "time limit"])
+def test_a_job_that_slurm_ends_has_saved(slurm, prepared, whole, end):
+    """By SIGTERM to the ranks, 5 s before SIGKILL. A requeue is Slurm's doing here, and behind the time limit there is none."""
+    output = slurm.folder / "run"
+    harmless = "--signal=B:URG@1"  # not the template's, which would save before the limit
+    env = slurm.environment(faulty_once(slurm.folder))
+    train = slurm.sbatch(harmless, TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output), env=env)
+    until("a rank to stop itself", lambda: stopped_rank(f"output={output}"))
+    if end == "requeue":
+        slurm.client("scontrol", "requeue", train)  # also wakes the stopped rank
+    else:
+        slurm.client("scontrol", "update", f"JobId={train}", "EndTime=now")
+        slurm.wait(train, "TIMEOUT")
+        train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output))
+    slurm.wait(train)
+    assert slurm.state(train)["Restarts"] == str(int(end == "requeue")) and "] requeued" not in slurm.text(train), slurm.text(train)
+    assert resumed_step(slurm.attempts(train)[-1].read_text()) > 3, f"saved when it was told to end\n{slurm.logs(train)}"
+    assert trained_bytes(output) == whole
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("hidden, code, message", [
+    ([], 1, "The application appears to have been direct launched using \"srun\""),  # Open MPI's own
+    (["env", "-u", "SLURM_NODELIST"], 64, "error: usage: the launcher started 4 processes (SLURM_STEP_NUM_TASKS)"),
+])  # fmt: skip
+def test_ranks_that_do_not_find_each_other_are_refused(slurm, prepared, hidden, code, message):
+    """srun without PMIx. An MPI that does not see Slurm starts four worlds of one, which would train beside each other."""
+    output = slurm.folder / "run"
+    words = ["srun", "--nodes=2", "--ntasks-per-node=2", "--mpi=none", *hidden, BUILD / "breakeven", "train", prepared.train]
+    done = slurm.lab.client(*words, *settings(output), cwd=ROOT)
+    assert done.returncode == code and message in done.stderr, done.stderr
+    assert code == 1 or done.stderr.count("error: usage") == 1, "one speaks for all"
+    assert not output.exists()
 
 
 @pytest.mark.fault(18)

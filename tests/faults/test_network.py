@@ -132,3 +132,4 @@ def test_a_slow_link_does_no_harm(two, prepared, tmp_path):
     assert re.search(r"communication (\d+\.\d) %", err), err
     share = max(float(found) for found in re.findall(r"communication (\d+\.\d) %", err))
     assert share > 50, "the log says where the time goes"
+    finish_and_compare(prepared, output, tmp_path, steps=30)

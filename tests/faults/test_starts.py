@@ -111,6 +111,30 @@ def test_clocks_an_hour_apart(prepared, whole, tmp_path, offset, rank):
     assert acknowledged(result.err) == 12 and result.err.count("saved checkpoints/") == 4, "decided by steps, not by clocks"
 
 
+@pytest.mark.fault(37)
+@pytest.mark.skipif(FAKETIME is None, reason="no libfaketime (Debian package faketime)")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_clock_that_is_set_back_during_the_run(prepared, whole, tmp_path, rank):
+    """By two hours, before step 5: read from a file at every look at the clock."""
+    output, clock = tmp_path / "run", tmp_path / "clock"
+    clock.write_text("+0s\n")
+    shell = (f'[ "$OMPI_COMM_WORLD_RANK" = {rank} ] && export LD_PRELOAD={FAKETIME} FAKETIME_TIMESTAMP_FILE={clock} '
+             f'FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1; exec "$@"')  # fmt: skip
+    settings = ["checkpoint.every_minutes=30", "watchdog.step_seconds=30"]
+    words = [*mpirun(2), "bash", "-c", shell, "rank", FAULTY, *arguments(prepared, output, *settings)]
+    job = Job(prepared, None, words=words, fault=f"train.step@5:{rank}=stop")
+    clock.write_text("-7200s\n")
+    code, err = job.finish()
+    assert code == 0, err
+    expect_the_same_end(output, whole)
+    assert acknowledged(err) == 12 and err.count("saved checkpoints/") == 4, "decided by steps, not by clocks"
+    if rank == 0:  # which writes the log
+        log = re.findall(r"^(\d{4}-\S+) (.*)", (output / "log.txt").read_text(), re.MULTILINE)
+        assert log[-1][0] < log[0][0], "the clock did go back"
+        steps = [int(found) for _, text in log for found in re.findall(r"^step (\d+)/", text)]
+        assert steps == list(range(1, 13)), "and the log is in the order of steps"
+
+
 @pytest.mark.fault(38)
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_gpus_that_are_not_there(prepared, tmp_path, ranks):

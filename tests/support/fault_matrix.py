@@ -46,7 +46,7 @@ FAULTS = {
     34: "config, tokenizer, data, model differ on resume",
     35: "bad YAML",
     36: "two jobs in one run folder; the lock of a killed one",
-    37: "clocks of ranks an hour apart",
+    37: "clocks of ranks an hour apart, or set back during the run",
     38: "no GPU, or fewer than ranks",
     39: "started without its launcher",
     40: "one rank runs out of memory",
