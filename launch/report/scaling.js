@@ -55,7 +55,7 @@
 
   const drawCosts = () => {
     if (rows.length === 0) return;
-    const scores = (learned) => learned === null || learned === undefined ? '' : Object.entries(learned.scores).map(([name, value]) => `${name} ${percent(value)} %`).join('; ');
+    const scores = (learned) => learned === null || learned === undefined ? '' : Object.entries(learned.scores).map(([name, value]) => `${name} ${value.toFixed(3)}`).join('; ');
     section('Cost, and what is learned from the same tokens', 'Scaling that costs quality shows here: trainings over the same data with each cell\'s batch.',
       table([['Cell'], ['Rank-hours for 1 M tokens', 'number'], ['Price', 'number'], ['All-reduce, bus GB/s', 'number'], ['Steps', 'number'], ['Validation loss', 'number'], ['Scores', 'prose']],
         rows.map((row) => [row.name, row.rank_hours_per_million_tokens.toPrecision(3),

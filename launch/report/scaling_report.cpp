@@ -2,6 +2,7 @@
 #include "launch/report/scaling_report.h"
 
 #include <cmath>
+#include <set>
 
 #include "comm/base/durable_file.h"
 #include "launch/bench_text.h"
@@ -26,78 +27,72 @@ std::string Record(const std::vector<std::string>& fields) {
   return line + "\r\n";
 }
 
+// A column for each score that any row has.
+std::vector<std::string> ScoreNames(const ScalingReport& report) {
+  std::set<std::string> names;
+  for (const ScalingRow& row : report.rows) {
+    if (!row.learned.has_value()) continue;
+    for (const auto& [name, score] : row.learned->scores) names.insert(name);
+  }
+  return {names.begin(), names.end()};
+}
+
+void AddScores(const ScalingRow& row, const std::vector<std::string>& names,
+               std::vector<std::string>& fields) {
+  for (const std::string& name : names) {
+    const bool scored = row.learned.has_value() && row.learned->scores.count(name) > 0;
+    fields.push_back(scored ? Field(row.learned->scores.at(name)) : "");
+  }
+}
+
+constexpr char kColumns[] =
+    "model,scaling,world_size,backend,precision,network,repeats,failed,tokens_per_second,"
+    "tokens_per_second_slowest,tokens_per_second_fastest,efficiency,efficiency_low,"
+    "efficiency_high,speed_up,step_seconds,compute_seconds,exposed_communication_seconds,"
+    "input_seconds,update_seconds,skew_seconds,checkpoint_seconds,mfu,bus_bytes_per_second,"
+    "rank_hours_per_million_tokens,price_per_million_tokens,validation_loss,fitted_step_seconds,"
+    "error_unseen_cell,error_unseen_world_size";
+
+// `place`: of the row among the cells of the fit; behind them where it is none.
+std::vector<std::string> RowFields(const ScalingReport& report, const ScalingRow& row,
+                                   size_t place) {
+  const ScalingCell& cell = row.cell;
+  std::vector<std::string> fields = {cell.model,
+                                     cell.scaling,
+                                     std::to_string(cell.world_size),
+                                     cell.backend,
+                                     cell.precision,
+                                     cell.network,
+                                     std::to_string(row.num_repeats),
+                                     std::to_string(row.num_failed)};
+  const double loss = row.learned.has_value() ? row.learned->validation_loss : NAN;
+  for (const double value :
+       {row.tokens_per_second, row.slowest_tokens_per_second, row.fastest_tokens_per_second,
+        row.efficiency, row.efficiency_interval.low, row.efficiency_interval.high, row.speed_up,
+        row.step_seconds, row.compute_seconds, row.exposed_communication_seconds, row.input_seconds,
+        row.update_seconds, row.skew_seconds, row.checkpoint_seconds, row.mfu,
+        row.bus_bytes_per_second, row.rank_hours_per_million, row.price_per_million, loss})
+    fields.push_back(row.num_repeats > 0 ? Field(value) : "");
+  const bool fitted = place < report.fitted.size();
+  fields.push_back(fitted ? Field(report.fit.Step(report.cells[place])) : "");
+  fields.push_back(fitted ? Field(report.without_cell.errors[place]) : "");
+  fields.push_back(fitted ? Field(report.without_world_size.errors[place]) : "");
+  return fields;
+}
+
 }  // namespace
 
 std::string FormatScalingCsv(const ScalingReport& report) {
-  std::string text = Record({"model",
-                             "scaling",
-                             "world_size",
-                             "backend",
-                             "precision",
-                             "network",
-                             "repeats",
-                             "failed",
-                             "tokens_per_second",
-                             "tokens_per_second_slowest",
-                             "tokens_per_second_fastest",
-                             "efficiency",
-                             "efficiency_low",
-                             "efficiency_high",
-                             "speed_up",
-                             "step_seconds",
-                             "compute_seconds",
-                             "exposed_communication_seconds",
-                             "input_seconds",
-                             "update_seconds",
-                             "skew_seconds",
-                             "checkpoint_seconds",
-                             "mfu",
-                             "bus_bytes_per_second",
-                             "rank_hours_per_million_tokens",
-                             "price_per_million_tokens",
-                             "validation_loss",
-                             "fitted_step_seconds",
-                             "error_unseen_cell",
-                             "error_unseen_world_size"});
+  const std::vector<std::string> scores = ScoreNames(report);
+  std::string text = kColumns;
+  for (const std::string& name : scores) text += "," + Quoted("score " + name);
+  text += "\r\n";
   std::vector<size_t> place(report.rows.size(), report.fitted.size());
   for (size_t i = 0; i < report.fitted.size(); ++i) place[report.fitted[i]] = i;
   for (size_t i = 0; i < report.rows.size(); ++i) {
-    const ScalingRow& row = report.rows[i];
-    const bool measured = row.num_repeats > 0;
-    const auto number = [&](double value) { return measured ? Field(value) : std::string(); };
-    const size_t cell = place[i];
-    const bool fitted = cell < report.fitted.size();
-    const double loss = row.learned.has_value() ? row.learned->validation_loss : NAN;
-    text += Record({row.cell.model,
-                    row.cell.scaling,
-                    std::to_string(row.cell.world_size),
-                    row.cell.backend,
-                    row.cell.precision,
-                    row.cell.network,
-                    std::to_string(row.num_repeats),
-                    std::to_string(row.num_failed),
-                    number(row.tokens_per_second),
-                    number(row.slowest_tokens_per_second),
-                    number(row.fastest_tokens_per_second),
-                    number(row.efficiency),
-                    number(row.efficiency_interval.low),
-                    number(row.efficiency_interval.high),
-                    number(row.speed_up),
-                    number(row.step_seconds),
-                    number(row.compute_seconds),
-                    number(row.exposed_communication_seconds),
-                    number(row.input_seconds),
-                    number(row.update_seconds),
-                    number(row.skew_seconds),
-                    number(row.checkpoint_seconds),
-                    number(row.mfu),
-                    number(row.bus_bytes_per_second),
-                    number(row.rank_hours_per_million),
-                    number(row.price_per_million),
-                    number(loss),
-                    fitted ? Field(report.fit.Step(report.cells[cell])) : "",
-                    fitted ? Field(report.without_cell.errors[cell]) : "",
-                    fitted ? Field(report.without_world_size.errors[cell]) : ""});
+    std::vector<std::string> fields = RowFields(report, report.rows[i], place[i]);
+    AddScores(report.rows[i], scores, fields);
+    text += Record(fields);
   }
   return text;
 }

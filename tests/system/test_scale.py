@@ -139,13 +139,21 @@ def test_a_failed_run_is_reported_and_the_others_are_done(prepared, tmp_path):
 def test_what_is_learned_from_the_same_tokens_and_the_collectives_are_measured(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
     result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "quality_epochs=0.5",
-                 "--set", f"train.validation.data={prepared.folder}/tokens/dev.h5", "--json")
+                 "--set", f"train.validation.data={prepared.folder}/tokens/dev.h5", "--set", "precisions=[float32,bfloat16]",
+                 "--set", f"train.prompt_eval.task={prepared.folder}/task.yaml", "--set", f"train.prompt_eval.prompts={prepared.folder}/variants.yaml",
+                 "--set", "train.prompt_eval.split=dev", "--json")
     assert result.code == 0 and result.json()["failures"] == {}, result.err
     report = result.json()
-    one, two = report["rows"]
+    one, two = (row for row in report["rows"] if row["precision"] == "float32")
     assert abs(one["learned"]["tokens"] / two["learned"]["tokens"] - 1) < 0.1, "equal tokens"
     assert one["learned"]["steps"] == 2 * two["learned"]["steps"], "twice the batch, half the steps"
     assert 0 < one["learned"]["validation_loss"] != two["learned"]["validation_loss"] > 0
+    scores = [f"colours {variant} dev {metric}" for variant in ("asked", "plain", "shots") for metric in ("acc", "acc_norm")]
+    assert all(sorted(row["learned"]["scores"]) == scores for row in report["rows"])
+    assert len({row["learned"]["validation_loss"] for row in report["rows"]}) == 4, "each precision learns by itself"
+    with (tmp_path / "out" / "scaling.csv").open(newline="") as file:
+        for line, row in zip(csv.DictReader(file), report["rows"], strict=True):
+            assert {name: float(line["score " + name]) for name in scores} == pytest.approx(row["learned"]["scores"])
     assert one["checkpoint_seconds"] > 0 and one["bus_bytes_per_second"] is None and two["bus_bytes_per_second"] > 0
     assert len(report["collectives"]) == 7 and all(c["correct"] for c in report["collectives"])
     law = report["fit"]["exchange"]["mpi on node"]

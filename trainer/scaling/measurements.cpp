@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "comm/base/error.h"
 #include "comm/base/timing.h"
@@ -32,16 +33,32 @@ double MedianOf(const Json& phases, const char* name) {
   return phases.at(name).at("seconds_median").get<double>();
 }
 
-// The task's scores of the tuned model: what stands in an event beside its names.
-void ReadScores(const Json& event, std::map<std::string, double>& scores) {
-  const std::string model = event.value("model", "");
-  if (model == "base") return;
-  const std::string name = event.value("task", "") + " " + event.value("variant", "") + " ";
-  for (const char* metric : {"acc", "acc_norm", "exact_match", "f1"}) {
-    if (event.contains(metric) && event[metric].is_number())
-      scores[name + metric] = event[metric].get<double>();
+// Scores are compared at equal tokens: those of the last checkpoint, not of the best one, of the base or of another model.
+// Names of checkpoints end with their step, with leading zeros.
+class ScoreReader {
+ public:
+  void Read(const Json& event) {
+    const std::string model = event.value("model", "");
+    if (!model.starts_with(kTuned)) return;
+    const auto later = std::pair(model.size(), model) <=> std::pair(last_.size(), last_);
+    if (later < 0) return;
+    if (later > 0) scores_.clear();
+    last_ = model;
+    const std::string name = event.value("task", "") + " " + event.value("variant", "") + " " +
+                             event.value("split", "") + " ";
+    for (const auto& [field, value] : event.items()) {
+      // What has a standard error is a metric.
+      if (event.contains(field + "_standard_error") && value.is_number())
+        scores_[name + field] = value.get<double>();
+    }
   }
-}
+  std::map<std::string, double> Take() { return std::move(scores_); }
+
+ private:
+  static constexpr std::string_view kTuned = "tuned@";
+  std::string last_;
+  std::map<std::string, double> scores_;
+};
 
 }  // namespace
 
@@ -99,6 +116,7 @@ TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::stri
     TrainMeasurement m;
     m.validation_loss = NAN;
     std::vector<double> saves;
+    ScoreReader scores;
     std::istringstream lines(metrics_jsonl);
     for (std::string line; std::getline(lines, line);) {
       const Json event = Json::parse(line);
@@ -112,9 +130,10 @@ TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::stri
       } else if (kind == "checkpoint") {
         saves.push_back(event.at("seconds"));
       } else if (kind == "prompt_eval") {
-        ReadScores(event, m.scores);
+        scores.Read(event);
       }
     }
+    m.scores = scores.Take();
     m.checkpoint_seconds = saves.empty() ? NAN : SummariseSeconds(saves, 0).median;
     return m;
   });

@@ -51,7 +51,7 @@ struct TrainMeasurement {
   int64_t steps = 0;
   double validation_loss = 0;            // the last one; NaN = none
   double checkpoint_seconds = 0;         // median of the saves; NaN = none
-  std::map<std::string, double> scores;  // "task variant metric", of the tuned model
+  std::map<std::string, double> scores;  // "task variant split metric", of the last checkpoint
 };
 TrainMeasurement ParseTraining(const std::string& metrics_jsonl, const std::string& where);
 

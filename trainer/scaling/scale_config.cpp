@@ -84,8 +84,9 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
           control_batches);
   v.Visit({"all_reduce", "measure collectives by themselves (bench allreduce)"}, all_reduce);
   v.Visit({"quality_epochs",
-           "also train this long with each cell's batch and compare the losses and scores at equal "
-           "tokens (train.validation, train.prompt_eval); 0 = not",
+           "also train this long with each cell's batch and precision and compare the losses and "
+           "scores "
+           "at equal tokens (train.validation, train.prompt_eval); 0 = not",
            AtLeast(0)},
           quality_epochs);
   v.Visit({"cores", "CPUs of a node; 0 = of this machine", AtLeast(0)}, cores);

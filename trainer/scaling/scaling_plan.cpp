@@ -30,12 +30,11 @@ std::vector<int64_t> Ascending(std::vector<int64_t> values) {
   return values;
 }
 
-// One training for each batch size of a model: other back ends learn the same.
+// One training for each batch size and precision of a model: other back ends and networks learn the same.
 void AddTrainings(const ScaleConfig& config, const std::vector<ScalingCell>& cells,
                   std::vector<ScalingRun>& runs) {
   for (const ScalingCell& cell : cells) {
     const bool first = cell.network == config.Networks().begin()->first &&
-                       cell.precision == config.precisions.front() &&
                        (cell.backend == kOneRank || cell.backend == config.backends.front());
     if (first) runs.push_back({RunKind::kTrain, cell, 0, "train_" + cell.Name()});
   }

@@ -80,12 +80,13 @@ bool SameSeries(const ScalingCell& a, const ScalingCell& b) {
   return a.model == b.model && a.scaling == b.scaling && a.precision == b.precision;
 }
 
-// Of trainings that were done: the same batch, so another back end's stands for this cell too.
+// Of trainings that were done: the same batch in the same precision, so another back end's stands for this cell too.
 const TrainMeasurement* LearnedBy(const std::vector<ScalingRun>& runs,
                                   const ScalingResults& results, const ScalingCell& cell) {
   for (const ScalingRun& run : runs) {
     if (run.kind != RunKind::kTrain || run.cell.model != cell.model ||
-        run.cell.scaling != cell.scaling || run.cell.world_size != cell.world_size)
+        run.cell.scaling != cell.scaling || run.cell.world_size != cell.world_size ||
+        run.cell.precision != cell.precision)
       continue;
     const auto training = results.trainings.find(run.name);
     if (training != results.trainings.end()) return &training->second;

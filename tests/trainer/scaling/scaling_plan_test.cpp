@@ -65,9 +65,10 @@ TEST(ScalingPlanTest, StrongKeepsTheStepsBatchAndWeakTheRanks) {
   }
 }
 
-TEST(ScalingPlanTest, TrainingsAreOneForEachBatch) {
+TEST(ScalingPlanTest, TrainingsAreOneForEachBatchAndPrecision) {
   ScaleConfig config = Config();
   config.quality_epochs = 0.5;
+  config.precisions = {"float32", "bfloat16"};
   int trainings = 0;
   for (const ScalingRun& run : PlanRuns(config)) {
     if (run.kind != RunKind::kTrain) continue;
@@ -75,8 +76,9 @@ TEST(ScalingPlanTest, TrainingsAreOneForEachBatch) {
     const TrainConfig train = TrainConfigOf(config, run, "out");
     EXPECT_EQ(train.epochs, 0.5);
     EXPECT_EQ(train.output, "out");
+    EXPECT_EQ(train.precision, run.cell.precision);
   }
-  EXPECT_EQ(trainings, 2 * 2 * 3);
+  EXPECT_EQ(trainings, 2 * 2 * 2 * 3);
 }
 
 TEST(ScaleConfigTest, SaysWhatIsWrong) {
@@ -162,6 +164,39 @@ TEST(ScalingTableTest, IntervalIsStudentsOnLogarithms) {
   const double half = 4.302652729911275 * std::sqrt(squares / 2 / 3);
   EXPECT_NEAR(row.efficiency_interval.low, std::exp(mean - half), 1e-9);
   EXPECT_NEAR(row.efficiency_interval.high, std::exp(mean + half), 1e-9);
+}
+
+TEST(ScalingTableTest, ARowHasWhatWasLearnedInItsOwnPrecision) {
+  ScaleConfig config = Config();
+  config.models.erase("b");
+  config.precisions = {"float32", "bfloat16"};
+  config.quality_epochs = 1;
+  ScalingResults results;
+  for (const ScalingRun& run : PlanRuns(config)) {
+    if (run.kind == RunKind::kStep) results.steps[run.name] = Measured(run.cell.world_size, 50);
+    if (run.kind != RunKind::kTrain) continue;
+    results.trainings[run.name].validation_loss = run.cell.precision == "float32" ? 3 : 4;
+  }
+  for (const ScalingRow& row : MakeScalingTable(config, results)) {
+    ASSERT_TRUE(row.learned.has_value()) << row.cell.Name();
+    EXPECT_EQ(row.learned->validation_loss, row.cell.precision == "float32" ? 3 : 4)
+        << row.cell.Name();
+  }
+}
+
+TEST(MeasurementsTest, ScoresAreOfTheLastCheckpointSplitBySplit) {
+  const auto event = [](const char* model, const char* split, double value) {
+    return std::string(R"({"event": "prompt_eval", "task": "t", "variant": "v", "n": 9, )") +
+           R"("model": ")" + model + R"(", "split": ")" + split + R"(", "tokens": 7, "mcc": )" +
+           std::to_string(value) + R"(, "mcc_standard_error": 0.1})" + "\n";
+  };
+  const TrainMeasurement m = ParseTraining(
+      event("base", "dev", 0.1) + event("tuned@step_999999", "dev", 0.2) +
+          event("tuned@step_1000000", "dev", 0.3) + event("tuned@step_1000000", "test", 0.4) +
+          event("tuned@step_000003", "dev", 0.5) + event("tuned@step_000003", "test", 0.6),
+      "metrics.jsonl");
+  const std::map<std::string, double> expected = {{"t v dev mcc", 0.3}, {"t v test mcc", 0.4}};
+  EXPECT_EQ(m.scores, expected);
 }
 
 TEST(MeasurementsTest, DamagedFilesAreNamed) {

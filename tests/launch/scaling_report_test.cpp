@@ -1,0 +1,41 @@
+// Pure. A scaling report: what its CSV, text and Markdown hold.
+#include "launch/report/scaling_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "comm/base/durable_file.h"
+#include "tests/support/temp_folder.h"
+
+namespace breakeven {
+namespace {
+
+using testing::HasSubstr;
+
+ScalingReport Example() {
+  ScalingReport report;
+  report.title = "Example";
+  report.num_runs = report.num_done = 2;
+  for (const char* precision : {"float32", "bfloat16"}) {
+    ScalingRow row;
+    row.cell = {"m", "strong", 1, "one_rank", precision, "node"};
+    row.num_repeats = 1;
+    row.tokens_per_second = 100;
+    report.rows.push_back(row);
+  }
+  return report;
+}
+
+TEST(ScalingCsvTest, ScoresAreColumns) {
+  ScalingReport report = Example();
+  report.rows[0].learned.emplace().scores = {{"t v dev acc", 0.5}};
+  report.rows[1].learned.emplace().scores = {{"t v dev acc", 0.25}, {"t v dev f1,macro", 0.125}};
+  const std::string csv = FormatScalingCsv(report);
+  EXPECT_THAT(
+      csv, HasSubstr(",error_unseen_world_size,score t v dev acc,\"score t v dev f1,macro\"\r\n"));
+  EXPECT_THAT(csv, HasSubstr(",0.5,\r\n"));
+  EXPECT_THAT(csv, HasSubstr(",0.25,0.125\r\n"));
+}
+
+}  // namespace
+}  // namespace breakeven
