@@ -1,6 +1,7 @@
 // Pure.
 #include "launch/report/scaling_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -116,6 +117,19 @@ std::string FormatForecastCsv(const ScalingReport& report) {
   return text;
 }
 
+std::string FormatScalingMarkdown(const ScalingReport& report) {
+  const std::string text = FormatScalingText(report);
+  // Titles and failures are others' words: no backticks in them may end the block.
+  size_t longest = 0;
+  size_t length = 0;
+  for (const char c : text) {
+    length = c == '`' ? length + 1 : 0;
+    longest = std::max(longest, length);
+  }
+  const std::string fence(std::max<size_t>(3, longest + 1), '`');
+  return fence + "\n" + text + fence + "\n";
+}
+
 std::string FormatScalingPage(const ScalingReport& report) {
   return FillPage({report.title, ScalingSentence(report), ScalingScript(),
                    FormatScalingJson(report, /*indent=*/-1)});
@@ -125,7 +139,7 @@ void WriteScalingReport(const ScalingReport& report, const std::string& folder) 
   WriteFileDurably(folder + "/scaling.json", FormatScalingJson(report));
   WriteFileDurably(folder + "/scaling.csv", FormatScalingCsv(report));
   WriteFileDurably(folder + "/forecast.csv", FormatForecastCsv(report));
-  WriteFileDurably(folder + "/report.md", "````\n" + FormatScalingText(report) + "````\n");
+  WriteFileDurably(folder + "/report.md", FormatScalingMarkdown(report));
   WriteFileDurably(folder + "/report.html", FormatScalingPage(report));
 }
 

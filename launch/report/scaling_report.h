@@ -49,6 +49,8 @@ std::string FormatScalingCsv(const ScalingReport& report);
 std::string FormatForecastCsv(const ScalingReport& report);
 // For a terminal.
 std::string FormatScalingText(const ScalingReport& report);
+// The same in a code block of Markdown, whatever the text holds.
+std::string FormatScalingMarkdown(const ScalingReport& report);
 std::string FormatSimulationText(const std::vector<SimulatedPoint>& points);
 // One self-contained file, as the study's.
 std::string FormatScalingPage(const ScalingReport& report);

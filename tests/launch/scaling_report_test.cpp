@@ -37,5 +37,19 @@ TEST(ScalingCsvTest, ScoresAreColumns) {
   EXPECT_THAT(csv, HasSubstr(",0.25,0.125\r\n"));
 }
 
+TEST(ScalingMarkdownTest, NothingEndsTheBlockBeforeItsEnd) {
+  ScalingReport report = Example();
+  report.title = "`````";
+  report.failures["step_m"] = "exit code 1: no such file\n``````\n# Not a heading";
+  TempFolder folder;
+  WriteScalingReport(report, folder.path());
+  const std::string text = ReadFile(folder / "report.md");
+  const std::string fence(7, '`');
+  EXPECT_TRUE(text.starts_with(fence + "\n"));
+  EXPECT_TRUE(text.ends_with("\n" + fence + "\n"));
+  EXPECT_EQ(text.find(fence, 1), text.size() - fence.size() - 1);
+  EXPECT_TRUE(FormatScalingMarkdown(Example()).starts_with("```\n"));
+}
+
 }  // namespace
 }  // namespace breakeven
