@@ -184,6 +184,13 @@ std::string PublishedText(const ScalingReport& report) {
   return text;
 }
 
+constexpr char kSimulationLimits[] =
+    "Simulation and closed form share a node's own part of a collective, the size of a ring's "
+    "messages and the choice "
+    "of the algorithm: that even ranks agree to the last digits is in part by construction. What "
+    "is played through is "
+    "the order of buckets, the messages between nodes, and who waits for whom.";
+
 }  // namespace
 
 std::string ScalingSentence(const ScalingReport& report) {
@@ -239,6 +246,7 @@ std::vector<std::string> ScalingDetails(const ScalingReport& report) {
     details.emplace_back(
         "Figures for other clusters are predicted from stated constants; none of them is "
         "measured.");
+  if (!report.simulated.empty()) details.emplace_back(kSimulationLimits);
   return details;
 }
 
@@ -260,7 +268,7 @@ std::string FormatSimulationText(const std::vector<SimulatedPoint>& points) {
                  Short(p.closed_form_spread_seconds).c_str(),
                  Short(p.simulated_spread_seconds).c_str(), FormatCount(p.num_messages).c_str());
   }
-  return text;
+  return text + kSimulationLimits + "\n";
 }
 
 }  // namespace breakeven

@@ -51,5 +51,9 @@ TEST(ScalingMarkdownTest, NothingEndsTheBlockBeforeItsEnd) {
   EXPECT_TRUE(FormatScalingMarkdown(Example()).starts_with("```\n"));
 }
 
+TEST(SimulationTextTest, SaysWhatBothFormsShare) {
+  EXPECT_THAT(FormatSimulationText({SimulatedPoint{}}), HasSubstr("in part by construction"));
+}
+
 }  // namespace
 }  // namespace breakeven

@@ -186,6 +186,7 @@ def test_simulation_agrees_with_the_closed_form(tmp_path):
                  "--set", "forecast.world_sizes=[8,4096]", "--set", "forecast.draws=20")
     assert result.code == 0, result.err
     points = result.json()["simulated"]
+    assert "in part by construction" in result.json()["details"][-1], "what the agreement shows, and what not"
     assert len(points) == 2 * 3 * 5
     for point in points:
         assert point["simulated_seconds"] == pytest.approx(point["closed_form_seconds"], rel=1e-9), point
