@@ -12,11 +12,15 @@
 #include "comm/base/fields.h"
 #include "comm/base/timing.h"
 #include "comm/control.h"
+#include "comm/device_binding.h"
 
 namespace breakeven {
 
 struct AllReduceBenchConfig {
+  // "auto" is what training would take: nccl on GPUs, else CommConfig's auto. A back end that falls back to another that is
+  // measured already is left out.
   std::vector<std::string> backends = {"shared_memory", "mpi", "mpi_allreduce"};
+  DeviceConfig device;  // keys `device` and `allow_shared_gpu`: of auto and nccl
   std::vector<std::string> dtypes = {"float32"};
   std::string op = "sum";            // sum | max | min
   std::string memory = "allocated";  // allocated | plain

@@ -8,10 +8,12 @@ namespace breakeven {
 
 void AllReduceBenchConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"backends",
-           "what is measured, in turns: back ends of ours (nccl: on GPUs, one a rank), and MPI's "
-           "own MPI_Allreduce",
-           OneOf({"shared_memory", "mpi", "nccl", "mpi_allreduce", "mpi_allreduce_out_of_place"})},
+           "what is measured, in turns: back ends of ours (nccl: on GPUs, one a rank; auto: what "
+           "training takes), and MPI's own MPI_Allreduce",
+           OneOf({"auto", "shared_memory", "mpi", "nccl", "mpi_allreduce",
+                  "mpi_allreduce_out_of_place"})},
           backends);
+  device.VisitFields(v);
   v.Visit({"dtypes", "element types; MPI_Allreduce knows no bfloat16",
            OneOf({"float32", "bfloat16", "float64", "int32", "int64", "uint8"})},
           dtypes);

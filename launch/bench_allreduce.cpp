@@ -1,4 +1,5 @@
 // breakeven bench allreduce: all-reduce times by size, back ends side by side.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "comm/all_reduce_bench.h"
@@ -10,24 +11,37 @@
 namespace breakeven {
 namespace {
 
-std::vector<std::unique_ptr<AllReduceSubject>> MakeSubjects(Control& control,
-                                                            const AllReduceBenchConfig& config) {
-  std::vector<std::unique_ptr<AllReduceSubject>> subjects;
+using Subjects = std::vector<std::unique_ptr<AllReduceSubject>>;
+
+std::unique_ptr<AllReduceSubject> MakeSubject(Control& control, const AllReduceBenchConfig& config,
+                                              const std::string& name) {
+  if (name.starts_with("mpi_allreduce"))
+    return MakeMpiAllReduceSubject(/*in_place=*/name == "mpi_allreduce");
+  const bool allocated = config.memory == "allocated";
+  if (name == "nccl" || name == "auto") {
+    DeviceOptions options = config.device.Options();
+    if (name == "nccl") options.choice = DeviceChoice::kCuda;
+    const Device device = BindDevice(control, options);
+    if (device.is_cuda()) return MakeCommunicatorSubject(MakeNcclPlane(control, device), allocated);
+  }
+  CommConfig comm;
+  comm.backend = name;
+  return MakeCommunicatorSubject(MakeDataPlane(control, comm), allocated);
+}
+
+// Of each name one: `auto` and what falls back may be another's.
+Subjects MakeSubjects(Control& control, const AllReduceBenchConfig& config) {
+  Subjects subjects;
   for (const std::string& name : config.backends) {
-    if (name.starts_with("mpi_allreduce")) {
-      subjects.push_back(MakeMpiAllReduceSubject(/*in_place=*/name == "mpi_allreduce"));
-      continue;
+    auto subject = MakeSubject(control, config, name);
+    const bool known = std::any_of(subjects.begin(), subjects.end(), [&](const auto& other) {
+      return other->name() == subject->name();
+    });
+    if (known) {
+      subject->Close();
+    } else {
+      subjects.push_back(std::move(subject));
     }
-    if (name == "nccl") {
-      const Device device = BindDevice(control, {.choice = DeviceChoice::kCuda});
-      subjects.push_back(
-          MakeCommunicatorSubject(MakeNcclPlane(control, device), config.memory == "allocated"));
-      continue;
-    }
-    CommConfig comm;
-    comm.backend = name;
-    subjects.push_back(
-        MakeCommunicatorSubject(MakeDataPlane(control, comm), config.memory == "allocated"));
   }
   return subjects;
 }

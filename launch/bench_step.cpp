@@ -42,6 +42,7 @@ std::string ReportJson(const StepBenchReport& report, const World& world) {
       {"world_size", world.world_size()},
       {"num_nodes", world.control->num_nodes()},
       {"threads_per_rank", report.threads},
+      {"backend", std::string(world.data->name())},
       {"cpu", DescribeProcess().cpu_model},
       {"precision", report.precision},
       {"tokens", report.tokens},

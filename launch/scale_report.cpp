@@ -23,10 +23,9 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
   FitCell cell;
   const ScalingCell& what = row.cell;
   cell.compute = what.model + " " + what.precision;
-  cell.exchange = what.backend + " on " + what.network;
+  cell.exchange = row.backend + " on " + what.network;
   cell.topology = {what.world_size, row.ranks_per_node};
-  cell.shared_memory =
-      what.backend == "shared_memory" || (what.backend == "auto" && cell.topology.num_nodes() == 1);
+  cell.shared_memory = row.backend == "shared_memory";
   cell.cores = CoresOf(config) / static_cast<double>(row.threads);
   cell.flops = row.flops;
   cell.exposed_communication_seconds = row.exposed_communication_seconds;

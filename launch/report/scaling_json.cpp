@@ -34,6 +34,7 @@ Json Row(const ScalingRow& row) {
   Json json = Cell(row.cell);
   json.update({{"num_repeats", row.num_repeats},
                {"num_failed", row.num_failed},
+               {"backend_used", row.backend},
                {"ranks_per_node", row.ranks_per_node},
                {"threads_per_rank", row.threads}});
   if (row.num_repeats == 0) return json;

@@ -47,7 +47,8 @@ void AddScores(const ScalingRow& row, const std::vector<std::string>& names,
 }
 
 constexpr char kColumns[] =
-    "model,scaling,world_size,backend,precision,network,repeats,failed,tokens_per_second,"
+    "model,scaling,world_size,backend,backend_used,precision,network,repeats,failed,tokens_per_"
+    "second,"
     "tokens_per_second_slowest,tokens_per_second_fastest,efficiency,efficiency_low,"
     "efficiency_high,speed_up,step_seconds,compute_seconds,exposed_communication_seconds,"
     "input_seconds,update_seconds,skew_seconds,checkpoint_seconds,mfu,bus_bytes_per_second,"
@@ -62,6 +63,7 @@ std::vector<std::string> RowFields(const ScalingReport& report, const ScalingRow
                                      cell.scaling,
                                      std::to_string(cell.world_size),
                                      cell.backend,
+                                     row.backend,
                                      cell.precision,
                                      cell.network,
                                      std::to_string(row.num_repeats),

@@ -62,7 +62,7 @@ std::string Costs(const ScalingReport& report) {
                      ? Line(", %.3g %s", row.price_per_million, report.currency.c_str()).c_str()
                      : "");
     if (std::isfinite(row.bus_bytes_per_second))
-      text += Line(", bus %.2f GB/s", row.bus_bytes_per_second / 1e9);
+      text += Line(", bus %.2f GB/s (%s)", row.bus_bytes_per_second / 1e9, row.backend.c_str());
     if (row.learned.has_value()) {
       const TrainMeasurement& learned = *row.learned;
       text += Line("; after %s tokens in %lld steps", Rate(learned.tokens).c_str(),

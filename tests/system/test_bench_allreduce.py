@@ -36,6 +36,12 @@ def test_table_on_any_number_of_ranks(ranks):
     assert f"{ranks} ranks on 1 node" in result.out
 
 
+def test_auto_is_what_training_takes_and_none_is_measured_twice():
+    result = run("bench", "allreduce", "--json", *QUICK, *settings(backends="[auto,mpi,shared_memory]", device="cpu"), ranks=2)
+    assert result.code == 0, result.err
+    assert [r["backend"] for r in result.json()["results"]] == ["shared_memory", "mpi"] * 3
+
+
 def test_mpi_knows_no_bfloat16():
     result = run("bench", "allreduce", *QUICK, *settings(dtypes="[bfloat16]", backends="[mpi_allreduce]"), ranks=2)
     assert result.code == 64

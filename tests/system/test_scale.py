@@ -160,6 +160,19 @@ def test_what_is_learned_from_the_same_tokens_and_the_collectives_are_measured(p
     assert law["num_collectives"] == 7 and law["beta_seconds_per_byte"] > 0, law
 
 
+def test_auto_has_the_figures_of_the_back_end_that_it_was(prepared, tmp_path):
+    config = write_sweep(prepared, tmp_path)
+    result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "backends=[auto,mpi]", "--json")
+    assert result.code == 0 and result.json()["failures"] == {}, result.err
+    report = result.json()
+    one, auto, mpi = report["rows"]
+    assert (one["backend_used"], auto["backend_used"], mpi["backend_used"]) == ("one_rank", "shared_memory", "mpi")
+    bus = {c["backend"]: c["bus_bytes_per_second"] for c in report["collectives"] if c["bytes"] == 1 << 24}
+    assert (auto["bus_bytes_per_second"], mpi["bus_bytes_per_second"]) == (bus["shared_memory"], bus["mpi"])
+    laws = report["fit"]["exchange"]
+    assert {name: law["num_collectives"] for name, law in laws.items()} == {"shared_memory on node": 7, "mpi on node": 7}
+
+
 def test_array_jobs_hold_what_is_not_done(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
     more = ["--set", "launcher=slurm", "--set", "slurm.options=[--partition=p]", "--set", "scaling=[strong]"]

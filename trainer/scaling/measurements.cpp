@@ -73,6 +73,7 @@ StepMeasurement ParseStepMeasurement(const std::string& text, const std::string&
     m.num_nodes = json.at("num_nodes");
     m.threads = json.at("threads_per_rank");
     m.cpu = json.at("cpu");
+    m.backend = json.value("backend", "");
     m.tokens = json.at("tokens").get<double>() / steps;
     m.flops = json.at("flops").get<double>() / steps;
     m.tokens_per_second = json.at("tokens_per_second");

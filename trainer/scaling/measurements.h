@@ -16,6 +16,8 @@ struct StepMeasurement {
   int64_t num_nodes = 1;
   int64_t threads = 1;
   std::string cpu;
+  std::string
+      backend;        // that moved the gradients, whatever was asked for; "" = an earlier program's
   double tokens = 0;  // of a step, over all ranks
   double flops = 0;   // likewise
   double tokens_per_second = 0;

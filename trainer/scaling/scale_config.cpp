@@ -1,6 +1,7 @@
 // Pure. Names, helps, limits and rules of `breakeven scale`'s config.
 #include "trainer/scaling/scale_config.h"
 
+#include <algorithm>
 #include <cctype>
 #include <set>
 
@@ -25,6 +26,21 @@ void CheckName(const std::string& key, const std::string& name) {
 void CheckBatch(const std::string& key, const GlobalBatchConfig& batch) {
   if ((batch.examples > 0) != (batch.tokens > 0)) return;
   Refuse(key + ": give exactly one of " + key + ".examples and " + key + ".tokens");
+}
+
+// GPU ranks have nccl whatever is asked for, CPU ranks never have.
+void CheckBackends(const std::vector<std::string>& backends, const std::string& device) {
+  const bool nccl = std::find(backends.begin(), backends.end(), "nccl") != backends.end();
+  if (nccl && backends.size() > 1)
+    Refuse(
+        "backends: nccl is of GPUs, the others of CPUs: efficiency would compare the two. Give "
+        "them sweeps of their own");
+  if (nccl && device == "cpu") Refuse("backends: nccl needs GPUs, and train.device is cpu");
+  const bool cpu = std::any_of(backends.begin(), backends.end(), [](const std::string& backend) {
+    return backend == "shared_memory" || backend == "mpi";
+  });
+  if (cpu && device == "cuda")
+    Refuse("backends: train.device is cuda, and GPU ranks have nccl. Give backends: nccl");
 }
 
 template <typename T>
@@ -71,9 +87,10 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       {"world_sizes", "numbers of ranks; the smallest is what efficiency is against", AtLeast(1)},
       world_sizes);
-  v.Visit({"backends", "of several CPU ranks; GPU ranks: auto",
-           OneOf({"auto", "shared_memory", "mpi"})},
-          backends);
+  v.Visit(
+      {"backends", "of several ranks: nccl is of GPUs and stands alone; auto = what training takes",
+       OneOf({"auto", "shared_memory", "mpi", "nccl"})},
+      backends);
   v.Visit({"precisions", "of computing", OneOf({"auto", "float32", "bfloat16"})}, precisions);
   v.Visit({"networks", "ways to place ranks, by name; none = all on this node"}, networks);
   v.Visit({"repeats", "runs of each cell, in turns with all others", AtLeast(1)}, repeats);
@@ -119,6 +136,7 @@ void ScaleConfig::Validate() const {
   CheckList("world_sizes", world_sizes);
   CheckList("precisions", precisions);
   CheckList("backends", backends);
+  CheckBackends(backends, train.device.device);
   for (const std::string& kind : models.empty() ? std::vector<std::string>{} : scaling)
     CheckBatch(kind + "_batch", kind == "strong" ? strong_batch : weak_batch);
   if (mpirun.empty()) Refuse("mpirun: empty; its first entry is the program");

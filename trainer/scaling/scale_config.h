@@ -38,7 +38,7 @@ struct ScaleConfig {
   GlobalBatchConfig strong_batch;  // of a step, over all ranks
   GlobalBatchConfig weak_batch;    // of a step, for each rank
   std::vector<int64_t> world_sizes = {1, 2, 4};
-  std::vector<std::string> backends = {"shared_memory", "mpi"};  // of several CPU ranks
+  std::vector<std::string> backends = {"shared_memory", "mpi"};  // of several ranks
   std::vector<std::string> precisions = {"float32"};
   std::map<std::string, NetworkConfig> networks;  // none: one, named "node"
   int64_t repeats = 3;

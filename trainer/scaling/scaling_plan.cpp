@@ -7,6 +7,7 @@ namespace breakeven {
 namespace {
 
 constexpr char kOneRank[] = "one_rank";
+constexpr char kNccl[] = "nccl";
 
 GlobalBatchConfig BatchOf(const ScaleConfig& config, const ScalingCell& cell) {
   if (cell.scaling == "strong") return config.strong_batch;
@@ -21,7 +22,10 @@ TrainConfig CellTraining(const ScaleConfig& config, const ScalingCell& cell) {
   train.model = config.models.at(cell.model);
   train.batching.global_batch = BatchOf(config, cell);
   train.precision = cell.precision;
-  train.comm.backend = cell.backend == kOneRank ? "auto" : cell.backend;
+  const bool asked = cell.backend != kOneRank && cell.backend != kNccl;
+  train.comm.backend = asked ? cell.backend : "auto";
+  // One rank is what efficiency is against: on a GPU where the others are.
+  if (config.backends.front() == kNccl) train.device.device = "cuda";
   return train;
 }
 
@@ -115,11 +119,8 @@ TrainConfig TrainConfigOf(const ScaleConfig& config, const ScalingRun& run,
 
 AllReduceBenchConfig AllReduceConfigOf(const ScaleConfig& config) {
   AllReduceBenchConfig bench;
-  bench.backends.clear();
-  for (const std::string& backend : config.backends) {
-    if (backend != "auto") bench.backends.push_back(backend);
-  }
-  if (bench.backends.empty()) bench.backends = {"mpi"};
+  bench.backends = config.backends;
+  bench.device = config.train.device;
   // What gradient buckets are, and less for the latency; rewritten before each call as backward does.
   bench.sizes = {1 << 10, 1 << 14, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26};
   bench.rewrite = true;

@@ -26,6 +26,8 @@ void FillTimes(const Repeats& repeats, ScalingRow& row) {
   const StepMeasurement& first = repeats.begin()->second;
   row.ranks_per_node = (first.world_size + first.num_nodes - 1) / first.num_nodes;
   row.threads = first.threads;
+  row.backend = first.world_size > 1 ? first.backend : row.cell.backend;
+  if (row.backend.empty() && row.cell.backend != "auto") row.backend = row.cell.backend;
   row.tokens_per_second = MedianOf(repeats, &StepMeasurement::tokens_per_second);
   row.slowest_tokens_per_second = row.fastest_tokens_per_second = row.tokens_per_second;
   for (const auto& [repeat, m] : repeats) {
@@ -66,10 +68,10 @@ void FillEfficiency(const Repeats& repeats, const Repeats& base, double confiden
   if (logs.size() < 2) row.efficiency_interval = {NAN, NAN};
 }
 
-double BusBandwidth(const std::vector<CollectiveMeasurement>& all, const ScalingCell& cell) {
+double BusBandwidth(const std::vector<CollectiveMeasurement>& all, const ScalingRow& row) {
+  const ScalingCell& cell = row.cell;
   for (const CollectiveMeasurement& m : all) {
-    const bool backend = m.backend == cell.backend || cell.backend == "auto";
-    if (backend && m.network == cell.network && m.world_size == cell.world_size &&
+    if (m.backend == row.backend && m.network == cell.network && m.world_size == cell.world_size &&
         m.bytes == kBusBytes)
       return m.bus_bytes_per_second;
   }
@@ -123,7 +125,7 @@ std::vector<ScalingRow> MakeScalingTable(const ScaleConfig& config, const Scalin
       FillEfficiency(repeats[i], repeats[base], config.confidence, row);
       break;  // cells of a series ascend by world size
     }
-    row.bus_bytes_per_second = BusBandwidth(results.collectives, row.cell);
+    row.bus_bytes_per_second = BusBandwidth(results.collectives, row);
     row.rank_hours_per_million =
         static_cast<double>(row.cell.world_size) * 1e6 / row.tokens_per_second / 3600;
     row.price_per_million = config.price_per_device_hour > 0

@@ -30,6 +30,8 @@ struct ScalingRow {
   int64_t num_failed = 0;
   int64_t ranks_per_node = 1;
   int64_t threads = 1;
+  std::string
+      backend;  // that moved the gradients: what `auto` was, or what a back end fell back to; "" = not known
   double tokens_per_second = 0;
   double slowest_tokens_per_second = 0;  // of the repeats
   double fastest_tokens_per_second = 0;
@@ -44,7 +46,8 @@ struct ScalingRow {
   double checkpoint_seconds = 0;  // of a save; NaN = no training was part of the sweep
   double mfu = 0;
   double peak_memory_bytes = 0;
-  double bus_bytes_per_second = 0;  // of collectives of 16 MiB, by themselves
+  double bus_bytes_per_second =
+      0;  // of collectives of 16 MiB by `backend`, by themselves; NaN = not measured
   double rank_hours_per_million = 0;
   double price_per_million = 0;
   double efficiency = 0;

@@ -81,6 +81,22 @@ TEST(ScalingPlanTest, TrainingsAreOneForEachBatchAndPrecision) {
   EXPECT_EQ(trainings, 2 * 2 * 2 * 3);
 }
 
+TEST(ScalingPlanTest, CollectivesAreMeasuredByTheBackEndsOfTheCellsOnTheirDevice) {
+  ScaleConfig config = Config();
+  config.backends = {"auto", "mpi"};
+  config.train.device.device = "cpu";
+  EXPECT_EQ(AllReduceConfigOf(config).backends, config.backends);
+  EXPECT_EQ(AllReduceConfigOf(config).device.device, "cpu");
+  config.train.device.device = "auto";
+  config.backends = {"nccl"};
+  EXPECT_EQ(AllReduceConfigOf(config).backends, config.backends);
+  for (const ScalingRun& run : PlanRuns(config)) {
+    if (run.kind != RunKind::kStep) continue;
+    EXPECT_EQ(StepConfigOf(config, run).train.device.device, "cuda") << run.name;
+    EXPECT_EQ(StepConfigOf(config, run).train.comm.backend, "auto") << run.name;
+  }
+}
+
 TEST(ScaleConfigTest, SaysWhatIsWrong) {
   const auto message = [](const std::function<void(ScaleConfig&)>& change) -> std::string {
     ScaleConfig config = Config();
@@ -98,6 +114,13 @@ TEST(ScaleConfigTest, SaysWhatIsWrong) {
   EXPECT_THAT(message([](ScaleConfig& c) { c.models["../x"].path = "m"; }), HasSubstr("../x"));
   EXPECT_THAT(message([](ScaleConfig& c) { c.weak_batch.tokens = 9; }), HasSubstr("weak_batch"));
   EXPECT_THAT(message([](ScaleConfig& c) { c.world_sizes = {2, 2}; }), HasSubstr("twice"));
+  EXPECT_THAT(message([](ScaleConfig& c) { c.backends = {"nccl", "mpi"}; }), HasSubstr("nccl"));
+  EXPECT_THAT(message([](ScaleConfig& c) { c.train.device.device = "cuda"; }), HasSubstr("nccl"));
+  EXPECT_THAT(message([](ScaleConfig& c) {
+                c.backends = {"nccl"};
+                c.train.device.device = "cpu";
+              }),
+              HasSubstr("train.device"));
   EXPECT_THAT(message([](ScaleConfig& c) { c.forecast.published.emplace_back(); }),
               HasSubstr("published.cluster"));
 }
@@ -182,6 +205,32 @@ TEST(ScalingTableTest, ARowHasWhatWasLearnedInItsOwnPrecision) {
     EXPECT_EQ(row.learned->validation_loss, row.cell.precision == "float32" ? 3 : 4)
         << row.cell.Name();
   }
+}
+
+TEST(ScalingTableTest, BandwidthIsOfTheBackEndThatWasUsed) {
+  ScaleConfig config = Config();
+  config.models.erase("b");
+  config.world_sizes = {1, 2};
+  config.backends = {"auto"};
+  config.networks["net"];
+  ScalingResults results;
+  for (const auto& [backend, bandwidth] : {std::pair("mpi", 1e9), std::pair("nccl", 9e9)})
+    results.collectives.push_back({backend, "net", 2, 2, 1 << 24, 1, bandwidth, true});
+  const auto bandwidth = [&](const std::string& used) {
+    for (const ScalingRun& run : PlanRuns(config)) {
+      if (run.kind != RunKind::kStep) continue;
+      results.steps[run.name] = Measured(run.cell.world_size, 50);
+      results.steps[run.name].backend = used;
+    }
+    const auto rows = MakeScalingTable(config, results);
+    EXPECT_TRUE(std::isnan(rows[0].bus_bytes_per_second)) << "one rank exchanges nothing";
+    EXPECT_EQ(rows[1].backend, used);
+    return rows[1].bus_bytes_per_second;
+  };
+  EXPECT_EQ(bandwidth("nccl"), 9e9);
+  EXPECT_EQ(bandwidth("mpi"), 1e9);
+  EXPECT_TRUE(std::isnan(bandwidth("shared_memory"))) << "not measured by itself";
+  EXPECT_TRUE(std::isnan(bandwidth(""))) << "an earlier program did not say which";
 }
 
 TEST(MeasurementsTest, ScoresAreOfTheLastCheckpointSplitBySplit) {
