@@ -3,6 +3,7 @@
 
 #include "comm/data_plane.h"
 #include "launch/bench.h"
+#include "launch/bench_origin.h"
 #include "launch/bench_text.h"
 #include "trainer/step_bench.h"
 #include "trainer/training_run.h"
@@ -36,7 +37,8 @@ nlohmann::ordered_json TimingJson(const Timing& t) {
           {"discarded_repeats", t.discarded}};
 }
 
-std::string ReportJson(const StepBenchReport& report, const World& world) {
+std::string ReportJson(const StepBenchReport& report, const BenchOrigin& origin,
+                       const World& world) {
   nlohmann::ordered_json json = {
       {"format", 1},
       {"world_size", world.world_size()},
@@ -44,6 +46,11 @@ std::string ReportJson(const StepBenchReport& report, const World& world) {
       {"threads_per_rank", report.threads},
       {"backend", std::string(world.data->name())},
       {"cpu", DescribeProcess().cpu_model},
+      {"gpu", origin.gpu},
+      {"cpus_per_node", origin.cpus_per_node},
+      {"hosts", origin.hosts},
+      {"program", origin.program},
+      {"time", origin.time},
       {"precision", report.precision},
       {"tokens", report.tokens},
       {"target_tokens", report.target_tokens},
@@ -140,7 +147,8 @@ void RunBenchStep(const CommandOptions& options, World& world) {
   }
   OpenDataPlane(world, config.train.comm, config.train.device.Options());
   const StepBenchReport report = MeasureSteps(config, world);
-  PrintResult(world, options.json ? ReportJson(report, world) : ReportText(report, world));
+  const BenchOrigin origin = DescribeOrigin(world);
+  PrintResult(world, options.json ? ReportJson(report, origin, world) : ReportText(report, world));
 }
 
 }  // namespace breakeven

@@ -5,7 +5,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/world.h"
-#include "launch/config_print.h"
+#include "launch/scale_provenance.h"
 
 namespace breakeven {
 namespace {
@@ -111,30 +111,6 @@ void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& repor
   if (simulate) report.simulated = SimulateForecasts(possible, basis);
 }
 
-void AddProvenance(const ScaleConfig& config, const ScalingResults& results,
-                   ScalingReport& report) {
-  const auto add = [&](const char* group, const std::string& name, const std::string& value) {
-    report.provenance.push_back({group, name, value});
-  };
-  add("config", "hash", ConfigHash(config));
-  for (const auto& [name, cluster] : config.forecast.clusters)
-    add("assumed", name, cluster.title + ": " + cluster.source);
-  if (report.num_runs == 0) return;
-  add("config", "steps",
-      std::to_string(config.steps) + " after " + std::to_string(config.warmup_steps) +
-          " to warm up");
-  add("config", "repeats", std::to_string(config.repeats) + ", cells in turns");
-  add("data", "dataset", config.train.data);
-  std::string command;
-  for (const std::string& word : config.mpirun) command += (command.empty() ? "" : " ") + word;
-  add("machine", "launcher", command);
-  add("machine", "CPUs of a node", std::to_string(report.cores));
-  if (results.steps.empty()) return;
-  const StepMeasurement& first = results.steps.begin()->second;
-  add("machine", "CPU", first.cpu);
-  add("machine", "threads of a rank", std::to_string(first.threads));
-}
-
 }  // namespace
 
 ScalingReport MakeScalingReport(const ScaleConfig& config, const ScaleRuns& runs, bool simulate) {
@@ -155,7 +131,7 @@ ScalingReport MakeScalingReport(const ScaleConfig& config, const ScaleRuns& runs
   report.paying_speed_up = config.forecast.paying_speed_up;
   Fit(config, results.collectives, report);
   AddForecasts(config, simulate, report);
-  AddProvenance(config, results, report);
+  report.provenance = ScaleProvenance(config, results, report.cores);
   return report;
 }
 

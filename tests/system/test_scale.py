@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -94,6 +96,14 @@ def test_a_killed_sweep_goes_on_and_reports(sweep):
     weak = rows["tiny_weak_n2_mpi_float32_node"]["tokens_per_step"] / rows["tiny_weak_n1_one_rank_float32_node"]["tokens_per_step"]
     assert 1 < weak < 3, "weak scaling gives every rank its batch"
     assert {f["cluster"] for f in report["forecasts"]} == {"gpus", "here"}
+    facts = {(fact["group"], fact["name"]): fact["value"] for fact in report["provenance"]}
+    version = run("--version").out.strip()
+    assert facts["report", "program"] == facts["measured", "program"] == version
+    assert facts["machine", "hosts"] == socket.gethostname() and facts["report", "written"].endswith(" on " + socket.gethostname())
+    assert facts["machine", "CPU"] == json.loads(next((folder / "out" / "cells").glob("step_*.json")).read_text())["cpu"] != ""
+    first, last = (facts["measured", f"{which} run ended"] for which in ("first", "last"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", first) and first <= last <= facts["report", "written"]
+    assert facts["model", "tiny"].endswith("/model")
     with (folder / "out" / "scaling.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [float(line["tokens_per_second"]) for line in table] == pytest.approx([row["tokens_per_second"] for row in report["rows"]])

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -17,6 +16,7 @@
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
+#include "comm/base/utc_time.h"
 
 namespace breakeven {
 namespace {
@@ -24,15 +24,6 @@ namespace {
 [[noreturn]] void FailIo(const std::string& path, const std::string& what) {
   throw Error(ErrorKind::kIo, path + ": " + what + ": " + std::strerror(errno) +
                                   "; the sealed split was not scored");
-}
-
-std::string Now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 // Independent of the arms' order and names.
@@ -48,7 +39,7 @@ std::string ArmsHash(const Look& look) {
 std::string EntryLine(const Look& look, const std::string& arms_hash) {
   nlohmann::ordered_json entry;
   entry["format"] = 1;
-  entry["opened"] = Now();
+  entry["opened"] = UtcNow();
   entry["task"] = look.task;
   entry["split"] = look.split;
   entry["test_hash"] = look.test_hash;

@@ -73,6 +73,11 @@ StepMeasurement ParseStepMeasurement(const std::string& text, const std::string&
     m.num_nodes = json.at("num_nodes");
     m.threads = json.at("threads_per_rank");
     m.cpu = json.at("cpu");
+    m.gpu = json.value("gpu", "");
+    m.cpus_per_node = json.value("cpus_per_node", int64_t{0});
+    m.hosts = json.value("hosts", std::vector<std::string>{});
+    m.program = json.value("program", "");
+    m.time = json.value("time", "");
     m.backend = json.value("backend", "");
     m.tokens = json.at("tokens").get<double>() / steps;
     m.flops = json.at("flops").get<double>() / steps;

@@ -16,6 +16,11 @@ struct StepMeasurement {
   int64_t num_nodes = 1;
   int64_t threads = 1;
   std::string cpu;
+  std::string gpu;  // "" = CPUs
+  int64_t cpus_per_node = 0;
+  std::vector<std::string> hosts;
+  std::string program;  // this and what is above: "" or 0 = an earlier program did not say
+  std::string time;     // UTC
   std::string
       backend;        // that moved the gradients, whatever was asked for; "" = an earlier program's
   double tokens = 0;  // of a step, over all ranks
