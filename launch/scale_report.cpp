@@ -1,7 +1,5 @@
 #include "launch/scale_report.h"
 
-#include <cmath>
-
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/world.h"
@@ -69,6 +67,8 @@ void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& co
   report.fit = FitScaling(report.cells, points);
   report.without_cell = LeaveOneCellOut(report.cells, points);
   report.without_world_size = LeaveOneWorldSizeOut(report.cells, points);
+  report.forecast_error =
+      ErrorOfForecasts(report.cells, report.without_cell, report.without_world_size);
 }
 
 ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
@@ -76,8 +76,7 @@ ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
   basis.confidence = config.confidence;
   basis.contention = report.fit.contention;
   basis.cores = CoresOf(config);
-  if (std::isfinite(report.without_cell.median_size))
-    basis.model_error = report.without_cell.median_size;
+  basis.model_error = report.forecast_error.size;
   for (const auto& [name, workload] : config.forecast.workloads) {
     basis.models[name] = ParseModelConfig(ReadFile(workload.model), workload.model);
     if (workload.measured_model.empty()) continue;

@@ -69,6 +69,14 @@ Json LeftOutJson(const LeftOut& left_out) {
           {"largest_error_oversubscribed", Number(left_out.oversubscribed_largest)}};
 }
 
+// Which of the two the intervals of forecasts hold.
+Json ForecastErrorJson(const ForecastError& error) {
+  using Source = ForecastError::Source;
+  if (error.source == Source::kUnknown) return nullptr;
+  return {{"left_out", error.source == Source::kWorldSize ? "number of ranks" : "cell"},
+          {"median_error", Number(error.size)}};
+}
+
 Json FitJson(const ScalingReport& report) {
   Json json = {{"contention", report.fit.contention},
                {"oversubscription", report.fit.oversubscription},
@@ -76,6 +84,7 @@ Json FitJson(const ScalingReport& report) {
                {"exchange", Json::object()},
                {"leave_one_cell_out", LeftOutJson(report.without_cell)},
                {"leave_one_world_size_out", LeftOutJson(report.without_world_size)},
+               {"error_of_forecasts", ForecastErrorJson(report.forecast_error)},
                {"cells", Json::array()}};
   for (const auto& [name, law] : report.fit.compute) {
     json["compute"][name] = {{"seconds_per_flop", law.seconds_per_flop},

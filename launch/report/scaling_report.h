@@ -28,6 +28,7 @@ struct ScalingReport {
   ScalingFit fit;
   LeftOut without_cell;
   LeftOut without_world_size;
+  ForecastError forecast_error;  // that intervals of forecasts hold
   std::map<std::string, ClusterConfig> clusters;
   std::map<std::string, WorkloadConfig> workloads;
   double paying_efficiency = 0;

@@ -191,6 +191,24 @@ constexpr char kSimulationLimits[] =
     "is played through is "
     "the order of buckets, the messages between nodes, and who waits for whom.";
 
+// What intervals of forecasts that rest on measurements hold; "" where none does.
+std::string ErrorSentence(const ScalingReport& report) {
+  using Source = ForecastError::Source;
+  const bool measured =
+      std::any_of(report.forecasts.begin(), report.forecasts.end(),
+                  [](const Forecast& forecast) { return forecast.measured_compute; });
+  if (!measured) return "";
+  const std::string begin = "Intervals of forecasts that compute as measured here hold ";
+  const std::string size = PerCent(report.forecast_error.size);
+  if (report.forecast_error.source == Source::kWorldSize)
+    return begin + "the error of predicting a number of ranks that was not seen, " + size + ".";
+  if (report.forecast_error.source == Source::kCell) {
+    return begin + "the error of predicting a cell that was not seen, " + size +
+           ": too few numbers of ranks were measured to leave one out.";
+  }
+  return begin + "no error of the model: too little was measured to leave anything out.";
+}
+
 }  // namespace
 
 std::string ScalingSentence(const ScalingReport& report) {
@@ -246,6 +264,7 @@ std::vector<std::string> ScalingDetails(const ScalingReport& report) {
     details.emplace_back(
         "Figures for other clusters are predicted from stated constants; none of them is "
         "measured.");
+  if (const std::string error = ErrorSentence(report); !error.empty()) details.push_back(error);
   if (!report.simulated.empty()) details.emplace_back(kSimulationLimits);
   return details;
 }

@@ -51,6 +51,19 @@ TEST(ScalingMarkdownTest, NothingEndsTheBlockBeforeItsEnd) {
   EXPECT_TRUE(FormatScalingMarkdown(Example()).starts_with("```\n"));
 }
 
+TEST(ScalingDetailsTest, SayWhichErrorIntervalsHold) {
+  ScalingReport report = Example();
+  const auto details = [&] { return testing::PrintToString(ScalingDetails(report)); };
+  report.forecast_error = {ForecastError::Source::kWorldSize, 0.125};
+  EXPECT_THAT(details(), testing::Not(HasSubstr("Intervals"))) << "no forecast rests on it";
+  report.forecasts.emplace_back().measured_compute = true;
+  EXPECT_THAT(details(), HasSubstr("a number of ranks that was not seen, 12.5 %"));
+  report.forecast_error.source = ForecastError::Source::kCell;
+  EXPECT_THAT(details(), HasSubstr("a cell that was not seen, 12.5 %"));
+  report.forecast_error = {};
+  EXPECT_THAT(details(), HasSubstr("no error of the model"));
+}
+
 TEST(SimulationTextTest, SaysWhatBothFormsShare) {
   EXPECT_THAT(FormatSimulationText({SimulatedPoint{}}), HasSubstr("in part by construction"));
 }

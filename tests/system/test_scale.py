@@ -96,6 +96,8 @@ def test_a_killed_sweep_goes_on_and_reports(sweep):
     weak = rows["tiny_weak_n2_mpi_float32_node"]["tokens_per_step"] / rows["tiny_weak_n1_one_rank_float32_node"]["tokens_per_step"]
     assert 1 < weak < 3, "weak scaling gives every rank its batch"
     assert {f["cluster"] for f in report["forecasts"]} == {"gpus", "here"}
+    error = report["fit"]["error_of_forecasts"]
+    assert error == {"left_out": "cell", "median_error": report["fit"]["leave_one_cell_out"]["median_error"]}, "two numbers of ranks are too few"
     facts = {(fact["group"], fact["name"]): fact["value"] for fact in report["provenance"]}
     version = run("--version").out.strip()
     assert facts["report", "program"] == facts["measured", "program"] == version

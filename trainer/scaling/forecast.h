@@ -23,7 +23,7 @@ struct ForecastBasis {
   std::map<std::string, ComputeLaw> measured;  // of workloads with measured_model
   double contention = 0;                       // of the fit, for those
   double cores = 1;                            // likewise
-  double model_error = 0;  // median relative error of predicting unseen cells; 0 = unknown
+  double model_error = 0;                      // ErrorOfForecasts; 0 = unknown
   double confidence = 0.95;
 };
 

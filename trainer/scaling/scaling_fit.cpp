@@ -16,6 +16,7 @@ namespace {
 constexpr double kLargestContention = 4;
 constexpr double kLargestOversubscription = 4;
 constexpr double kSmallestOversubscription = -0.5;
+constexpr size_t kFewestWorldSizes = 3;
 
 double Turns(const Topology& topology, double cores) {
   return std::max(1.0, static_cast<double>(topology.ranks_on_node()) / cores);
@@ -263,6 +264,17 @@ LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
   for (const FitCell& cell : cells)
     errors.push_back(ErrorOf(cell, fits.at(cell.topology.world_size)));
   return Summarise(cells, std::move(errors));
+}
+
+ForecastError ErrorOfForecasts(std::span<const FitCell> cells, const LeftOut& without_cell,
+                               const LeftOut& without_world_size) {
+  std::set<int64_t> sizes;
+  for (const FitCell& cell : cells) sizes.insert(cell.topology.world_size);
+  if (sizes.size() >= kFewestWorldSizes && std::isfinite(without_world_size.median_size))
+    return {ForecastError::Source::kWorldSize, without_world_size.median_size};
+  if (!cells.empty() && std::isfinite(without_cell.median_size))
+    return {ForecastError::Source::kCell, without_cell.median_size};
+  return {};
 }
 
 }  // namespace breakeven

@@ -82,6 +82,16 @@ LeftOut LeaveOneCellOut(std::span<const FitCell> cells, std::span<const FitColle
 LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
                              std::span<const FitCollective> collectives);
 
+// The error that forecasts are given. They are of numbers of ranks that nobody measured, so it is that of unseen ones, where
+// a fit without one has two others to stand on; else that of unseen cells, which is of ranks that the fit has seen.
+struct ForecastError {
+  enum class Source { kUnknown, kCell, kWorldSize };
+  Source source = Source::kUnknown;
+  double size = 0;  // median of |relative error|; 0 = unknown
+};
+ForecastError ErrorOfForecasts(std::span<const FitCell> cells, const LeftOut& without_cell,
+                               const LeftOut& without_world_size);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_

@@ -97,6 +97,28 @@ TEST(ScalingFitTest, PredictsWhatItHasNotSeen) {
   ASSERT_EQ(size.errors.size(), planted.cells.size());
 }
 
+TEST(ScalingFitTest, ForecastsHaveTheErrorOfUnseenRanksWhereThereAreEnough) {
+  using Source = ForecastError::Source;
+  const auto with = [](std::vector<int64_t> sizes) {
+    std::vector<FitCell> cells;
+    for (const int64_t n : sizes) cells.emplace_back().topology.world_size = n;
+    return cells;
+  };
+  const LeftOut cell = {{}, 0.02, 0.1, NAN, NAN}, ranks = {{}, 0.2, 0.4, NAN, NAN};
+  const LeftOut unknown = {{}, NAN, NAN, NAN, NAN};
+  const ForecastError enough = ErrorOfForecasts(with({1, 2, 2, 4}), cell, ranks);
+  EXPECT_EQ(enough.source, Source::kWorldSize);
+  EXPECT_EQ(enough.size, 0.2);
+  for (const auto& [cells, left_out] :
+       {std::pair(with({1, 2, 2}), ranks), std::pair(with({1, 2, 4}), unknown)}) {
+    const ForecastError error = ErrorOfForecasts(cells, cell, left_out);
+    EXPECT_EQ(error.source, Source::kCell);
+    EXPECT_EQ(error.size, 0.02);
+  }
+  EXPECT_EQ(ErrorOfForecasts(with({1}), unknown, unknown).source, Source::kUnknown);
+  EXPECT_EQ(ErrorOfForecasts({}, {}, {}).source, Source::kUnknown) << "nothing was measured";
+}
+
 TEST(ScalingFitTest, WhatCannotBeToldIsLeftOpen) {
   Planted planted = Plant(0);
   // One rank alone: no contention, no exchange.
