@@ -76,6 +76,7 @@ ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
   basis.confidence = config.confidence;
   basis.contention = report.fit.contention;
   basis.cores = CoresOf(config);
+  basis.exchange = report.fit.exchange;
   basis.model_error = report.forecast_error.size;
   for (const auto& [name, workload] : config.forecast.workloads) {
     basis.models[name] = ParseModelConfig(ReadFile(workload.model), workload.model);
@@ -93,13 +94,25 @@ bool CanForecast(const ScaleConfig& config, const ForecastBasis& basis, const st
          basis.measured.count(name) > 0;
 }
 
+// A cluster that exchanges as was measured here likewise.
+bool CanForecastOn(const ClusterConfig& cluster, const ForecastBasis& basis) {
+  if (cluster.measured_exchange.empty()) return true;
+  const auto law = basis.exchange.find(cluster.measured_exchange);
+  if (law == basis.exchange.end()) return false;
+  const Fabric& fabric = law->second.fabric;
+  return fabric.in_node.seconds_per_byte > 0 || fabric.between_nodes.seconds_per_byte > 0;
+}
+
 void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& report) {
   const ForecastBasis basis = BasisOf(config, report);
   ForecastConfig possible = config.forecast;
   for (const auto& [name, workload] : config.forecast.workloads)
     if (!CanForecast(config, basis, name)) possible.workloads.erase(name);
+  std::erase_if(possible.clusters,
+                [&](const auto& cluster) { return !CanForecastOn(cluster.second, basis); });
   std::erase_if(possible.published, [&](const PublishedConfig& published) {
-    return possible.workloads.count(published.workload) == 0;
+    return possible.workloads.count(published.workload) == 0 ||
+           possible.clusters.count(published.cluster) == 0;
   });
   for (const auto& [workload, unused_workload] : possible.workloads) {
     for (const auto& [cluster, unused_cluster] : possible.clusters) {

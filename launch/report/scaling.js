@@ -94,7 +94,7 @@
     const edge = (end) => finite(points.map((point) => ({x: point.x, y: 100 * number(point.efficiency_interval?.[end] ?? null)})));
     const best = forecast.best.map((b) => [count(b.world_size), bytes(b.bucket_bytes), bytes(b.last_bucket_bytes), count(b.accumulation), b.shard ? 'yes' : 'no', percent(b.efficiency),
       `${(b.memory_bytes / 1e9).toPrecision(3)} GB${b.fits ? '' : ', too much'}`]);
-    section(`Predicted: ${forecast.workload} on ${forecast.cluster_title || forecast.cluster}`, `Nothing of this is measured. Computing: ${forecast.compute}; ` +
+    section(`Predicted: ${forecast.workload} on ${forecast.cluster_title || forecast.cluster}`, `Nothing of this is measured. Computing: ${forecast.compute}; exchange: ${forecast.exchange}; ` +
       `${count(forecast.tokens_per_rank)} tokens a rank and step. Ranks pay up to ${count(forecast.weak_limit)} (each at least ${percent(data.paying_efficiency)} % of one alone); ` +
       `with the global batch fixed, up to ${count(forecast.strong_limit)} (twice the ranks at least ${data.paying_speed_up} times as fast).`,
       plot(`Predicted efficiency of ${forecast.workload}; the table below has its figures`, 'ranks', 'efficiency, %', true, false, () => [

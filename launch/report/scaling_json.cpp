@@ -118,6 +118,7 @@ Json ForecastJson(const ScalingReport& report, const Forecast& forecast) {
                {"cluster_source", report.clusters.at(forecast.cluster).source},
                {"workload", forecast.workload},
                {"compute", forecast.measured_compute ? "measured here" : "assumed peak and MFU"},
+               {"exchange", forecast.exchange},
                {"tokens_per_rank", report.workloads.at(forecast.workload).tokens_per_rank},
                {"weak_limit", forecast.weak_limit},
                {"strong_limit", forecast.strong_limit},

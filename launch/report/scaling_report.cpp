@@ -101,15 +101,16 @@ std::string FormatScalingCsv(const ScalingReport& report) {
 }
 
 std::string FormatForecastCsv(const ScalingReport& report) {
-  std::string text = Record({"cluster", "workload", "compute", "world_size", "step_seconds",
-                             "exposed_communication_seconds", "tokens_per_second_per_rank",
-                             "tokens_low", "tokens_high", "efficiency", "efficiency_low",
-                             "efficiency_high", "strong_speed_up", "price_per_million_tokens"});
+  std::string text =
+      Record({"cluster", "workload", "compute", "exchange", "world_size", "step_seconds",
+              "exposed_communication_seconds", "tokens_per_second_per_rank", "tokens_low",
+              "tokens_high", "efficiency", "efficiency_low", "efficiency_high", "strong_speed_up",
+              "price_per_million_tokens"});
   for (const Forecast& forecast : report.forecasts) {
     for (const ForecastPoint& p : forecast.points) {
       text += Record(
           {forecast.cluster, forecast.workload, forecast.measured_compute ? "measured" : "assumed",
-           std::to_string(p.world_size), Field(p.step_seconds),
+           forecast.exchange, std::to_string(p.world_size), Field(p.step_seconds),
            Field(p.exposed_communication_seconds), Field(p.tokens_per_second_per_rank),
            Field(p.tokens_interval.low), Field(p.tokens_interval.high), Field(p.efficiency),
            Field(p.efficiency_interval.low), Field(p.efficiency_interval.high),

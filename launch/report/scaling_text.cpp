@@ -137,6 +137,7 @@ std::string ForecastText(const ScalingReport& report) {
         forecast.workload.c_str(), report.clusters.at(forecast.cluster).title.c_str(),
         static_cast<long long>(report.workloads.at(forecast.workload).tokens_per_rank),
         forecast.measured_compute ? "as measured here" : "by peak and MFU");
+    if (forecast.exchange != "stated") text += "exchange " + forecast.exchange + "\n";
     for (const ForecastPoint& p : forecast.points) {
       text += Line("%6lld ranks  efficiency %6s [%s]  %11s tokens/s a rank  fixed batch x %.1f\n",
                    static_cast<long long>(p.world_size), PerCent(p.efficiency).c_str(),
@@ -262,8 +263,8 @@ std::vector<std::string> ScalingDetails(const ScalingReport& report) {
   }
   if (!report.forecasts.empty())
     details.emplace_back(
-        "Figures for other clusters are predicted from stated constants; none of them is "
-        "measured.");
+        "Figures for other clusters are predicted from constants that are stated, or measured here "
+        "where a forecast says so; none of them is measured.");
   if (const std::string error = ErrorSentence(report); !error.empty()) details.push_back(error);
   if (!report.simulated.empty()) details.emplace_back(kSimulationLimits);
   return details;

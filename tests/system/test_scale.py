@@ -174,7 +174,9 @@ def test_what_is_learned_from_the_same_tokens_and_the_collectives_are_measured(p
 
 def test_auto_has_the_figures_of_the_back_end_that_it_was(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
-    result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "backends=[auto,mpi]", "--json")
+    result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "backends=[auto,mpi]",
+                 "--set", "forecast.clusters.net.measured_exchange=mpi on node", "--set", "forecast.clusters.net.ranks_per_node=2",
+                 "--set", "forecast.world_sizes=[1,2,8]", "--json")
     assert result.code == 0 and result.json()["failures"] == {}, result.err
     report = result.json()
     one, auto, mpi = report["rows"]
@@ -183,6 +185,9 @@ def test_auto_has_the_figures_of_the_back_end_that_it_was(prepared, tmp_path):
     assert (auto["bus_bytes_per_second"], mpi["bus_bytes_per_second"]) == (bus["shared_memory"], bus["mpi"])
     laws = report["fit"]["exchange"]
     assert {name: law["num_collectives"] for name, law in laws.items()} == {"shared_memory on node": 7, "mpi on node": 7}
+    net = next(f for f in report["forecasts"] if f["cluster"] == "net")
+    assert net["exchange"] == "in a node measured here, between nodes not known (mpi on node)"
+    assert [point["world_size"] for point in net["points"]] == [1, 2] and net["points"][1]["exposed_communication_seconds"] > 0
 
 
 def test_array_jobs_hold_what_is_not_done(prepared, tmp_path):

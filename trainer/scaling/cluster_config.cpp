@@ -10,7 +10,8 @@ namespace breakeven {
 
 void LinkConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"latency_seconds", "of one message", AtLeast(0)}, latency_seconds);
-  v.Visit({"bytes_per_second", "one way, of one rank", Above(0)}, bytes_per_second);
+  v.Visit({"bytes_per_second", "one way, of one rank; 0 = not stated", AtLeast(0)},
+          bytes_per_second);
 }
 
 void ClusterConfig::VisitFields(FieldVisitor& v) {
@@ -33,6 +34,10 @@ void ClusterConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"launch_seconds", "of a collective, whatever its size", AtLeast(0)}, launch_seconds);
   v.Visit({"in_node", "between the devices of a node"}, in_node);
   v.Visit({"between_nodes", "a device's share of its node's network"}, between_nodes);
+  v.Visit({"measured_exchange",
+           "BACKEND on NETWORK: in place of the links and of launch_seconds stand the alpha, beta "
+           "and g that this sweep measured there; empty = as stated"},
+          measured_exchange);
   v.Visit({"latency_spread", "how uncertain latencies are: drawn within ± this share",
            Between(0, 0.99)},
           latency_spread);
@@ -63,6 +68,14 @@ void ClusterConfig::Validate() const {
   check("mfu", mfu_low, mfu_high);
   check("interference", interference_low, interference_high);
   check("pace_spread", pace_spread_low, pace_spread_high);
+  for (const auto& [link, name] :
+       {std::pair(&in_node, "in_node"), std::pair(&between_nodes, "between_nodes")}) {
+    const bool needed = link == &between_nodes || ranks_per_node > 1;
+    if (!needed || link->bytes_per_second > 0 || !measured_exchange.empty()) continue;
+    throw Error(ErrorKind::kUsage, std::string(name) +
+                                       ".bytes_per_second: not stated. State it, or give "
+                                       "measured_exchange, \"mpi on node\" say");
+  }
 }
 
 void WorkloadConfig::VisitFields(FieldVisitor& v) {
@@ -117,7 +130,11 @@ void ForecastConfig::Validate() const {
   std::vector<std::string> names, works;
   for (const auto& [name, cluster] : clusters) {
     names.push_back(name);
-    cluster.Validate();
+    try {
+      cluster.Validate();
+    } catch (const Error& error) {
+      throw Error(ErrorKind::kUsage, "forecast.clusters." + name + "." + error.what());
+    }
   }
   for (const auto& [name, workload] : workloads) works.push_back(name);
   const auto known = [](const std::string& key, const std::string& name,

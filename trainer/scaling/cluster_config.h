@@ -13,11 +13,12 @@ namespace breakeven {
 
 struct LinkConfig {
   double latency_seconds = 0;
-  double bytes_per_second = 1e9;  // of one rank, one way
+  double bytes_per_second = 0;  // of one rank, one way; 0 = not stated
   void VisitFields(FieldVisitor& v);
 };
 
-// Everything here is an assumption with a source, none of it is measured by us. Ends of a range are drawn between.
+// Everything here is an assumption with a source, none of it is measured by us, but for the exchange where measured_exchange
+// says so. Ends of a range are drawn between.
 struct ClusterConfig {
   std::string title;
   std::string source;  // where the constants come from
@@ -30,6 +31,10 @@ struct ClusterConfig {
   double launch_seconds = 0;  // of a collective
   LinkConfig in_node;
   LinkConfig between_nodes;
+  // "BACKEND on NETWORK", as the fit of the sweep names it: α, β and g of that, where it was measured, stand in place of the
+  // links above and of launch_seconds, and all of its time is exposed. Ranks that need a link neither measured nor stated are
+  // left out of the forecast.
+  std::string measured_exchange;
   double latency_spread = 0.3;     // relative: each latency is drawn within ±
   double bandwidth_spread = 0.15;  // likewise
   double interference_low = 0.02;  // share of a collective's time that it slows computing by

@@ -15,6 +15,8 @@ constexpr double kUpdateBytes =
     30;  // AdamW: weight, gradient, moments read; weight, moments, bf16 copy written
 constexpr double kBackwardShare = 2.0 / 3;  // of a micro-batch's operations
 
+bool WasMeasured(const LinkCost& link) { return link.seconds_per_byte > 0; }
+
 uint64_t DrawStream() { return static_cast<uint64_t>(RandomStream::kBootstrap); }
 
 }  // namespace
@@ -26,6 +28,8 @@ ClusterStep::ClusterStep(const ForecastConfig& config, const std::string& cluste
       model_(basis.models.at(workload)),
       basis_(basis) {
   if (!workload_.measured_model.empty()) law_ = &basis.measured.at(workload);
+  if (!cluster_.measured_exchange.empty())
+    exchange_ = &basis.exchange.at(cluster_.measured_exchange);
 }
 
 Constants ClusterStep::Middle() const {
@@ -48,8 +52,9 @@ Constants ClusterStep::Draw(uint64_t draw) const {
   drawn.interference = between(cluster_.interference_low, cluster_.interference_high);
   drawn.pace_spread = between(cluster_.pace_spread_low, cluster_.pace_spread_high);
   // The median of |x| of a normal x is 0.6745 of its standard deviation.
-  drawn.compute =
-      std::exp(basis_.model_error / 0.6745 * RandomNormal(kSeed, DrawStream(), index++));
+  const double deviation = basis_.model_error / 0.6745;
+  drawn.compute = std::exp(deviation * RandomNormal(kSeed, DrawStream(), index++));
+  drawn.exchange = std::exp(deviation * RandomNormal(kSeed, DrawStream(), index++));
   return drawn;
 }
 
@@ -58,16 +63,54 @@ double ClusterStep::Tokens(const StepSettings& settings) const {
 }
 
 Fabric ClusterStep::FabricOf(const Constants& constants) const {
-  const auto cost = [&](const LinkConfig& link) {
+  const auto stated = [&](const LinkConfig& link, double ranks) {
+    if (link.bytes_per_second <= 0) return LinkCost{};
     return LinkCost{link.latency_seconds * constants.latency,
-                    1 / (link.bytes_per_second * constants.bandwidth)};
+                    1 / (link.bytes_per_second * ranks * constants.bandwidth)};
   };
   Fabric fabric;
-  fabric.launch_seconds = cluster_.launch_seconds * constants.latency;
-  fabric.in_node = cost(cluster_.in_node);
-  fabric.between_nodes = cost(cluster_.between_nodes);
-  fabric.pipelined = cluster_.pipelined;
+  if (exchange_ == nullptr) {
+    fabric.launch_seconds = cluster_.launch_seconds * constants.latency;
+    fabric.in_node = stated(cluster_.in_node, 1);
+    fabric.between_nodes = stated(cluster_.between_nodes, 1);
+    fabric.pipelined = cluster_.pipelined;
+    return fabric;
+  }
+  const double factor = exchange_->stretch * constants.exchange;
+  const auto measured = [&](const LinkCost& link) {
+    return LinkCost{link.latency_seconds * factor, link.seconds_per_byte * factor};
+  };
+  fabric.shared_memory = exchange_->fabric.shared_memory;
+  // shared_memory sends a node's sum by one rank, which has the whole of the node's link.
+  const double ranks = fabric.shared_memory ? static_cast<double>(cluster_.ranks_per_node) : 1;
+  const Fabric& found = exchange_->fabric;
+  fabric.in_node =
+      WasMeasured(found.in_node) ? measured(found.in_node) : stated(cluster_.in_node, 1);
+  fabric.between_nodes = WasMeasured(found.between_nodes) ? measured(found.between_nodes)
+                                                          : stated(cluster_.between_nodes, ranks);
   return fabric;
+}
+
+bool ClusterStep::Knows(int64_t world_size) const {
+  const Fabric fabric = FabricOf(Middle());
+  const Topology topology = TopologyOf(world_size);
+  return (topology.ranks_on_node() == 1 || fabric.in_node.seconds_per_byte > 0) &&
+         (topology.num_nodes() == 1 || fabric.between_nodes.seconds_per_byte > 0);
+}
+
+std::string ClusterStep::ExchangeOrigin() const {
+  if (exchange_ == nullptr) return "stated";
+  const Fabric& found = exchange_->fabric;
+  std::string text;
+  const auto add = [&](const char* where, const LinkCost& link, const LinkConfig& config) {
+    const char* how = WasMeasured(link)             ? "measured here"
+                      : config.bytes_per_second > 0 ? "stated"
+                                                    : "not known";
+    text += std::string(text.empty() ? "" : ", ") + where + how;
+  };
+  if (cluster_.ranks_per_node > 1) add("in a node ", found.in_node, cluster_.in_node);
+  add("between nodes ", found.between_nodes, cluster_.between_nodes);
+  return text + " (" + cluster_.measured_exchange + ")";
 }
 
 Topology ClusterStep::TopologyOf(int64_t world_size) const {
@@ -94,7 +137,8 @@ StepSchedule ClusterStep::ScheduleOf(double tokens, const StepSettings& settings
   const double compute = pace * ComputeSeconds(tokens, constants, world_size);
   schedule.backward_seconds = kBackwardShare * compute / micro_batches;
   schedule.forward_seconds = compute - schedule.backward_seconds;
-  schedule.overlapped = cluster_.overlapped;
+  // g is of what the measured steps exposed.
+  schedule.overlapped = cluster_.overlapped && exchange_ == nullptr;
   schedule.shard = settings.shard && world_size > 1;
   if (cluster_.memory_bytes_per_second > 0) {
     const double parts = schedule.shard ? static_cast<double>(world_size) : 1;
@@ -107,7 +151,7 @@ StepSchedule ClusterStep::ScheduleOf(double tokens, const StepSettings& settings
   buckets.gradient_bytes = workload_.gradient_bytes;
   buckets.table_first = workload_.table_first;
   if (world_size > 1) schedule.buckets = ScheduleBuckets(model_, buckets);
-  if (cluster_.overlapped && constants.interference > 0) {
+  if (schedule.overlapped && constants.interference > 0) {
     const double beside =
         PredictStep(schedule, FabricOf(constants), TopologyOf(world_size)).communication_seconds;
     schedule.backward_seconds +=

@@ -17,7 +17,8 @@ struct Constants {
   double bandwidth = 1;
   double interference = 0;
   double pace_spread = 0;
-  double compute = 1;  // times what was measured
+  double compute = 1;   // times what was measured
+  double exchange = 1;  // likewise
 };
 
 struct StepSettings {
@@ -44,6 +45,9 @@ class ClusterStep {
                         int64_t world_size) const;
   Fabric FabricOf(const Constants& constants) const;
   Topology TopologyOf(int64_t world_size) const;
+  // Every link that so many ranks need was measured or is stated.
+  bool Knows(int64_t world_size) const;
+  std::string ExchangeOrigin() const;  // Forecast::exchange
   // Steps of `strong_tokens` against one rank's, which does them in micro-batches; NaN: less than a token for a rank.
   double StrongSpeedUp(const Constants& constants, int64_t world_size) const;
   bool MayAccumulate(const StepSettings& settings, int64_t world_size) const;
@@ -60,7 +64,8 @@ class ClusterStep {
   const WorkloadConfig& workload_;
   const ModelConfig& model_;
   const ForecastBasis& basis_;
-  const ComputeLaw* law_ = nullptr;  // measured
+  const ComputeLaw* law_ = nullptr;        // measured
+  const ExchangeLaw* exchange_ = nullptr;  // likewise
 };
 
 }  // namespace breakeven

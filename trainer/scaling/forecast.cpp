@@ -91,10 +91,12 @@ Forecast MakeForecast(const ForecastConfig& config, const std::string& cluster_n
   Forecast forecast;
   forecast.cluster = cluster_name;
   forecast.workload = workload;
+  forecast.exchange = cluster.ExchangeOrigin();
   forecast.measured_compute = !config.workloads.at(workload).measured_model.empty();
   std::vector<int64_t> sizes = config.world_sizes;
   std::sort(sizes.begin(), sizes.end());
   for (const int64_t n : sizes) {
+    if (!cluster.Knows(n)) continue;
     forecast.points.push_back(PointOf(config, cluster, n, basis.confidence));
     if (n > 1) forecast.best.push_back(BestOf(config, cluster, n));
   }
@@ -118,8 +120,10 @@ std::vector<PublishedComparison> ComparePublished(const ForecastConfig& config,
     const ClusterStep cluster(config, published.cluster, published.workload, basis);
     PublishedComparison comparison;
     comparison.published = published;
-    const ForecastPoint point = PointOf(config, cluster, published.world_size, basis.confidence,
-                                        std::max<int64_t>(1, published.relative_to));
+    const int64_t base = std::max<int64_t>(1, published.relative_to);
+    if (!cluster.Knows(published.world_size) || !cluster.Knows(base)) continue;
+    const ForecastPoint point =
+        PointOf(config, cluster, published.world_size, basis.confidence, base);
     comparison.tokens_per_second_per_rank = point.tokens_per_second_per_rank;
     comparison.tokens_interval = point.tokens_interval;
     const bool relative = published.relative_to > 0;
@@ -140,6 +144,7 @@ std::vector<SimulatedPoint> SimulateForecasts(const ForecastConfig& config,
       const double spread = even.pace_spread;
       even.pace_spread = 0;
       for (const int64_t n : config.world_sizes) {
+        if (!cluster.Knows(n)) continue;
         SimulatedPoint point;
         point.cluster = cluster_name;
         point.workload = workload;

@@ -19,11 +19,12 @@ namespace breakeven {
 
 // What forecasts need beside their config.
 struct ForecastBasis {
-  std::map<std::string, ModelConfig> models;   // of each workload, by its name
-  std::map<std::string, ComputeLaw> measured;  // of workloads with measured_model
-  double contention = 0;                       // of the fit, for those
-  double cores = 1;                            // likewise
-  double model_error = 0;                      // ErrorOfForecasts; 0 = unknown
+  std::map<std::string, ModelConfig> models;    // of each workload, by its name
+  std::map<std::string, ComputeLaw> measured;   // of workloads with measured_model
+  std::map<std::string, ExchangeLaw> exchange;  // by what measured_exchange of clusters says
+  double contention = 0;                        // of the fit, for those
+  double cores = 1;                             // likewise
+  double model_error = 0;                       // ErrorOfForecasts; 0 = unknown
   double confidence = 0.95;
 };
 
@@ -55,11 +56,13 @@ struct Forecast {
   std::string cluster;
   std::string workload;
   bool measured_compute = false;
+  std::string exchange;  // "stated", or which of its constants were measured, and on what
   std::vector<ForecastPoint> points;
   std::vector<BestSettings> best;
   int64_t weak_limit = 0;    // most ranks that still pay, of those forecast
   int64_t strong_limit = 0;  // likewise, with the global batch fixed
 };
+// World sizes that the cluster has no constants for are left out.
 Forecast MakeForecast(const ForecastConfig& config, const std::string& cluster,
                       const std::string& workload, const ForecastBasis& basis);
 
@@ -70,10 +73,11 @@ struct PublishedComparison {
   double efficiency = 0;  // forecast, against `relative_to` ranks; NaN = not asked
   Interval efficiency_interval;
 };
+// Likewise.
 std::vector<PublishedComparison> ComparePublished(const ForecastConfig& config,
                                                   const ForecastBasis& basis);
 
-// A step by the event simulation beside the closed form, with the middle of the cluster's ranges.
+// A step by the event simulation beside the closed form, with the middle of the cluster's ranges. Likewise.
 struct SimulatedPoint {
   std::string cluster;
   std::string workload;

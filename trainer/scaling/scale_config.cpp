@@ -141,10 +141,26 @@ void ScaleConfig::Validate() const {
     CheckBatch(kind + "_batch", kind == "strong" ? strong_batch : weak_batch);
   if (mpirun.empty()) Refuse("mpirun: empty; its first entry is the program");
   forecast.Validate();
+  CheckMeasured();
+}
+
+void ScaleConfig::CheckMeasured() const {
   for (const auto& [name, workload] : forecast.workloads) {
     if (workload.measured_model.empty() || models.count(workload.measured_model) > 0) continue;
     Refuse("forecast.workloads." + name + ".measured_model: \"" + workload.measured_model +
            "\" is no name of `models`");
+  }
+  for (const auto& [name, cluster] : forecast.clusters) {
+    const std::string& exchange = cluster.measured_exchange;
+    bool known = exchange.empty();
+    for (const auto& [network, how] : Networks()) {
+      for (const char* backend : {"shared_memory", "mpi", "nccl"})
+        known = known || (!models.empty() && exchange == std::string(backend) + " on " + network);
+    }
+    if (!known)
+      Refuse("forecast.clusters." + name + ".measured_exchange: \"" + exchange +
+             "\" is not measured by this sweep; give BACKEND on NETWORK, \"mpi on " +
+             Networks().begin()->first + "\" say, and models to measure");
   }
 }
 

@@ -60,6 +60,9 @@ struct ScaleConfig {
   void Validate() const;
 
   std::map<std::string, NetworkConfig> Networks() const;
+
+ private:
+  void CheckMeasured() const;  // what forecasts take from the sweep
 };
 
 }  // namespace breakeven

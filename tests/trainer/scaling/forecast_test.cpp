@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "comm/base/error.h"
 #include "trainer/scaling/cluster_step.h"
 
 namespace breakeven {
@@ -112,6 +113,73 @@ TEST(ForecastTest, MeasuredComputeIsUsedAndWidensByTheModelsError) {
   EXPECT_TRUE(forecast.measured_compute);
   EXPECT_GT(forecast.points[0].tokens_interval.high, 1.1 * narrow);
   EXPECT_GT(forecast.points[0].step_seconds, 1e-11 * 6 * 85e6 * 4096) << "seconds a FLOP of here";
+}
+
+// A cluster that names no figures of a fabric, but what a sweep fitted.
+Case MeasuredCase(int64_t ranks_per_node, const Fabric& fabric, double stretch) {
+  Case made = MakeCase(45e9);
+  ClusterConfig& cluster = made.config.clusters["c"];
+  cluster.in_node = cluster.between_nodes = {};
+  cluster.launch_seconds = 1;  // not looked at
+  cluster.ranks_per_node = ranks_per_node;
+  cluster.measured_exchange = "mpi on net";
+  cluster.pace_spread_low = cluster.pace_spread_high = 0;
+  made.config.workloads["w"].measured_model = "m";
+  made.basis.measured["w"] = {1e-11, 0.1};
+  made.basis.exchange["mpi on net"] = {fabric, stretch, 7};
+  return made;
+}
+
+TEST(ForecastTest, MeasuredExchangeIsUsedAndAllOfItExposed) {
+  Fabric fabric;
+  fabric.between_nodes = {1e-4, 1e-8};
+  Case made = MeasuredCase(1, fabric, 2);
+  const ClusterStep cluster(made.config, "c", "w", made.basis);
+  const Forecast forecast = MakeForecast(made.config, "c", "w", made.basis);
+  ASSERT_EQ(forecast.points.size(), 11u) << "the network extends to more nodes";
+  EXPECT_EQ(forecast.exchange, "between nodes measured here (mpi on net)");
+  for (const ForecastPoint& point : forecast.points) {
+    const int64_t n = point.world_size;
+    double exchange = 0;
+    for (const ScheduledBucket& bucket : cluster.Schedule({}, cluster.Middle(), n).buckets)
+      exchange += 2 * AllReduceSeconds(fabric, {n, 1}, bucket.bytes);
+    EXPECT_NEAR(point.exposed_communication_seconds, exchange, 1e-9) << n;
+    EXPECT_NEAR(point.step_seconds, forecast.points[0].step_seconds + exchange, 1e-9) << n;
+  }
+  const ForecastPoint& last = forecast.points.back();
+  EXPECT_NEAR(last.efficiency_interval.low, last.efficiency, 1e-9);
+  made.basis.model_error = 0.1;
+  const Forecast wide = MakeForecast(made.config, "c", "w", made.basis);
+  EXPECT_LT(wide.points.back().efficiency_interval.low, 0.95 * wide.points.back().efficiency);
+}
+
+TEST(ForecastTest, WhatWasMeasuredInANodeEndsWithTheNode) {
+  Fabric fabric;
+  fabric.shared_memory = true;
+  fabric.in_node = {1e-5, 1e-10};
+  Case made = MeasuredCase(4, fabric, 1);
+  const Forecast forecast = MakeForecast(made.config, "c", "w", made.basis);
+  ASSERT_EQ(forecast.points.size(), 3u);
+  EXPECT_EQ(forecast.points.back().world_size, 4);
+  EXPECT_EQ(forecast.best.back().world_size, 4);
+  EXPECT_EQ(forecast.exchange, "in a node measured here, between nodes not known (mpi on net)");
+  EXPECT_EQ(SimulateForecasts(made.config, made.basis).size(), 3u);
+  // The stated link is a rank's share; shared memory sends by one rank, which has all of it.
+  made.config.clusters["c"].between_nodes = {1e-5, 1e9};
+  const ClusterStep cluster(made.config, "c", "w", made.basis);
+  EXPECT_TRUE(cluster.Knows(8));
+  EXPECT_EQ(cluster.FabricOf(cluster.Middle()).between_nodes.seconds_per_byte, 0.25e-9);
+  EXPECT_EQ(MakeForecast(made.config, "c", "w", made.basis).exchange,
+            "in a node measured here, between nodes stated (mpi on net)");
+}
+
+TEST(ClusterConfigTest, ALinkIsStatedOrMeasured) {
+  ClusterConfig cluster = MakeCase(45e9).config.clusters["c"];
+  EXPECT_NO_THROW(cluster.Validate());
+  cluster.between_nodes = {};
+  EXPECT_THROW(cluster.Validate(), Error);
+  cluster.measured_exchange = "mpi on net";
+  EXPECT_NO_THROW(cluster.Validate());
 }
 
 TEST(ForecastTest, SimulationAgreesWithTheClosedForm) {

@@ -121,6 +121,13 @@ TEST(ScaleConfigTest, SaysWhatIsWrong) {
                 c.train.device.device = "cpu";
               }),
               HasSubstr("train.device"));
+  EXPECT_THAT(message([](ScaleConfig& c) {
+                c.forecast.clusters["c"].measured_exchange = "mpi on elsewhere";
+              }),
+              HasSubstr("\"mpi on node\""));
+  EXPECT_EQ(
+      message([](ScaleConfig& c) { c.forecast.clusters["c"].measured_exchange = "mpi on node"; }),
+      "");
   EXPECT_THAT(message([](ScaleConfig& c) { c.forecast.published.emplace_back(); }),
               HasSubstr("published.cluster"));
 }
