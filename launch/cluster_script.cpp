@@ -31,11 +31,6 @@ JobVariable Resolve(const std::string& name, const std::string& value, const std
   return {name, set, "environment", value == set ? "" : value, value, from};
 }
 
-std::string TimeText(int64_t minutes) {
-  const auto two = [](int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
-  return std::to_string(minutes / 60) + ":" + two(minutes % 60) + ":00";
-}
-
 class ScriptHead {
  public:
   void Option(const std::string& option) { text_ += "#SBATCH " + option + "\n"; }
@@ -65,13 +60,7 @@ std::string Head(const ClusterJob& job, const std::string& folder, int64_t lead_
   head.Option("signal", "B:USR1@" + std::to_string(lead_seconds));
   head.Option("--requeue");
   head.Option("--open-mode=append");
-  head.Option("partition", cluster.site.partition);
-  head.Option("account", cluster.site.account);
-  head.Option("qos", cluster.site.qos);
-  if (!cluster.site.constraint.empty()) {
-    head.Option("constraint", OptionText(cluster.site.constraint));
-  }
-  for (const std::string& option : cluster.site.sbatch_options) head.Option(option);
+  for (const std::string& option : SiteOptions(cluster.site)) head.Option(option);
   if (!cluster.sweep.empty()) {
     head.Option("array",
                 "0-" + std::to_string(cluster.sweep.size() - 1) +
@@ -100,6 +89,23 @@ std::string SweepCases(const std::vector<SweepCase>& sweep) {
 }
 
 }  // namespace
+
+std::vector<std::string> SiteOptions(const SiteConfig& site) {
+  std::vector<std::string> options;
+  for (const auto& [name, value] :
+       {std::pair("partition", site.partition), std::pair("account", site.account),
+        std::pair("qos", site.qos)}) {
+    if (!value.empty()) options.push_back(std::string("--") + name + "=" + value);
+  }
+  if (!site.constraint.empty()) options.push_back("--constraint=" + OptionText(site.constraint));
+  options.insert(options.end(), site.sbatch_options.begin(), site.sbatch_options.end());
+  return options;
+}
+
+std::string TimeText(int64_t minutes) {
+  const auto two = [](int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
+  return std::to_string(minutes / 60) + ":" + two(minutes % 60) + ":00";
+}
 
 std::string ShellQuote(const std::string& text) {
   constexpr std::string_view kPlain = "_-./=:,@%+";

@@ -34,6 +34,11 @@ std::vector<JobVariable> SbatchVariables(const SiteConfig& site, const GetVariab
 // As a table.
 std::string FormatVariables(const std::vector<JobVariable>& variables);
 
+// What a site asks of sbatch, without "#SBATCH ": partition, account, … and its own options.
+std::vector<std::string> SiteOptions(const SiteConfig& site);
+// "4:05:00"
+std::string TimeText(int64_t minutes);
+
 // In single quotes where a shell would see more than one word in `text`.
 std::string ShellQuote(const std::string& text);
 

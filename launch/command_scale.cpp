@@ -52,7 +52,8 @@ void RunCell(const CommandOptions& options, ScaleRuns& runs) {
 
 void RunScaleCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<ScaleConfig>(options, world)) return;
-  const auto config = ReadConfigTogether<ScaleConfig>(options, world);
+  const auto whole = ReadWholeConfigTogether<ScaleConfig>(options, world);
+  const ScaleConfig& config = whole.job;
   ScaleRuns runs(config, OwnProgram());
   if (options.dry_run) return PrintResult(world, DryRun(config, runs));
   if (options.cell >= 0) return RunCell(options, runs);
@@ -67,7 +68,7 @@ void RunScaleCommand(const CommandOptions& options, World& world) {
   if (config.launcher == "mpirun") {
     runs.DoAll();
   } else {
-    to_do = WriteSlurmArrays(config, runs, OwnProgram(), ArgumentsOf(options));
+    to_do = WriteSlurmArrays(config, whole.cluster, runs, OwnProgram(), ArgumentsOf(options));
   }
   const ScalingReport report = MakeScalingReport(config, runs, /*simulate=*/false);
   WriteScalingReport(report, config.output);

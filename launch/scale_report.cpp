@@ -1,5 +1,7 @@
 #include "launch/scale_report.h"
 
+#include <algorithm>
+
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/world.h"
@@ -13,18 +15,24 @@ ModelConfig ModelOf(const ModelSourceConfig& source) {
                              : ReadModelConfig(source.path);
 }
 
-double CoresOf(const ScaleConfig& config) {
-  return static_cast<double>(config.cores > 0 ? config.cores : DescribeProcess().num_cpus);
+// Of a node that was measured, which need not be this one: a report of array jobs is made on a login node.
+double CoresOf(const ScaleConfig& config, const ScalingResults& results) {
+  int64_t cores = config.cores;
+  if (cores == 0) {
+    for (const auto& [name, step] : results.steps) cores = std::max(cores, step.cpus_per_node);
+  }
+  return static_cast<double>(cores > 0 ? cores : DescribeProcess().num_cpus);
 }
 
-FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelConfig& model) {
+FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelConfig& model,
+                  double cores) {
   FitCell cell;
   const ScalingCell& what = row.cell;
   cell.compute = what.model + " " + what.precision;
   cell.exchange = row.backend + " on " + what.network;
   cell.topology = {what.world_size, row.ranks_per_node};
   cell.shared_memory = row.backend == "shared_memory";
-  cell.cores = CoresOf(config) / static_cast<double>(row.threads);
+  cell.cores = cores / static_cast<double>(row.threads);
   cell.flops = row.flops;
   cell.exposed_communication_seconds = row.exposed_communication_seconds;
   cell.busy_seconds = row.step_seconds - row.exposed_communication_seconds;
@@ -37,15 +45,15 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
   return cell;
 }
 
-std::vector<FitCollective> FitCollectives(const ScaleConfig& config,
-                                          const std::vector<CollectiveMeasurement>& all,
-                                          double threads) {
+// `cores`: ranks that a node runs at once.
+std::vector<FitCollective> FitCollectives(const std::vector<CollectiveMeasurement>& all,
+                                          double cores) {
   std::vector<FitCollective> points;
   for (const CollectiveMeasurement& m : all) {
     points.push_back({m.backend + " on " + m.network,
                       m.backend == "shared_memory",
                       {m.world_size, m.ranks_per_node},
-                      CoresOf(config) / threads,
+                      cores,
                       m.bytes,
                       m.seconds});
   }
@@ -55,15 +63,17 @@ std::vector<FitCollective> FitCollectives(const ScaleConfig& config,
 void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& collectives,
          ScalingReport& report) {
   double threads = 1;
+  const auto cores = static_cast<double>(report.cores);
   for (size_t i = 0; i < report.rows.size(); ++i) {
     const ScalingRow& row = report.rows[i];
     if (row.num_repeats == 0) continue;
     threads = static_cast<double>(row.threads);
     report.fitted.push_back(i);
-    report.cells.push_back(FitCellOf(config, row, ModelOf(config.models.at(row.cell.model))));
+    report.cells.push_back(
+        FitCellOf(config, row, ModelOf(config.models.at(row.cell.model)), cores));
   }
   if (report.cells.empty()) return;
-  const std::vector<FitCollective> points = FitCollectives(config, collectives, threads);
+  const std::vector<FitCollective> points = FitCollectives(collectives, cores / threads);
   report.fit = FitScaling(report.cells, points);
   report.without_cell = LeaveOneCellOut(report.cells, points);
   report.without_world_size = LeaveOneWorldSizeOut(report.cells, points);
@@ -75,7 +85,7 @@ ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
   ForecastBasis basis;
   basis.confidence = config.confidence;
   basis.contention = report.fit.contention;
-  basis.cores = CoresOf(config);
+  basis.cores = static_cast<double>(report.cores);
   basis.exchange = report.fit.exchange;
   basis.model_error = report.forecast_error.size;
   for (const auto& [name, workload] : config.forecast.workloads) {
@@ -131,7 +141,7 @@ ScalingReport MakeScalingReport(const ScaleConfig& config, const ScaleRuns& runs
   report.title = config.title.empty() ? "How training scales" : config.title;
   report.currency = config.currency;
   report.confidence = config.confidence;
-  report.cores = static_cast<int64_t>(CoresOf(config));
+  report.cores = static_cast<int64_t>(CoresOf(config, results));
   report.num_runs = std::ssize(runs.runs());
   report.num_done = runs.NumDone();
   report.rows = MakeScalingTable(config, results);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/config_cluster.h"
 #include "trainer/scaling/scaling_plan.h"
 #include "trainer/scaling/scaling_table.h"
 
@@ -45,10 +46,14 @@ class ScaleRuns {
   const std::vector<ScalingRun> runs_;
 };
 
-// Writes OUTPUT/slurm/*.sh, an array job for each number of ranks of what is not done, and submit.sh that submits them.
-// `arguments`: of this command line, for the elements. Returns what to do, for the user; "" where all is done.
-std::string WriteSlurmArrays(const ScaleConfig& config, const ScaleRuns& runs,
-                             const std::string& program, const std::vector<std::string>& arguments);
+// Writes OUTPUT/slurm/*.sh of what is not done: an array job for each repeat, number of ranks and network, so that each asks for
+// the nodes that it needs; and submit.sh, which submits them one behind the other in the order of the plan: cells of different
+// size take turns, as they do under mpirun. `cluster`: the config's section; its site says what `launch` takes from it too.
+// `arguments`: of this command line, for the elements. Returns what to do, for the user; "" where all is done. Error(kUsage)
+// where the site starts programs by words before them.
+std::string WriteSlurmArrays(const ScaleConfig& config, const ClusterJobConfig& cluster,
+                             const ScaleRuns& runs, const std::string& program,
+                             const std::vector<std::string>& arguments);
 
 }  // namespace breakeven
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,10 +195,11 @@ def test_array_jobs_hold_what_is_not_done(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
     more = ["--set", "launcher=slurm", "--set", "slurm.options=[--partition=p]", "--set", "scaling=[strong]"]
     result = run("scale", config, *more)
-    assert result.code == 0 and "submit.sh" in result.out, result.err
-    script = (tmp_path / "out" / "slurm" / "n1_node.sh").read_text()
-    assert "#SBATCH --array=0,3%1\n" in script and "#SBATCH --partition=p\n" in script, script
-    assert "--array=1,2%1" in (tmp_path / "out" / "slurm" / "n2_node.sh").read_text()
+    assert result.code == 0 and "4 array jobs are written" in result.out and "submit.sh" in result.out, result.err
+    slurm = tmp_path / "out" / "slurm"
+    arrays = {path.name: re.search(r"--array=(\S+)", path.read_text())[1] for path in slurm.glob("t*.sh")}
+    assert arrays == {"t1_n1_node.sh": "0%1", "t1_n2_node.sh": "1%1", "t2_n2_node.sh": "2%1", "t2_n1_node.sh": "3%1"}
+    script = (slurm / "t2_n1_node.sh").read_text()
     # An element as Slurm would start it, below a launcher whose variables mpirun must not see.
     element = script.replace("#!/bin/bash\n", "", 1)
     done_one = subprocess.run(["bash", "-c", element], env={**environment(), "SLURM_ARRAY_TASK_ID": "3",
@@ -205,10 +207,45 @@ def test_array_jobs_hold_what_is_not_done(prepared, tmp_path):
                               capture_output=True, text=True, timeout=60)
     assert done_one.returncode == 0, done_one.stderr
     assert list(done(tmp_path)) == ["step_tiny_strong_n1_one_rank_float32_node_r2.json"]
-    run("scale", config, *more)
-    assert "--array=0%1" in (tmp_path / "out" / "slurm" / "n1_node.sh").read_text()
+    assert "3 array jobs are written" in run("scale", config, *more).out
     beyond = run("scale", config, *more, "--cell", 4)
     assert beyond.code == 64 and "counted from 0" in beyond.err, beyond.err
+
+
+def test_array_jobs_take_turns_and_ask_for_what_they_need(prepared, tmp_path):
+    config = write_sweep(prepared, tmp_path)
+    more = ["launcher=slurm", "scaling=[strong]", "all_reduce=true", "train.device=cuda", "backends=[nccl]", "networks.two.ranks_per_node=1",
+            "cluster.site.partition=p", "cluster.site.modules=[gcc]", "cluster.site.environment.FABRIC=it's", "cluster.time_minutes=90",
+            "slurm.options=[--exclusive]"]
+    result = run("scale", config, *(word for setting in more for word in ("--set", setting)))
+    assert result.code == 0, result.err
+    slurm, log = tmp_path / "out" / "slurm", tmp_path / "calls"
+    (tmp_path / "bin").mkdir()
+    stub = tmp_path / "bin" / "sbatch"
+    stub.write_text(f'#!/bin/bash\necho "$*" >>{log}\necho "$(wc -l <{log});cluster"\n')
+    stub.chmod(0o755)
+    subprocess.run(["bash", slurm / "submit.sh"], check=True, env={**environment(), "PATH": f"{stub.parent}:{environment()['PATH']}"})
+    names = ["t0_n2_two", "t1_n1_two", "t1_n2_two", "t2_n2_two", "t2_n1_two"]
+    assert log.read_text().splitlines() == [
+        f"--parsable {f'--dependency=afterany:{i} ' if i else ''}{slurm}/{name}.sh" for i, name in enumerate(names)]
+    script = (slurm / "t1_n2_two.sh").read_text()
+    for option in ("nodes=2", "ntasks=2", "ntasks-per-node=1", "cpus-per-task=1", "gpus-per-node=1", "time=1:30:00", "signal=B:USR1@120",
+                   "requeue", "partition=p", "exclusive"):
+        assert f"#SBATCH --{option}\n" in script, option
+    assert "module load gcc || exit 78\n" in script and "|| export FABRIC='it'\\''s'\n" in script
+    subprocess.run(["shellcheck", *slurm.glob("*.sh")], check=True)
+    refused = run("scale", config, *(word for setting in [*more, "cluster.site.prefix=[apptainer]"] for word in ("--set", setting)))
+    assert refused.code == 64 and "cluster.site.prefix" in refused.err, refused.err
+
+
+def test_cpus_are_those_of_the_nodes_that_ran(sweep, tmp_path):
+    """A report of array jobs is made on a login node, which has other CPUs."""
+    folder = tmp_path / "copy"
+    shutil.copytree(sweep[0] / "out", folder)
+    for path in (folder / "cells").glob("step_*.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "cpus_per_node": 96}))
+    report = run("scale", sweep[1], "--set", f"output={folder}", "--json").json()
+    assert report["cores"] == 96 and not any(cell["oversubscribed"] for cell in report["fit"]["cells"])
 
 
 def test_simulation_agrees_with_the_closed_form(tmp_path):

@@ -47,7 +47,7 @@ struct ScaleConfig {
   int64_t control_batches = 0;
   bool all_reduce = true;
   double quality_epochs = 0;  // > 0: also trains this long with each batch size and precision
-  int64_t cores = 0;          // CPUs of a node; 0 = this machine's
+  int64_t cores = 0;          // CPUs of a node; 0 = as the runs say
   double price_per_device_hour = 0;
   std::string currency = "USD";
   double confidence = 0.95;
