@@ -49,6 +49,18 @@ std::string MetricsOf(const RecordArm& arm) {
                                      "' in its records; it has " + MetricsOf(arm));
 }
 
+// A document with one choice has no probabilities to compute from, but may have the metric itself.
+const std::vector<double>& ColumnOf(const RecordArm& arm, const std::string& metric,
+                                    const Derived& rule) {
+  const std::vector<double>& derived = arm.*rule.values;
+  const auto recorded = arm.metrics.find(metric);
+  if (derived.empty() && rule.sizes == nullptr && recorded != arm.metrics.end()) {
+    return recorded->second;
+  }
+  if (derived.empty()) RefuseMetric(arm, metric);
+  return derived;
+}
+
 std::vector<uint64_t> NumberGroups(const StudyRecords& records) {
   std::vector<uint64_t> groups;
   std::unordered_map<std::string, uint64_t> numbers;
@@ -86,8 +98,7 @@ ScoreTable TableOf(const StudyRecords& records, const std::string& metric) {
   table.unit_interval = rule.unit_interval;
   if (rule.sizes != nullptr) table.sizes = records.arms.front().*rule.sizes;
   for (const RecordArm& arm : records.arms) {
-    std::vector<double> column = arm.*rule.values;
-    if (column.empty()) RefuseMetric(arm, metric);
+    std::vector<double> column = ColumnOf(arm, metric, rule);
     for (double& value : column) value = rule.offset + rule.factor * value;
     table.columns.push_back(std::move(column));
   }

@@ -125,6 +125,20 @@ TEST(StudyRecordsTest, TablesHaveAColumnForEachArm) {
   }
 }
 
+TEST(StudyRecordsTest, OneChoiceHasTheMetricThatWasRecorded) {
+  std::vector<Json> lines = TwoArms();
+  for (Json& line : lines) {  // as a task of the type loglikelihood is recorded
+    line["choices"].erase(1);
+    line["metrics"]["target_loglikelihood"] = line["choices"][0]["loglikelihood"];
+  }
+  const StudyRecords records = Read(Dump(lines));
+  const ScoreTable nats = TableOf(records, "target_loglikelihood");
+  EXPECT_EQ(nats.columns[0], (std::vector<double>{-1, -2, -1}));
+  EXPECT_EQ(nats.columns[1], (std::vector<double>{-2, -1, -1}));
+  EXPECT_FALSE(nats.unit_interval);
+  EXPECT_THROW(TableOf(records, "target_probability"), Error);
+}
+
 TEST(StudyRecordsTest, PerplexitiesBecomeLogLikelihoodsPerUnit) {
   std::vector<Json> lines = TwoArms();
   for (Json& line : lines) {
