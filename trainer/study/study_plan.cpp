@@ -17,12 +17,18 @@ StudyCell MakeCell(int64_t size, double rate, int64_t seed) {
           "n" + std::to_string(size) + "_lr" + text + "_s" + std::to_string(seed)};
 }
 
+std::vector<StudyCell> RateCells(const StudyConfig& config, int64_t size) {
+  std::vector<StudyCell> cells;
+  for (const double rate : config.Rates()) {
+    cells.push_back(MakeCell(size, rate, config.seeds.front()));
+  }
+  return cells;
+}
+
 std::vector<StudyCell> RateCells(const StudyConfig& config) {
   std::vector<StudyCell> cells;
   for (const int64_t size : config.sizes) {
-    for (const double rate : config.Rates()) {
-      cells.push_back(MakeCell(size, rate, config.seeds.front()));
-    }
+    for (const StudyCell& cell : RateCells(config, size)) cells.push_back(cell);
   }
   return cells;
 }
@@ -85,9 +91,20 @@ double ChoiceOptimism(int64_t num_variants, int64_t num_documents) {
 }
 
 int64_t DiskNeed(const StudyConfig& config, int64_t num_parameters) {
-  const int64_t weights = 4 * num_parameters;
-  const int64_t chosen = std::ssize(config.sizes) * std::ssize(config.seeds);
-  return weights * (chosen + std::ssize(config.Rates()) - 1 + 6);
+  // In copies of the weights: a checkpoint with both moments is three.
+  constexpr int64_t kTraining = 2 * 3;
+  int64_t finished = 0;
+  int64_t most = 0;
+  const auto train = [&](int64_t cells) {
+    if (cells > 0) most = std::max(most, finished + cells - 1 + kTraining);
+    finished += cells;
+  };
+  for (size_t i = 0; i < config.sizes.size(); ++i) {
+    train(std::ssize(config.Rates()));
+    finished -= std::ssize(config.Rates()) - 1;  // the rates that lost
+  }
+  train(std::ssize(config.sizes) * (std::ssize(config.seeds) - 1));
+  return 4 * num_parameters * most;
 }
 
 }  // namespace breakeven

@@ -27,7 +27,9 @@ struct StudyCell {
 };
 StudyCell MakeCell(int64_t size, double rate, int64_t seed);
 
-// Those whose dev scores choose the rates: each size, the first seed, every rate.
+// Those whose dev scores choose a size's rate: the first seed, every rate.
+std::vector<StudyCell> RateCells(const StudyConfig& config, int64_t size);
+// Of all sizes.
 std::vector<StudyCell> RateCells(const StudyConfig& config);
 // The other seeds of each size at the rate that was chosen for it.
 std::vector<StudyCell> SeedCells(const StudyConfig& config, const std::map<int64_t, double>& rates);
@@ -43,8 +45,9 @@ TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const
 // a correlation of 0.6 between prompts over documents (reference: expected maximum of normals).
 double ChoiceOptimism(int64_t num_variants, int64_t num_documents);
 
-// Most bytes that the run folder takes at once: weights of the chosen cells, and of one size's rates before the choice; one
-// cell in training, its checkpoint with both moments twice while the newer replaces the older.
+// Most bytes that the run folder takes at once, cell by cell as the plan goes: the weights of finished cells, until a size's
+// losing rates are removed, and one cell in training, its checkpoint with both moments twice while the newer replaces the
+// older.
 int64_t DiskNeed(const StudyConfig& config, int64_t num_parameters);
 
 }  // namespace breakeven

@@ -46,8 +46,10 @@ class Study {
     scorer_ = std::make_unique<StudyScorer>(set_, *store_, *progress_, world_);
     OnRoot([&] { WriteSubsets(config_, data_); });
     ChooseBaseline();
-    for (const StudyCell& cell : RateCells(config_)) TrainAndScore(cell);
-    ChooseRates();
+    for (const int64_t size : config_.sizes) {
+      for (const StudyCell& cell : RateCells(config_, size)) TrainAndScore(cell);
+      ChooseRate(size);
+    }
     for (const StudyCell& cell : SeedCells(config_, choices_.rates)) TrainAndScore(cell);
     ChooseCandidate();
     LookAtTest();
@@ -69,8 +71,8 @@ class Study {
   void EndIfSignalled();
   void ChooseBaseline();
   void TrainAndScore(const StudyCell& cell);
-  void ChooseRates();
-  void RemoveLosers();
+  void ChooseRate(int64_t size);
+  void RemoveLosers(int64_t size);
   void ChooseCandidate();
   void LookAtTest();
   void OpenTheLedger();
@@ -245,23 +247,25 @@ void Study::TrainAndScore(const StudyCell& cell) {
   progress_->Tuned(Dev(cell.name, own_.name));
 }
 
-void Study::ChooseRates() {
-  for (const int64_t size : config_.sizes) {
-    std::vector<double> scores;
-    for (const double rate : config_.Rates()) {
-      scores.push_back(Dev(MakeCell(size, rate, config_.seeds.front()).name, own_.name));
-    }
-    choices_.rates[size] = config_.Rates()[BestOf(scores, lower_is_better_)];
+void Study::ChooseRate(int64_t size) {
+  std::vector<double> scores;
+  for (const StudyCell& cell : RateCells(config_, size)) {
+    scores.push_back(Dev(cell.name, own_.name));
   }
-  RemoveLosers();
+  choices_.rates[size] = config_.Rates()[BestOf(scores, lower_is_better_)];
+  RemoveLosers(size);
 }
 
-void Study::RemoveLosers() {
-  for (const StudyCell& cell : RateCells(config_)) {
+// Entered before it is done, so that nobody looks for half of a checkpoint; done again where a kill came between.
+void Study::RemoveLosers(int64_t size) {
+  for (const StudyCell& cell : RateCells(config_, size)) {
+    if (choices_.rates.at(size) == cell.rate) continue;
     CellState& state = store_->state.cells.at(cell.name);
-    if (state.removed || choices_.rates.at(cell.size) == cell.rate) continue;
-    state.removed = true;
-    store_->Save();
+    if (!state.removed) {
+      state.removed = true;
+      store_->Save();
+      FaultPoint("study.before_removal", kCallNumber);
+    }
     OnRoot([&] { fs::remove_all(CheckpointsFolder(CellFolder(cell))); });
   }
 }

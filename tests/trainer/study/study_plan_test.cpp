@@ -62,6 +62,19 @@ TEST(StudyPlanTest, TheFirstSeedTriesEveryRateAndTheOthersFollow) {
   EXPECT_EQ(ChosenCells(config, rates).size(), 6u);
 }
 
+TEST(StudyPlanTest, TheDiskHoldsOneSizesRatesAtATime) {
+  StudyConfig config = SmallConfig();
+  const auto copies = [&] { return DiskNeed(config, 1000) / 4000; };
+  EXPECT_EQ(copies(), 5 + 6) << "5 of the 6 chosen cells while the last one trains";
+  config.learning_rates = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  EXPECT_EQ(copies(), 1 + 8 + 6) << "the smaller size's chosen cell, 8 rates, the ninth trains";
+  config.seeds = {1};
+  EXPECT_EQ(copies(), 1 + 8 + 6);
+  config.sizes = {8};
+  config.learning_rates = {1};
+  EXPECT_EQ(copies(), 6);
+}
+
 TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
   const StudyConfig config = SmallConfig();
   const TrainConfig train =
