@@ -36,6 +36,10 @@ def cells(study):
     return json.loads((study / "study" / "study_state.json").read_text())["cells"]
 
 
+def records(study):
+    return [json.loads(line) for line in (study / "study" / "eval" / "records.jsonl").read_text().splitlines()]
+
+
 def with_weights(study):
     """Names of the cells whose folder holds any."""
     folders = (study / "study" / "cells").iterdir()
@@ -58,3 +62,67 @@ def test_rates_that_lost_lose_their_weights_before_the_next_size_and_after_a_kil
     assert done.code == 0, done.err
     assert with_weights(study) == sorted(name for name, cell in cells(study).items() if not cell["removed"])
     assert len(with_weights(study)) == 4
+
+
+OVERFITS = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[3e-2]", "--set", "train.epochs=6"]
+
+
+def validation_losses(study, cell):
+    lines = (study / "study" / "cells" / cell / "metrics.jsonl").read_text().splitlines()
+    losses = {}
+    for line in map(json.loads, lines):
+        if line["event"] == "validation":
+            losses[line["step"]] = line["loss"]
+    return losses
+
+
+def test_the_checkpoint_with_the_lowest_loss_on_dev_is_the_tuned_model(study):
+    assert run("study", study.study, *OVERFITS, timeout=240).code == 0
+    ((name, cell),) = cells(study).items()
+    losses = validation_losses(study, name)
+    assert len(losses) == 6 == cell["steps"]
+    best = min(losses, key=losses.get)
+    assert best < 6, f"the test wants a cell that overfits: {losses}"
+    assert cell["chosen_step"] == cell["chosen_epoch"] == best and cell["validation_loss"] == losses[best]
+    folder = study / "study" / "cells" / name / "checkpoints"
+    assert sorted(p.name for p in folder.iterdir()) == ["latest", f"step_00000{best}"]
+    assert cell["checkpoint"].endswith(f"step_00000{best}") and (folder / "latest").read_text() == f"step_00000{best}\n"
+    listed = json.loads((study / "study" / "study.json").read_text())["cells"][0]
+    assert (listed["chosen_step"], listed["chosen_epoch"]) == (best, best)
+    steps = {record["step"] for record in records(study) if record["model"] == name}
+    assert steps == {best}, "what is scored is what was chosen"
+
+
+def test_without_validation_the_last_checkpoint_is_the_tuned_model(study):
+    assert run("study", study.study, *OVERFITS, "--set", "train.validate=false", timeout=240).code == 0
+    (cell,) = cells(study).values()
+    assert cell["chosen_step"] == cell["chosen_epoch"] == 6 and cell["validation_loss"] is None
+
+
+def test_a_cell_killed_behind_its_best_epoch_goes_on_to_the_same_choice(study):
+    whole = study.folder.parent / "whole"
+    assert run("study", study.study, *OVERFITS, "--set", f"output={whole}", timeout=240).code == 0
+    (expected,) = json.loads((whole / "study_state.json").read_text())["cells"].values()
+    settings = [*OVERFITS, "--set", "train.checkpoint_every_steps=1"]
+    killed(study, "train.step@5=kill", *settings)
+    kept = sorted(p.name for p in (study / "study" / "cells").rglob("step_*") if p.is_dir() and not p.name.endswith(".tmp"))
+    assert f"step_00000{expected['chosen_step']}" in kept and len(kept) > 1, kept
+    assert run("study", study.study, *settings, timeout=240).code == 0
+    (cell,) = cells(study).values()
+    for key in ("chosen_step", "chosen_epoch", "validation_loss", "final_loss", "checkpoint", "steps"):
+        assert cell[key] == expected[key], key
+    assert (study / "study" / "eval" / "records.jsonl").read_text() == (whole / "eval" / "records.jsonl").read_text()
+
+
+def test_a_killed_cell_whose_best_checkpoint_is_damaged_is_trained_anew(study):
+    settings = [*OVERFITS, "--set", "train.checkpoint_every_steps=1"]
+    killed(study, "train.step@5=kill", *settings)
+    best = sorted(p for p in (study / "study" / "cells").rglob("step_*") if p.is_dir())[0]
+    weights = best / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    done = run("study", study.study, *settings, timeout=240)
+    assert done.code == 0 and f"damaged checkpoint, the cell is trained anew: {best}" in done.err, done.err
+    (cell,) = cells(study).values()
+    assert cell["chosen_step"] < 6

@@ -1,6 +1,7 @@
 #include "trainer/study/study_cell.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -19,20 +20,55 @@ namespace fs = std::filesystem;
 
 constexpr char kStateFile[] = "trainer_state/state.json";
 
-// In steps of former processes. A cell whose checkpoints are all damaged starts anew: alone, `train` would end
-// there, but a study has more to lose than one cell's steps.
+TrainingState StateAt(const std::string& checkpoint) {
+  const std::string path = checkpoint + "/" + kStateFile;
+  return ParseTrainingState(ReadFile(path), path);
+}
+
+// The newest checkpoint's state, if it and the best one are whole: a run that goes on does not look at the best one again.
+std::optional<TrainingState> WholeState(const std::string& folder,
+                                        std::vector<std::string>& damaged) {
+  const auto newest = FindNewestComplete(folder, damaged);
+  if (!newest.has_value()) return std::nullopt;
+  TrainingState state = StateAt(newest->path);
+  if (state.best_step < 0 || state.best_step == newest->step) return state;
+  try {
+    VerifyCheckpoint(CheckpointsFolder(folder) + "/" + CheckpointName(state.best_step));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kIo) throw;  // the disk's fault, perhaps for a moment only
+    damaged.push_back(error.what());
+    return std::nullopt;
+  }
+  return state;
+}
+
+// In steps of former processes. A cell whose checkpoints are damaged starts anew: alone, `train` would end there or go
+// on without its best one, but a study has more to lose than one cell's steps.
 double SecondsBefore(const std::string& folder) {
   std::vector<std::string> damaged;
-  const auto newest = FindNewestComplete(folder, damaged);
-  if (!newest.has_value()) {
-    for (const std::string& problem : damaged) {
-      LogWarning("damaged checkpoint, the cell is trained anew: " + problem);
-    }
-    SetAsideDamaged(folder, -1);
-    return 0;
+  const auto state = WholeState(folder, damaged);
+  if (state.has_value()) return state->seconds;
+  for (const std::string& problem : damaged) {
+    LogWarning("damaged checkpoint, the cell is trained anew: " + problem);
   }
-  const std::string path = newest->path + "/" + kStateFile;
-  return ParseTrainingState(ReadFile(path), path).seconds;
+  SetAsideDamaged(folder, -1);
+  return 0;
+}
+
+// COLLECTIVE. Rank 0 looks, for all: another host may not have the folder.
+void TakeChosen(const TrainSummary& summary, const std::string& run, World& world,
+                CellState& state) {
+  RunTogether(*world.control, /*root_only=*/true, [&] {
+    const std::string& best = summary.best_checkpoint;
+    const std::string& chosen = best.empty() ? summary.last_checkpoint : best;
+    state.checkpoint = fs::relative(chosen, run).string();
+    const TrainingState at = StateAt(chosen);
+    state.chosen_step = at.step;
+    state.chosen_epoch = at.epoch + (at.step_in_epoch > 0 ? 1 : 0);
+  });
+  world.control->Broadcast(state.checkpoint, /*root=*/0);
+  state.chosen_step = world.control->AllReduce(state.chosen_step, ReduceOp::kMax);
+  state.chosen_epoch = world.control->AllReduce(state.chosen_epoch, ReduceOp::kMax);
 }
 
 }  // namespace
@@ -55,8 +91,21 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
   state.tokens = summary.tokens;
   state.final_loss = summary.final_loss;
   state.validation_loss = summary.best_validation_loss;
-  state.checkpoint = fs::relative(summary.last_checkpoint, config.output).string();
+  TakeChosen(summary, config.output, world, state);
   return state;
+}
+
+void KeepOnly(const std::string& checkpoint, const std::string& folder) {
+  const std::string kept = fs::path(checkpoint).filename();
+  for (const CheckpointEntry& entry : ListCheckpoints(folder)) {
+    if (fs::path(entry.path).filename() == kept) {
+      WriteLatest(folder, entry.step);
+      continue;
+    }
+    std::error_code error;
+    fs::remove_all(entry.path, error);
+    if (error) throw Error(ErrorKind::kIo, entry.path + ": cannot delete: " + error.message());
+  }
 }
 
 void DropMoments(const std::string& checkpoint) {

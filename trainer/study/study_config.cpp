@@ -58,7 +58,11 @@ void RecipeConfig::VisitFields(FieldVisitor& v) {
           activation_checkpointing);
   v.Visit(Unhashed("log_every_steps", "steps between lines of the log", AtLeast(1)),
           log_every_steps);
-  v.Visit(Unhashed("validate", "the loss on dev's answers at the end of each epoch"), validate);
+  v.Visit(
+      {"validate",
+       "the loss on dev's answers at the end of each epoch; of a cell's checkpoints that with the "
+       "lowest is kept; false = the last one"},
+      validate);
   v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);
   v.Visit(Unhashed("watchdog", "ends a job that hangs and names the rank that holds it up"),
           watchdog);

@@ -29,7 +29,7 @@ struct RecipeConfig {
   DeviceConfig device;
   std::string activation_checkpointing = "none";
   int64_t log_every_steps = 10;
-  bool validate = true;  // the loss on dev at the end of each epoch
+  bool validate = true;  // the loss on dev at the end of each epoch, which chooses the checkpoint
   CommConfig comm;
   WatchdogConfig watchdog;
   PreflightConfig preflight;

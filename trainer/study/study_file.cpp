@@ -124,6 +124,9 @@ void VisitCell(Fields& f, StudyFileCell& cell) {
   f("seconds", cell.seconds);
   f("chosen", cell.chosen);
   f("checkpoint", cell.checkpoint);
+  if (f.reads() && !f.Has("chosen_step")) return;
+  f("chosen_step", cell.chosen_step);
+  f("chosen_epoch", cell.chosen_epoch);
 }
 
 void VisitWork(Fields& f, OneTimeWork& work) {

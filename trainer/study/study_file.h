@@ -39,6 +39,9 @@ struct StudyFileCell {
   double seconds = 0;          // wall clock, over restarts
   bool chosen = false;
   std::string checkpoint;  // below RUN; "" = its weights were removed
+  int64_t chosen_step =
+      0;  // of the checkpoint that was kept: the lowest loss on dev, else the last
+  int64_t chosen_epoch = 0;  // the first is 1; 0 = not known (older files)
 };
 
 struct StudyFileFact {

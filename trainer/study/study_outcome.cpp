@@ -72,7 +72,8 @@ class OutcomeMaker {
       const double score = Arm("dev", cell.name, own_).metrics.at(study_.metric).value;
       study_.cells.push_back(
           {cell.name, cell.size, cell.rate, cell.seed, score, state.validation_loss, state.seconds,
-           in_.choices.rates.at(cell.size) == cell.rate, state.removed ? "" : state.checkpoint});
+           in_.choices.rates.at(cell.size) == cell.rate, state.removed ? "" : state.checkpoint,
+           state.chosen_step, state.chosen_epoch});
     }
   }
 

@@ -55,6 +55,10 @@ int64_t NumCells(const StudyConfig& config) {
   return std::ssize(config.sizes) * (std::ssize(config.Rates()) + std::ssize(config.seeds) - 1);
 }
 
+bool ChoosesEpoch(const RecipeConfig& recipe) {
+  return recipe.validate && (recipe.max_steps > 0 || recipe.epochs > 1);
+}
+
 TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
                          const std::string& validation, const std::string& folder) {
   const RecipeConfig& recipe = config.train;
@@ -71,7 +75,7 @@ TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const
   train.optimizer.learning_rate = cell.rate;
   train.schedule = recipe.schedule;
   train.checkpoint = {recipe.checkpoint_every_steps, recipe.checkpoint_every_minutes,
-                      /*keep_last=*/1, /*keep_best=*/false};
+                      /*keep_last=*/1, /*keep_best=*/recipe.validate};
   train.precision = recipe.precision;
   train.device = recipe.device;
   train.activation_checkpointing = recipe.activation_checkpointing;
@@ -92,11 +96,11 @@ double ChoiceOptimism(int64_t num_variants, int64_t num_documents) {
 
 int64_t DiskNeed(const StudyConfig& config, int64_t num_parameters) {
   // In copies of the weights: a checkpoint with both moments is three.
-  constexpr int64_t kTraining = 2 * 3;
+  const int64_t training = 3 * (ChoosesEpoch(config.train) ? 3 : 2);
   int64_t finished = 0;
   int64_t most = 0;
   const auto train = [&](int64_t cells) {
-    if (cells > 0) most = std::max(most, finished + cells - 1 + kTraining);
+    if (cells > 0) most = std::max(most, finished + cells - 1 + training);
     finished += cells;
   };
   for (size_t i = 0; i < config.sizes.size(); ++i) {

@@ -37,6 +37,8 @@ std::vector<StudyCell> SeedCells(const StudyConfig& config, const std::map<int64
 std::vector<StudyCell> ChosenCells(const StudyConfig& config,
                                    const std::map<int64_t, double>& rates);
 int64_t NumCells(const StudyConfig& config);
+// Whether dev's loss chooses among checkpoints of a cell, which then keeps two: best and newest.
+bool ChoosesEpoch(const RecipeConfig& recipe);
 // What trains a cell. `data`: the subset's dataset; `validation`: dev's, used where the config validates.
 TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const std::string& data,
                          const std::string& validation, const std::string& folder);
@@ -46,8 +48,8 @@ TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const
 double ChoiceOptimism(int64_t num_variants, int64_t num_documents);
 
 // Most bytes that the run folder takes at once, cell by cell as the plan goes: the weights of finished cells, until a size's
-// losing rates are removed, and one cell in training, its checkpoint with both moments twice while the newer replaces the
-// older.
+// losing rates are removed, and one cell in training: its newest checkpoint with both moments, the one that replaces it while
+// that is written, and where dev chooses among epochs the best.
 int64_t DiskNeed(const StudyConfig& config, int64_t num_parameters);
 
 }  // namespace breakeven

@@ -235,14 +235,21 @@ void Study::TrainAndScore(const StudyCell& cell) {
     store_->Save();
     SetLogFile(config_.output + "/log.txt");
     FaultPoint("study.cell_done", kCallNumber);
-    char text[64];
-    std::snprintf(text, sizeof(text), "loss %.4f, %s", done.final_loss,
-                  FormatSeconds(done.seconds).c_str());
+    char loss[32];
+    std::snprintf(loss, sizeof(loss), "loss %.4f, ", done.final_loss);
+    std::string text = loss + FormatSeconds(done.seconds);
+    if (ChoosesEpoch(config_.train)) {
+      text += ", kept as after step " + std::to_string(done.chosen_step) + " of " +
+              std::to_string(done.steps);
+    }
     progress_->Done("trained " + cell.name, tokens, text);
   }
   CellState& state = store_->state.cells.at(cell.name);
   if (state.removed) return;
-  OnRoot([&] { DropMoments(Checkpoint(cell)); });
+  OnRoot([&] {
+    KeepOnly(Checkpoint(cell), CellFolder(cell));
+    DropMoments(Checkpoint(cell));
+  });
   scorer_->Score(cell.name, Checkpoint(cell), {own_}, "dev");
   progress_->Tuned(Dev(cell.name, own_.name));
 }

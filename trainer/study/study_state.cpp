@@ -45,6 +45,8 @@ std::string FormatStudyState(const StudyState& state) {
                            {"final_loss", Number(cell.final_loss)},
                            {"validation_loss", Number(cell.validation_loss)},
                            {"checkpoint", cell.checkpoint},
+                           {"chosen_step", cell.chosen_step},
+                           {"chosen_epoch", cell.chosen_epoch},
                            {"removed", cell.removed}};
   }
   for (const auto& [key, arm] : state.arms) {
@@ -72,7 +74,9 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
                            NumberOf(cell.at("final_loss")),
                            NumberOf(cell.value("validation_loss", Json())),
                            cell.at("checkpoint"),
-                           cell.at("removed")};
+                           cell.at("removed"),
+                           cell.value("chosen_step", int64_t{0}),
+                           cell.value("chosen_epoch", int64_t{0})};
     }
     for (const auto& [key, arm] : json.at("arms").items()) {
       state.arms[key] = ParseArmState(arm.dump(), where);

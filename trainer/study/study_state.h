@@ -19,8 +19,10 @@ struct CellState {
   int64_t tokens = 0;
   double final_loss = 0;
   double validation_loss = 0;  // on dev, the lowest; NaN without validation
-  std::string checkpoint;      // below RUN
+  std::string checkpoint;      // below RUN: that with the lowest loss on dev, else the last one
   bool removed = false;        // its weights, when its rate lost
+  int64_t chosen_step = 0;     // of the checkpoint
+  int64_t chosen_epoch = 0;    // the first is 1; 0 = not known (older files)
 };
 
 struct StudyState {

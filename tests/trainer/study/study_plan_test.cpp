@@ -73,6 +73,10 @@ TEST(StudyPlanTest, TheDiskHoldsOneSizesRatesAtATime) {
   config.sizes = {8};
   config.learning_rates = {1};
   EXPECT_EQ(copies(), 6);
+  config.train.epochs = 3;
+  EXPECT_EQ(copies(), 9) << "the best one beside the newest";
+  config.train.validate = false;
+  EXPECT_EQ(copies(), 6);
 }
 
 TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
@@ -85,9 +89,12 @@ TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
   EXPECT_EQ(train.data, "d.h5");
   EXPECT_EQ(train.resume, "auto");
   EXPECT_EQ(train.validation.data, "v.h5");
+  EXPECT_TRUE(train.checkpoint.keep_best);
   StudyConfig without = config;
   without.train.validate = false;
-  EXPECT_EQ(CellTraining(without, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "x").validation.data, "");
+  const TrainConfig last = CellTraining(without, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "x");
+  EXPECT_EQ(last.validation.data, "");
+  EXPECT_FALSE(last.checkpoint.keep_best);
 }
 
 TEST(StudyPlanTest, SubsetsAreNestedAndBalanced) {
@@ -162,8 +169,8 @@ TEST(StudyFileTest, WhatIsWrittenReadsBackTheSame) {
   study.arms = {{"zero", ArmRole::kZeroShot, 0, {"base/plain"}},
                 {"tuned", ArmRole::kTuned, 8, {"a/plain", "b/plain"}}};
   study.candidate = 1;
-  study.cells = {
-      {"n8", 8, 0.1, 3, std::nan(""), 0.7, 1.0 / 3, true, "cells/n8/checkpoints/step_000001"}};
+  study.cells = {{"n8", 8, 0.1, 3, std::nan(""), 0.7, 1.0 / 3, true,
+                  "cells/n8/checkpoints/step_000001", 1, 1}};
   study.costs = CostInput{{{"dev", 2, 1.5, 0.5}}, {}, {10, 2, 0, {{4, 0.25}}, {}}, {}};
   study.regression = StudyFileRegression{"other", "acc", "test", {"a/x"}, {"base/x"}};
   const std::string text = FormatStudyFile(study);
@@ -181,7 +188,7 @@ TEST(StudyFileTest, WhatIsWrittenReadsBackTheSame) {
 TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   StudyState state;
   state.fingerprint = "f";
-  state.cells["n8"] = {1.25, 4, 100, 0.1, 0.2, "cells/n8/checkpoints/step_000004", true};
+  state.cells["n8"] = {1.25, 4, 100, 0.1, 0.2, "cells/n8/checkpoints/step_000002", true, 2, 1};
   ArmState arm;
   arm.summary.model = "base";
   arm.summary.metrics["acc"] = {0.1, std::nan("")};
@@ -191,6 +198,7 @@ TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   state.look = 1;
   const std::string text = FormatStudyState(state);
   EXPECT_EQ(FormatStudyState(ParseStudyState(text, "state")), text);
+  EXPECT_EQ(ParseStudyState(text, "state").cells.at("n8").chosen_epoch, 1);
   EXPECT_THROW(ParseStudyState("{\"format\":1}", "state"), Error);
   // The same words in study.json.
   const ServingMeasurement serving = ParseServing(FormatServing(state.serving.begin()->second), "");
