@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,13 @@ namespace breakeven {
 // "NAME-set2", "NAME-set3", … (random restarts).
 std::vector<PromptConfig> SearchCandidates(const PromptSearchConfig& config,
                                            std::span<const PromptConfig> variants);
+
+// What a search has learned, by "begin-end/candidate", and what that took.
+struct SearchScores {
+  std::map<std::string, double> scores;
+  double seconds = 0;  // wall clock of the scores, over restarts
+  double tokens = 0;   // fed to the model
+};
 
 // Documents begin … end of the shuffled split, asked of each candidate that is still in.
 struct SearchRung {

@@ -6,10 +6,11 @@
 #include "comm/base/progress.h"
 
 namespace breakeven {
+
 PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchConfig& search,
                                    std::span<const PromptConfig> variants, const EvalData& data,
                                    const std::string& name, const std::string& folder, World& world,
-                                   SearchScores& scores, const std::function<void()>& on_score) {
+                                   SearchScores& known, const std::function<void()>& on_score) {
   std::optional<LoadedModel> model;
   const int64_t num_documents = std::ssize(data.at(config.split).documents);
   const std::vector<int64_t> order = SearchOrder(search, num_documents);
@@ -20,8 +21,8 @@ PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchC
   const ScoreRung ask = [&](const PromptConfig& candidate, int64_t begin, int64_t end) {
     const std::string key =
         std::to_string(begin) + "-" + std::to_string(end) + "/" + candidate.name;
-    const auto known = scores.find(key);
-    if (known != scores.end()) return known->second;
+    const auto found = known.scores.find(key);
+    if (found != known.scores.end()) return found->second;
     if (begin != part_begin || end != part_end) {  // the same for all candidates of a rung
       part = PartOf(
           data, config.split,
@@ -35,7 +36,9 @@ PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchC
     const ArmSummary summary =
         ScoreArm(config, candidate, part, config.split, *model, world).summary;
     const double score = summary.metrics.at(metric).value;
-    scores[key] = score;
+    known.scores[key] = score;
+    known.seconds += summary.seconds;
+    known.tokens += static_cast<double>(summary.tokens);
     on_score();
     return score;
   };

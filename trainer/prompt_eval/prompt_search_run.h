@@ -3,7 +3,6 @@
 #define BREAKEVEN_TRAINER_PROMPT_EVAL_PROMPT_SEARCH_RUN_H_
 
 #include <functional>
-#include <map>
 #include <span>
 #include <string>
 
@@ -12,16 +11,13 @@
 
 namespace breakeven {
 
-// What a search has learned, by "begin-end/candidate".
-using SearchScores = std::map<std::string, double>;
-
 // COLLECTIVE. Searches among `variants` on config.split with the model `name` in `folder`, which is loaded when the first
-// score is missing. Scores that are in `scores` are not asked again; new ones are entered there and told to `on_score`
-// (COLLECTIVE too), so that a search can go on where it was killed.
+// score is missing. Scores that are in `known` are not asked again; new ones are entered there with their time and told to
+// `on_score` (COLLECTIVE too), so that a search can go on where it was killed.
 PromptSearchResult RunPromptSearch(const EvalConfig& config, const PromptSearchConfig& search,
                                    std::span<const PromptConfig> variants, const EvalData& data,
                                    const std::string& name, const std::string& folder, World& world,
-                                   SearchScores& scores, const std::function<void()>& on_score);
+                                   SearchScores& known, const std::function<void()>& on_score);
 
 }  // namespace breakeven
 

@@ -151,6 +151,16 @@ class OutcomeMaker {
     return work;
   }
 
+  std::vector<OneTimeWork> PromptWork() const {
+    std::vector<OneTimeWork> work = {DevWork("prompts scored on dev", true)};
+    const SearchScores& search = in_.state.search;
+    if (!search.scores.empty()) {
+      work.push_back({"prompts searched on parts of dev", std::ssize(search.scores),
+                      search.seconds * in_.world_size, search.seconds});
+    }
+    return work;
+  }
+
   void AddCosts() {
     const auto& serving = in_.state.serving;
     const auto prompt = serving.find(ArmKey("dev", "base", in_.choices.baseline));
@@ -160,7 +170,7 @@ class OutcomeMaker {
     OneTimeWork training{"trainings", std::ssize(in_.state.cells), 0, 0};
     for (const auto& [name, cell] : in_.state.cells) training.wall_seconds += cell.seconds;
     training.device_seconds = training.wall_seconds * in_.world_size;
-    study_.costs = CostInput{{DevWork("prompts scored on dev", true)},
+    study_.costs = CostInput{PromptWork(),
                              {training, DevWork("checkpoints scored on dev", false)},
                              prompt->second,
                              tuned->second};

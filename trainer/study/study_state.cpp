@@ -54,7 +54,9 @@ std::string FormatStudyState(const StudyState& state) {
   }
   for (const auto& [key, serving] : state.serving)
     json["serving"][key] = Json::parse(FormatServing(serving));
-  for (const auto& [key, score] : state.search) json["search"][key] = Number(score);
+  for (const auto& [key, score] : state.search.scores) json["search"][key] = Number(score);
+  json["search_seconds"] = state.search.seconds;
+  json["search_tokens"] = state.search.tokens;
   return json.dump(1) + "\n";
 }
 
@@ -83,8 +85,10 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     }
     if (json.contains("search")) {
       for (const auto& [key, score] : json.at("search").items())
-        state.search[key] = NumberOf(score);
+        state.search.scores[key] = NumberOf(score);
     }
+    state.search.seconds = json.value("search_seconds", 0.0);
+    state.search.tokens = json.value("search_tokens", 0.0);
     for (const auto& [key, serving] : json.at("serving").items()) {
       state.serving[key] = ParseServing(serving.dump(), where);
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "trainer/prompt_eval/arm_state.h"
+#include "trainer/prompt_eval/prompt_search.h"
 #include "trainer/study/cost.h"
 
 namespace breakeven {
@@ -31,8 +32,8 @@ struct StudyState {
   std::map<std::string, CellState> cells;             // finished ones
   std::map<std::string, ArmState> arms;               // finished ones, by ArmKey
   std::map<std::string, ServingMeasurement> serving;  // by ArmKey
-  std::map<std::string, double> search;               // a prompt search's scores (SearchScores)
-  int64_t look = 0;                                   // at test; 0 = none yet
+  SearchScores search;
+  int64_t look = 0;  // at test; 0 = none yet
   int64_t num_looks = 0;
 };
 

@@ -195,6 +195,7 @@ TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   arm.hash = "h";
   state.arms["dev/base/plain"] = arm;
   state.serving["dev/base/plain"] = {12, 3, 0, {{8, 0.125}}, {}};
+  state.search = {{{"0-4/plain", 0.5}, {"4-8/plain", std::nan("")}}, 2.5, 300};
   state.look = 1;
   const std::string text = FormatStudyState(state);
   EXPECT_EQ(FormatStudyState(ParseStudyState(text, "state")), text);
