@@ -245,6 +245,7 @@ def test_prompts_longer_than_the_context_are_counted_and_refused(study):
     done = run("study", study.study, *small, "--set", "max_length=16", "--set", "allow_truncated=true", "--json", timeout=240)
     assert done.code == 0, done.err
     report = done.json()
+    assert "few-shot" in {arm["role"] for arm in report["arms"]}, "allowed to these as to the others"
     for arm in report["arms"]:
         assert 0 < arm["num_truncated"] <= 36, arm
         assert any(arm["name"] in c and "were cut on the left" in c for c in report["cautions"]), report["cautions"]

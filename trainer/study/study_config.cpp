@@ -105,7 +105,8 @@ void StudyConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"tuned_with_best_prompt", "also ask the tuned models by the prompt that dev chose"},
           tuned_with_best_prompt);
   v.Visit({"few_shot_at_equal_data",
-           "the k training examples as k shots, where the context holds them"},
+           "the k training examples as k shots, where the context holds them or allow_truncated is "
+           "set"},
           few_shot_at_equal_data);
   v.Visit({"max_shots", "equal-data arms with more shots are left out; 0 = what the context holds",
            AtLeast(0)},

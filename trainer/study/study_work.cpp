@@ -55,7 +55,7 @@ void AddFewShots(const StudyConfig& config, const ScoringSet& set, const LoadedM
     const PromptConfig prompt = FewShotPrompt(config, size);
     const ArmRequests requests = BuildArmRequests(set.config, prompt, set.data, "test", model);
     const int64_t truncated = NumTruncated(requests);
-    if (truncated > 0) {
+    if (truncated > 0 && !config.allow_truncated) {
       work.left_out.push_back("Few-shot with " + std::to_string(size) +
                               " examples was left out: " + std::to_string(truncated) +
                               " prompts would be longer than the model can see.");
