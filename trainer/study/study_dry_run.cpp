@@ -8,7 +8,7 @@
 #include "comm/base/timing.h"
 #include "trainer/prompt_eval/prompt_search.h"
 #include "trainer/prompt_eval/scorer.h"
-#include "trainer/study/study_data.h"
+#include "trainer/study/study_inputs.h"
 #include "trainer/study/study_plan.h"
 #include "trainer/study/study_run.h"
 #include "trainer/study/study_work.h"
@@ -85,6 +85,17 @@ Probe TakeProbe(const StudyConfig& config, ScoringSet set, LoadedModel& base, in
   return probe;
 }
 
+// What is in the time of scoring beside the prompts and the tuned models on dev and test.
+std::string DescribeScorings(const StudyConfig& config) {
+  std::string parts;
+  const auto add = [&](bool is_there, const char* part) {
+    if (is_there) parts += (parts.empty() ? "" : ", ") + std::string(part);
+  };
+  add(config.prompt_search.has_value(), "search among prompts");
+  add(config.timed_documents > 0, "timing of serving");
+  return parts.empty() ? "" : " (with " + parts + ")";
+}
+
 std::string DescribeTime(const StudyConfig& config, const StudyWork& work, const Probe& probe,
                          int world_size) {
   const double trained = work.Trainings(config);
@@ -100,7 +111,8 @@ std::string DescribeTime(const StudyConfig& config, const StudyWork& work, const
       " tokens (a trained one counts three) at " +
       FormatCount(std::llround(1 / probe.forward.median)) + "/s; scoring " +
       FormatSeconds(scored * probe.scoring.median) + ", " + FormatCount(std::llround(scored)) +
-      " tokens at " + FormatCount(std::llround(1 / probe.scoring.median)) + "/s\n";
+      " tokens at " + FormatCount(std::llround(1 / probe.scoring.median)) + "/s" +
+      DescribeScorings(config) + "\n";
   if (probe.cpu_share < kBusy) {
     char share[16];
     std::snprintf(share, sizeof(share), "%.0f %%", 100 * probe.cpu_share);
@@ -132,8 +144,7 @@ std::string DescribePlan(const StudyConfig& config, const StudyData& data, const
   if (config.prompt_search.has_value()) {
     const auto tried = SearchCandidates(*config.prompt_search, config.Variants()).size();
     text += "  a search tries " + std::to_string(tried) + " with at most " +
-            FormatCount(config.prompt_search->budget_documents) +
-            " documents and keeps the best; the time below is without it\n";
+            FormatCount(config.prompt_search->budget_documents) + " documents and keeps the best\n";
   }
   text += "cells: " + std::to_string(NumCells(config)) + " = sizes (" + ListOf(config.sizes) +
           ") × [rates (" + ListOf(config.Rates()) + ") by the first seed + the other seeds of (" +
@@ -156,16 +167,12 @@ std::string DryRunStudy(const StudyConfig& asked, World& world) {
   config.precision.Resolve(world);
   const int num_threads = SetEvalThreads(config.threads, world);
   LoadedModel base = LoadEvalModel("base", config.model, config.precision, world);
-  StudyData data;
-  ScoringSet set;
+  const StudyInputs inputs = ReadStudyInputs(config, base.chat, num_threads, world);
   StudyWork work;
-  RunTogether(*world.control, /*root_only=*/false, [&] {
-    data = ReadStudyData(config, base.chat, num_threads);
-    set = {config.Scoring(), data.Splits(), ""};
-    work = MeasureWork(config, set, base);
-  });
-  const Probe probe = TakeProbe(config, set, base, num_threads, world);
-  return DescribePlan(config, data, work, base.config.num_parameters()) +
+  RunTogether(*world.control, /*root_only=*/false,
+              [&] { work = MeasureWork(config, inputs.set, base); });
+  const Probe probe = TakeProbe(config, inputs.set, base, num_threads, world);
+  return DescribePlan(config, inputs.data, work, base.config.num_parameters()) +
          DescribeTime(config, work, probe, world.world_size());
 }
 

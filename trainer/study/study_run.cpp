@@ -19,6 +19,7 @@
 #include "trainer/stop_signals.h"
 #include "trainer/study/study_cell.h"
 #include "trainer/study/study_data.h"
+#include "trainer/study/study_inputs.h"
 #include "trainer/study/study_outcome.h"
 #include "trainer/study/study_plan.h"
 #include "trainer/study/study_work.h"
@@ -41,10 +42,9 @@ class Study {
   }
 
   void Run() {
-    progress_ = std::make_unique<StudyProgress>(work_.Pieces(config_), world_.is_root());
-    progress_->Expect(work_.Trainings(config_) + work_.Scorings(config_));
-    scorer_ = std::make_unique<StudyScorer>(set_, *store_, *progress_, world_);
-    OnRoot([&] { WriteSubsets(config_, data_); });
+    SearchPrompts();
+    scorer_ = std::make_unique<StudyScorer>(inputs_.set, *store_, *progress_, world_);
+    OnRoot([&] { WriteSubsets(config_, inputs_.data); });
     ChooseBaseline();
     for (const int64_t size : config_.sizes) {
       for (const StudyCell& cell : RateCells(config_, size)) TrainAndScore(cell);
@@ -65,9 +65,9 @@ class Study {
   }
   void OpenFolder(std::string_view resolved_yaml);
   void ReadInputs(const std::string& config_hash);
-  void ResolvePrecision();
+  void MeasurePlan();
+  void Expect();
   void SearchPrompts();
-  void CheckDisk(int64_t num_parameters);
   void EndIfSignalled();
   void ChooseBaseline();
   void TrainAndScore(const StudyCell& cell);
@@ -102,15 +102,14 @@ class Study {
   }
 
   const StopSignals signals_;
-  StudyConfig config_;  // prompts: after a search those that it left
+  StudyConfig config_;  // after a search: prompts are those that it left, and no search
   World& world_;
   const PromptConfig own_;
   const bool lower_is_better_ = LowerIsBetter(config_.Metric());
   std::unique_ptr<FolderLock> lock_;  // rank 0
-  ChatFormat chat_;                   // of the base model
-  StudyData data_;
-  ScoringSet set_;
+  StudyInputs inputs_;
   StudyWork work_;
+  int64_t pieces_ = 0;  // of the plan as it is known
   int64_t num_prompts_tried_ = 0;
   std::string model_hash_;
   std::unique_ptr<StudyStore> store_;
@@ -134,43 +133,38 @@ void Study::OpenFolder(std::string_view resolved_yaml) {
 void Study::ReadInputs(const std::string& config_hash) {
   const int num_threads = SetEvalThreads(config_.threads, world_);
   const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
-  RunTogether(*world_.control, /*root_only=*/false, [&] {
-    chat_ = base.chat;
-    data_ = ReadStudyData(config_, chat_, num_threads);
-    set_ = {config_.Scoring(), data_.Splits(), ""};
-  });
-  CheckSameOnAllRanks(*world_.control, ErrorKind::kBadData, "content of the splits",
-                      data_.Fingerprint());
-  for (const std::string& caution : data_.cautions) {
+  inputs_ = ReadStudyInputs(config_, base.chat, num_threads, world_);
+  for (const std::string& caution : inputs_.data.cautions) {
     if (world_.is_root()) LogWarning(caution);
   }
   OnRoot([&] { model_hash_ = HashModelFolder(config_.model); });
   world_.control->Broadcast(model_hash_, /*root=*/0);
   const std::string limit = std::to_string(config_.limit);
   store_ = std::make_unique<StudyStore>(
-      config_.output, config_hash + "-" + model_hash_ + "-" + data_.Fingerprint() + "-" + limit,
+      config_.output, config_hash + "-" + model_hash_ + "-" + inputs_.Fingerprint() + "-" + limit,
       world_);
-  ResolvePrecision();
-  CheckDisk(base.config.num_parameters());
-  SearchPrompts();
-  RunTogether(*world_.control, /*root_only=*/false,
-              [&] { work_ = MeasureWork(config_, set_, base); });
+  store_->KeepPrecision(config_.precision);
+  inputs_.set.config.precision = config_.precision;
+  OnRoot([&] {  // a continued study holds a part of it already
+    if (store_->state.cells.empty()) CheckDisk(config_, base.config.num_parameters());
+  });
+  MeasurePlan();
+  pieces_ = work_.Pieces(config_);
+  progress_ = std::make_unique<StudyProgress>(pieces_, world_.is_root());
+  Expect();
 }
 
-// What auto meant at the start of the study holds, on this machine too.
-void Study::ResolvePrecision() {
-  std::string& begun = store_->state.precision;
-  if (config_.precision.type == "auto" && !begun.empty()) config_.precision.type = begun;
-  config_.precision.Resolve(world_);
-  if (!begun.empty() && begun != config_.precision.type) {
-    throw Error(ErrorKind::kUsage,
-                "precision: " + config_.precision.type + ", but the study in " + config_.output +
-                    " was begun in " + begun +
-                    ", and all its scores have one precision. Set that, or give another `output`",
-                /*on_all_ranks=*/true);
-  }
-  begun = config_.precision.type;
-  set_.config.precision = config_.precision;
+void Study::MeasurePlan() {
+  const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
+  RunTogether(*world_.control, /*root_only=*/false,
+              [&] { work_ = MeasureWork(config_, inputs_.set, base); });
+}
+
+// As far as the plan is known now. Pieces that it no longer has count as done.
+void Study::Expect() {
+  progress_->Expect(work_.Trainings(config_) + work_.Scorings(config_, choices_.baseline));
+  const int64_t pieces = work_.Pieces(config_, choices_.baseline);
+  for (; pieces_ > pieces; --pieces_) progress_->Skip(0);
 }
 
 // Leaves of the prompts those that are worth the whole of dev.
@@ -178,29 +172,29 @@ void Study::SearchPrompts() {
   num_prompts_tried_ = std::ssize(config_.Variants());
   if (!config_.prompt_search.has_value()) return;
   const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
+  SearchScores& known = store_->state.search;
+  double told = known.tokens;
+  for (size_t i = 0; i < known.scores.size(); ++i) progress_->Skip(i == 0 ? told : 0);
   const auto save = [&] {
     store_->Save();
+    progress_->Done("score " + std::to_string(known.scores.size()) + " of the search among prompts",
+                    known.tokens - told, "");
+    told = known.tokens;
     FaultPoint("study.search_score", kCallNumber);
   };
+  progress_->Begin("searching among prompts");
   const PromptSearchResult result =
-      RunPromptSearch(set_.config, *config_.prompt_search, config_.Variants(), set_.data, kBase,
-                      config_.model, world_, store_->state.search, save);
+      RunPromptSearch(inputs_.set.config, *config_.prompt_search, config_.Variants(),
+                      inputs_.set.data, kBase, config_.model, world_, known, save);
   config_.prompts.variants = result.kept;
-  set_.config = config_.Scoring();
+  config_.prompt_search.reset();
+  inputs_.set.config = config_.Scoring();
   num_prompts_tried_ = result.num_tried;
-}
-
-void Study::CheckDisk(int64_t num_parameters) {
-  OnRoot([&] {
-    const int64_t need = DiskNeed(config_, num_parameters);
-    const auto free = static_cast<int64_t>(fs::space(config_.output).available);
-    // A continued study holds a part of it already.
-    if (!store_->state.cells.empty() || need <= free) return;
-    throw Error(ErrorKind::kCannotCreate,
-                config_.output + ": the study needs up to " + FormatCount(need >> 20) +
-                    " MiB for checkpoints, and " + FormatCount(free >> 20) +
-                    " MiB are free; fewer sizes or seeds, or another disk");
-  });
+  const StudyWork before = work_;
+  MeasurePlan();
+  work_.search_scores = before.search_scores;
+  work_.search_tokens = before.search_tokens;
+  Expect();
 }
 
 void Study::EndIfSignalled() {
@@ -219,7 +213,7 @@ void Study::ChooseBaseline() {
   baseline_ = variants[BestOf(scores, lower_is_better_)];
   choices_.baseline = baseline_.name;
   progress_->Baseline(Dev(kBase, baseline_.name));
-  progress_->Expect(work_.Trainings(config_) + work_.Scorings(config_, baseline_.name));
+  Expect();
   LogInfo("dev chose the prompt '" + baseline_.name + "' of " + std::to_string(variants.size()));
 }
 
@@ -245,7 +239,10 @@ void Study::TrainAndScore(const StudyCell& cell) {
     progress_->Done("trained " + cell.name, tokens, text);
   }
   CellState& state = store_->state.cells.at(cell.name);
-  if (state.removed) return;
+  if (state.removed) {
+    progress_->Skip(static_cast<double>(scorer_->At("dev", cell.name, own_.name).summary.tokens));
+    return;
+  }
   OnRoot([&] {
     KeepOnly(Checkpoint(cell), CellFolder(cell));
     DropMoments(Checkpoint(cell));
@@ -316,10 +313,11 @@ void Study::LookAtTest() {
 void Study::OpenTheLedger() {
   LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   base.hash = model_hash_;
-  Look look{config_.task.name, "test", data_.test.content_hash, {}};
+  Look look{config_.task.name, "test", inputs_.data.test.content_hash, {}};
   RunTogether(*world_.control, /*root_only=*/false, [&] {
     for (const PromptConfig& prompt : BasePrompts()) {
-      look.arms.push_back({kBase, prompt.name, ArmHash(set_.config, prompt, set_.data, base)});
+      look.arms.push_back(
+          {kBase, prompt.name, ArmHash(inputs_.set.config, prompt, inputs_.set.data, base)});
     }
   });
   for (const StudyCell& cell : ChosenCells(config_, choices_.rates)) {
@@ -329,7 +327,7 @@ void Study::OpenTheLedger() {
     }
   }
   const LookNumber opened =
-      OpenLookTogether(data_.test.path, config_.output + "/eval", look, *world_.control);
+      OpenLookTogether(inputs_.data.test.path, config_.output + "/eval", look, *world_.control);
   StudyState& state = store_->state;
   state.look = opened.look;
   state.num_looks = opened.num_looks;
@@ -360,18 +358,23 @@ void Study::Regress() {
 void Study::TimeServing() {
   if (config_.timed_documents == 0) return;
   EndIfSignalled();
-  scorer_->TimeServing(kBase, config_.model, baseline_, config_.timed_documents);
+  const auto time = [&](const std::string& model, const std::string& folder,
+                        const PromptConfig& prompt) {
+    scorer_->TimeServing(model, folder, prompt, config_.timed_documents,
+                         work_.timed_tokens.at(prompt.name));
+  };
+  time(kBase, config_.model, baseline_);
   const int64_t size = choices_.candidate_size;
   const StudyCell cell = MakeCell(size, choices_.rates.at(size), config_.seeds.front());
   const PromptConfig& prompt = choices_.candidate_variant == own_.name ? own_ : baseline_;
-  scorer_->TimeServing(cell.name, Checkpoint(cell), prompt, config_.timed_documents);
+  time(cell.name, Checkpoint(cell), prompt);
 }
 
 void Study::Finish() {
   OnRoot([&] {
     StudyOutcomeInput input{
-        config_,     store_->state,       choices_,        data_, work_.left_out,
-        model_hash_, world_.world_size(), work_.few_shots, chat_, num_prompts_tried_};
+        config_,     store_->state,       choices_,        inputs_.data, work_.left_out,
+        model_hash_, world_.world_size(), work_.few_shots, inputs_.chat, num_prompts_tried_};
     WriteStudyOutcome(input);
   });
 }

@@ -20,6 +20,10 @@ constexpr int64_t kTimedBatches = 6;   // and one before them that is not counte
 constexpr int64_t kFewestOfBatch = 3;  // documents: fewer share no prefix (score_trunks.cpp)
 constexpr double kWorthCaching = 16;   // tokens
 
+int64_t NumBatches(int64_t num_documents) {
+  return std::clamp<int64_t>(num_documents / kFewestOfBatch, 1, kTimedBatches);
+}
+
 // The content-free prompts are the same for all documents: a server asks them before the first
 // query.
 bool AsksOncePerTask(const CalibrationRequests& calibration) {
@@ -64,7 +68,7 @@ ServingMeasurement MeasureServing(const ScoringSet& set, const PromptConfig& var
     return ScoreArm(set.config, served, part, "dev", model, world, sharing).summary;
   };
   const bool generates = set.config.task.output_type == "generate_until";
-  const int64_t batches = std::clamp<int64_t>(total / kFewestOfBatch, 1, kTimedBatches);
+  const int64_t batches = NumBatches(total);
   ask(DevPart(set.data, 0, total / batches), PrefixSharing::kWithinDocument);
   double fed_tokens = 0, fed_behind_cache = 0;
   for (int64_t b = 0; b < batches; ++b) {
@@ -124,6 +128,20 @@ void StudyStore::Save() {
               [&] { WriteFileDurably(folder_ + "/study_state.json", FormatStudyState(state)); });
 }
 
+void StudyStore::KeepPrecision(ScoringPrecision& precision) {
+  std::string& begun = state.precision;
+  if (precision.type == "auto" && !begun.empty()) precision.type = begun;
+  precision.Resolve(world_);
+  if (!begun.empty() && begun != precision.type) {
+    throw Error(ErrorKind::kUsage,
+                "precision: " + precision.type + ", but the study in " + folder_ +
+                    " was begun in " + begun +
+                    ", and all its scores have one precision. Set that, or give another `output`",
+                /*on_all_ranks=*/true);
+  }
+  begun = precision.type;
+}
+
 EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
   std::vector<int64_t> places(static_cast<size_t>(end - begin));
   std::iota(places.begin(), places.end(), begin);
@@ -139,6 +157,18 @@ double RequestTokens(const EvalConfig& config, const ArmRequests& requests) {
     tokens += static_cast<double>(document.requests.front().tokens.size());
   }
   return tokens;
+}
+
+double ServingTokens(const EvalConfig& config, const ArmRequests& requests, int64_t num_documents) {
+  ArmRequests timed = requests;
+  timed.documents.resize(std::min(requests.documents.size(), static_cast<size_t>(num_documents)));
+  if (timed.documents.empty()) return 0;
+  const double with_warm_up = 1 + 1 / static_cast<double>(NumBatches(std::ssize(timed.documents)));
+  const double behind_cache = RequestTokens(config, timed);
+  if (config.task.output_type == "generate_until") return with_warm_up * behind_cache;
+  const ScorePlan whole =
+      PlanScoring(timed.documents, config.batch_tokens, PrefixSharing::kWithinDocument);
+  return with_warm_up * static_cast<double>(FedTokens(whole)) + behind_cache;
 }
 
 void StudyScorer::Score(const std::string& model, const std::string& folder,
@@ -194,9 +224,12 @@ double StudyScorer::ScoreOf(const std::string& split, const std::string& model,
 }
 
 void StudyScorer::TimeServing(const std::string& model, const std::string& folder,
-                              const PromptConfig& variant, int64_t num_documents) {
+                              const PromptConfig& variant, int64_t num_documents, double tokens) {
   const std::string key = set_.Key("dev", model, variant.name);
-  if (store_.state.serving.count(key) != 0) return;
+  if (store_.state.serving.count(key) != 0) {
+    progress_.Skip(tokens);
+    return;
+  }
   progress_.Begin("timing " + model + "/" + variant.name);
   const PhaseScope phase(world_.watchdog.get(), Phase::kEval);
   SetEvalThreads(set_.config.threads, world_);
@@ -204,6 +237,7 @@ void StudyScorer::TimeServing(const std::string& model, const std::string& folde
   const int64_t total = std::min(num_documents, std::ssize(set_.data.at("dev").documents));
   store_.state.serving[key] = MeasureServing(set_, variant, total, loaded, world_);
   store_.Save();
+  progress_.Done("timed " + model + "/" + variant.name, tokens, "");
 }
 
 }  // namespace breakeven

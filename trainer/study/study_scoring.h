@@ -18,6 +18,9 @@ class StudyStore {
   // COLLECTIVE. Reads RUN/study_state.json, if it is there. Error(kUsage) when it is of another fingerprint.
   StudyStore(const std::string& run_folder, const std::string& fingerprint, World& world);
   void Save();  // COLLECTIVE. Rank 0 writes
+  // COLLECTIVE. Resolves `precision`; what auto meant at the start of the study holds, on this machine too. Error(kUsage) where
+  // another one is asked for than the study was begun in.
+  void KeepPrecision(ScoringPrecision& precision);
   const std::string& folder() const { return folder_; }
   std::string PartPath(const std::string& key) const { return folder_ + "/" + PartFile(key); }
 
@@ -47,6 +50,9 @@ EvalData DevPart(const EvalData& data, int64_t begin, int64_t end);
 // with, once); of generation the prompts'.
 double RequestTokens(const EvalConfig& config, const ArmRequests& requests);
 
+// Likewise what StudyScorer::TimeServing asks.
+double ServingTokens(const EvalConfig& config, const ArmRequests& requests, int64_t num_documents);
+
 class StudyScorer {
  public:
   StudyScorer(const ScoringSet& set, StudyStore& store, StudyProgress& progress, World& world)
@@ -60,10 +66,10 @@ class StudyScorer {
                      const std::string& variant) const;
   double ScoreOf(const std::string& split, const std::string& model,
                  const std::string& variant) const;
-  // Asks dev's first `num_documents` again in batches, to time what a query takes: with its whole prompt, and where
+  // Does nothing where it was done before. `tokens`: what it costs (ServingTokens). Asks dev's first `num_documents` again in batches, to time what a query takes: with its whole prompt, and where
   // texts are scored also behind a prefix that all share and that was read before.
   void TimeServing(const std::string& model, const std::string& folder, const PromptConfig& variant,
-                   int64_t num_documents);
+                   int64_t num_documents, double tokens);
 
  private:
   void ScoreOne(LoadedModel& model, const PromptConfig& variant, const std::string& split);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "comm/base/error.h"
+#include "trainer/prompt_eval/prompt_search.h"
 #include "trainer/study/study_plan.h"
 
 namespace breakeven {
@@ -32,6 +34,51 @@ void RefuseTruncated(const PromptConfig& variant, const std::string& split, int6
                   split +
                   " are longer than the model can see and would lose their start. Shorten the "
                   "prompt, use fewer shots, or set allow_truncated: true");
+}
+
+// Variants that dev is asked by; after a search to come those that it leaves, and perhaps the training prompt beside them.
+int64_t NumDevPrompts(const StudyConfig& config) {
+  const int64_t num_variants = std::ssize(config.Variants());
+  if (!config.prompt_search.has_value()) return num_variants;
+  const int64_t candidates = std::ssize(SearchCandidates(*config.prompt_search, config.Variants()));
+  return std::min(candidates, config.prompt_search->keep + 1);
+}
+
+// Likewise what they cost: after a search to come the dearest count.
+double DevPrompts(const StudyConfig& config, const std::map<std::string, double>& tokens) {
+  std::vector<double> of_each;
+  for (const auto& [variant, of_variant] : tokens) of_each.push_back(of_variant);
+  std::sort(of_each.rbegin(), of_each.rend());
+  double total = 0;
+  for (int64_t i = 0; i < NumDevPrompts(config);
+       ++i) {  // of draws of one variant there may be more
+    total += of_each[static_cast<size_t>(std::min(i, std::ssize(of_each) - 1))];
+  }
+  return total;
+}
+
+// Whether dev chose, or may still choose, another prompt than the training prompt.
+bool OtherPrompt(const StudyConfig& config, const std::string& baseline) {
+  return baseline.empty() ? NumDevPrompts(config) > 1 : baseline != config.OwnPrompt().name;
+}
+
+void MeasureSearch(const StudyConfig& config, int64_t num_documents, StudyWork& work) {
+  if (!config.prompt_search.has_value()) return;
+  const PromptSearchConfig& search = *config.prompt_search;
+  int64_t candidates = 0;
+  double tokens = 0;  // of a document, by all candidates
+  for (const PromptConfig& variant : config.Variants()) {
+    const int64_t draws = std::ssize(SearchCandidates(search, std::span(&variant, 1)));
+    candidates += draws;
+    tokens += static_cast<double>(draws) * work.dev_tokens.at(variant.name) /
+              static_cast<double>(num_documents);
+  }
+  for (const SearchRung& rung : SearchPlan(search, candidates, num_documents)) {
+    work.search_scores += rung.num_candidates;
+    work.search_tokens += tokens * static_cast<double>(rung.num_candidates) *
+                          static_cast<double>(rung.end - rung.begin) /
+                          static_cast<double>(candidates);
+  }
 }
 
 double Largest(const std::map<std::string, double>& tokens, const StudyConfig& config) {
@@ -95,20 +142,26 @@ double StudyWork::Scorings(const StudyConfig& config, const std::string& baselin
   const auto cells_of_size = static_cast<double>(config.Rates().size() + config.seeds.size() - 1);
   const auto num_seeds = static_cast<double>(config.seeds.size());
   double of_size = cells_of_size * dev_tokens.at(own) + num_seeds * test_tokens.at(own);
-  if (config.tuned_with_best_prompt && baseline != own) {
+  const bool other = OtherPrompt(config, baseline);
+  if (config.tuned_with_best_prompt && other) {
     of_size += num_seeds * (of_best(dev_tokens) + of_best(test_tokens));
   }
   double total = of_size * static_cast<double>(config.sizes.size());
-  for (const auto& [variant, tokens] : dev_tokens) total += tokens;
-  total += test_tokens.at(own) + (baseline == own ? 0 : of_best(test_tokens));
+  total += search_tokens + DevPrompts(config, dev_tokens);
+  total += test_tokens.at(own) + (other ? of_best(test_tokens) : 0);
   for (const PromptConfig& few_shot : few_shots) total += test_tokens.at(few_shot.name);
+  if (config.timed_documents > 0) total += 2 * of_best(timed_tokens);
   return total;
 }
 
-int64_t StudyWork::Pieces(const StudyConfig& config) const {
+int64_t StudyWork::Pieces(const StudyConfig& config, const std::string& baseline) const {
   const int64_t chosen = std::ssize(config.sizes) * std::ssize(config.seeds);
-  return std::ssize(config.Variants()) + 2 * NumCells(config) + chosen + 2 + std::ssize(few_shots) +
-         (config.tuned_with_best_prompt ? 2 * chosen : 0);
+  const bool other = OtherPrompt(config, baseline);
+  int64_t pieces = search_scores + NumDevPrompts(config) + 2 * NumCells(config);
+  pieces += (other ? 2 : 1) + std::ssize(few_shots) + chosen;        // on test
+  if (other && config.tuned_with_best_prompt) pieces += 2 * chosen;  // on dev and on test
+  if (config.timed_documents > 0) pieces += 2;
+  return pieces;
 }
 
 StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const LoadedModel& model) {
@@ -120,6 +173,10 @@ StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const Lo
       if (truncated > 0 && !config.allow_truncated) RefuseTruncated(variant, split, truncated);
       (split == "dev" ? work.dev_tokens : work.test_tokens)[variant.name] =
           RequestTokens(set.config, requests);
+      if (split == "dev") {
+        work.timed_tokens[variant.name] =
+            ServingTokens(set.config, requests, config.timed_documents);
+      }
       if (split == "dev" && variant.name == config.OwnPrompt().name) {
         double tokens = 0;
         for (const DocumentRequests& document : requests.documents) {
@@ -130,6 +187,7 @@ StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const Lo
       }
     }
   }
+  MeasureSearch(config, std::ssize(set.data.at("dev").documents), work);
   AddFewShots(config, set, model, work);
   return work;
 }

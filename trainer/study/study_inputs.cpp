@@ -1,0 +1,36 @@
+#include "trainer/study/study_inputs.h"
+
+#include <filesystem>
+
+#include "comm/base/error.h"
+#include "comm/base/progress.h"
+#include "trainer/study/study_plan.h"
+
+namespace breakeven {
+
+std::string StudyInputs::Fingerprint() const { return data.Fingerprint(); }
+
+StudyInputs ReadStudyInputs(const StudyConfig& config, const ChatFormat& chat, int num_threads,
+                            World& world) {
+  StudyInputs inputs;
+  inputs.chat = chat;
+  RunTogether(*world.control, /*root_only=*/false, [&] {
+    inputs.data = ReadStudyData(config, chat, num_threads);
+    inputs.set = {config.Scoring(), inputs.data.Splits(), ""};
+  });
+  CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "content of the splits",
+                      inputs.Fingerprint());
+  return inputs;
+}
+
+void CheckDisk(const StudyConfig& config, int64_t num_parameters) {
+  const int64_t need = DiskNeed(config, num_parameters);
+  const auto free = static_cast<int64_t>(std::filesystem::space(config.output).available);
+  if (need <= free) return;
+  throw Error(ErrorKind::kCannotCreate, config.output + ": the study needs up to " +
+                                            FormatCount(need >> 20) + " MiB for checkpoints, and " +
+                                            FormatCount(free >> 20) +
+                                            " MiB are free; fewer sizes or seeds, or another disk");
+}
+
+}  // namespace breakeven
