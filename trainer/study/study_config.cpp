@@ -34,6 +34,14 @@ void CheckDistinct(const std::string& key, const std::vector<T>& values) {
   }
 }
 
+void CheckDocumentScores(const std::string& key, const TaskConfig& task,
+                         const std::string& metric) {
+  if (HasDocumentScores(task, metric)) return;
+  Fail(key + ": '" + metric +
+       "' is of a whole split; arms are compared document by document. Choose one that each "
+       "document has, for example acc, exact_match or target_loglikelihood");
+}
+
 }  // namespace
 
 void RecipeConfig::VisitFields(FieldVisitor& v) {
@@ -165,13 +173,13 @@ void StudyConfig::Validate() const {
     }
   }
   Scoring().Validate();
-  if (!HasDocumentScores(task, Metric())) {
-    Fail("metric: '" + Metric() +
-         "' is of a whole split; arms are compared document by document. Choose one that each "
-         "document has, for example acc, exact_match or target_loglikelihood");
-  }
+  CheckDocumentScores("metric", task, Metric());
   if (prompt_search.has_value()) prompt_search->Validate(task, Metric(), Variants());
-  if (regression.has_value()) RegressionScoring().Validate();
+  if (regression.has_value()) {
+    const EvalConfig asked = RegressionScoring();
+    asked.Validate();
+    CheckDocumentScores("regression.metric", asked.task, ChoiceMetric(asked));
+  }
   train.batching.Validate();
 }
 
@@ -222,6 +230,8 @@ EvalConfig StudyConfig::RegressionScoring() const {
   eval.split = regression->split;
   eval.choose_by = regression->metric;
   eval.limit = regression->limit;
+  eval.allow_answer_in_prompt = allow_answer_in_prompt;
+  eval.overlap = overlap;
   eval.batch_tokens = batch_tokens;
   eval.threads = threads;
   eval.precision = precision;

@@ -92,6 +92,7 @@ std::string DescribeScorings(const StudyConfig& config) {
     if (is_there) parts += (parts.empty() ? "" : ", ") + std::string(part);
   };
   add(config.prompt_search.has_value(), "search among prompts");
+  add(config.regression.has_value(), "regression set");
   add(config.timed_documents > 0, "timing of serving");
   return parts.empty() ? "" : " (with " + parts + ")";
 }
@@ -134,12 +135,19 @@ std::string ListOf(const std::vector<T>& values) {
   return text;
 }
 
-std::string DescribePlan(const StudyConfig& config, const StudyData& data, const StudyWork& work,
-                         int64_t num_parameters) {
+std::string DescribePlan(const StudyConfig& config, const StudyInputs& inputs,
+                         const StudyWork& work, int64_t num_parameters) {
+  const StudyData& data = inputs.data;
   std::string text = "study of " + config.task.name + ", decided by " + config.Metric() + "\n";
   text += "documents: " + FormatCount(config.sizes.back()) + " of train, " +
           FormatCount(std::ssize(data.dev.documents)) + " of dev (chooses), " +
           FormatCount(std::ssize(data.test.documents)) + " of test (one look)\n";
+  if (inputs.regression.has_value()) {
+    const EvalConfig& asked = inputs.regression->config;
+    text += "regression: " + asked.task.name + ", " +
+            FormatCount(std::ssize(inputs.regression->data.at(asked.split).documents)) + " of " +
+            asked.split + ", by " + ChoiceMetric(asked) + "\n";
+  }
   text += "prompts: " + std::to_string(config.Variants().size()) + " to choose from on dev\n";
   if (config.prompt_search.has_value()) {
     const auto tried = SearchCandidates(*config.prompt_search, config.Variants()).size();
@@ -170,9 +178,9 @@ std::string DryRunStudy(const StudyConfig& asked, World& world) {
   const StudyInputs inputs = ReadStudyInputs(config, base.chat, num_threads, world);
   StudyWork work;
   RunTogether(*world.control, /*root_only=*/false,
-              [&] { work = MeasureWork(config, inputs.set, base); });
+              [&] { work = MeasureWork(config, inputs, base); });
   const Probe probe = TakeProbe(config, inputs.set, base, num_threads, world);
-  return DescribePlan(config, inputs.data, work, base.config.num_parameters()) +
+  return DescribePlan(config, inputs, work, base.config.num_parameters()) +
          DescribeTime(config, work, probe, world.world_size());
 }
 

@@ -5,10 +5,18 @@
 #include "comm/base/error.h"
 #include "comm/base/progress.h"
 #include "trainer/study/study_plan.h"
+#include "trainer/study/study_regression.h"
 
 namespace breakeven {
 
-std::string StudyInputs::Fingerprint() const { return data.Fingerprint(); }
+std::string StudyInputs::Fingerprint() const {
+  std::string fingerprint = data.Fingerprint();
+  if (!regression.has_value()) return fingerprint;
+  for (const auto& [split, documents] : regression->data) {
+    fingerprint += "-" + documents.content_hash;
+  }
+  return fingerprint;
+}
 
 StudyInputs ReadStudyInputs(const StudyConfig& config, const ChatFormat& chat, int num_threads,
                             World& world) {
@@ -16,6 +24,9 @@ StudyInputs ReadStudyInputs(const StudyConfig& config, const ChatFormat& chat, i
   inputs.chat = chat;
   RunTogether(*world.control, /*root_only=*/false, [&] {
     inputs.data = ReadStudyData(config, chat, num_threads);
+    if (config.regression.has_value()) {
+      inputs.regression = ReadRegression(config, chat, num_threads, inputs.data);
+    }
     inputs.set = {config.Scoring(), inputs.data.Splits(), ""};
   });
   CheckSameOnAllRanks(*world.control, ErrorKind::kBadData, "content of the splits",

@@ -3,6 +3,7 @@
 #define BREAKEVEN_TRAINER_STUDY_STUDY_INPUTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "comm/world.h"
@@ -15,11 +16,12 @@ struct StudyInputs {
   ChatFormat chat;  // of the base model
   StudyData data;
   ScoringSet set;
+  std::optional<ScoringSet> regression;
 
   std::string Fingerprint() const;  // of all documents
 };
 
-// COLLECTIVE. Errors as ReadStudyData says, and kBadData where ranks read different documents.
+// COLLECTIVE. Errors as ReadStudyData and ReadRegression say, and kBadData where ranks read different documents.
 StudyInputs ReadStudyInputs(const StudyConfig& config, const ChatFormat& chat, int num_threads,
                             World& world);
 

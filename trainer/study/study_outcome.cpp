@@ -216,6 +216,11 @@ class OutcomeMaker {
                                 std::to_string(in_.state.look) +
                                 "): what was changed after a look may fit these very documents.");
     }
+    if (in_.state.regression_look > 1) {
+      study_.cautions.push_back("The regression set was looked at before with other arms (look " +
+                                std::to_string(in_.state.regression_look) +
+                                "): a recipe that was changed after a look may fit it.");
+    }
     for (const std::string& sentence : in_.left_out) study_.cautions.push_back(sentence);
   }
 

@@ -14,12 +14,12 @@
 #include "comm/watched_world.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/prompt_eval/choice.h"
-#include "trainer/prompt_eval/ledger.h"
 #include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
 #include "trainer/study/study_cell.h"
 #include "trainer/study/study_data.h"
 #include "trainer/study/study_inputs.h"
+#include "trainer/study/study_look.h"
 #include "trainer/study/study_outcome.h"
 #include "trainer/study/study_plan.h"
 #include "trainer/study/study_work.h"
@@ -89,6 +89,14 @@ class Study {
   std::string Checkpoint(const StudyCell& cell) const {
     return config_.output + "/" + store_->state.cells.at(cell.name).checkpoint;
   }
+  StudyCell CandidateCell(int64_t seed) const {
+    const int64_t size = choices_.candidate_size;
+    return MakeCell(size, choices_.rates.at(size), seed);
+  }
+  ArmToLookAt ToLookAt(const StudyCell& cell, const std::vector<PromptConfig>& prompts) const {
+    const ArmSummary& known = scorer_->At("dev", cell.name, own_.name).summary;
+    return {cell.name, Checkpoint(cell), known.model_hash, prompts};
+  }
   std::vector<PromptConfig> TunedPrompts() const {
     std::vector<PromptConfig> prompts = {own_};
     if (config_.tuned_with_best_prompt && baseline_.name != own_.name) prompts.push_back(baseline_);
@@ -145,6 +153,7 @@ void Study::ReadInputs(const std::string& config_hash) {
       world_);
   store_->KeepPrecision(config_.precision);
   inputs_.set.config.precision = config_.precision;
+  if (inputs_.regression.has_value()) inputs_.regression->config.precision = config_.precision;
   OnRoot([&] {  // a continued study holds a part of it already
     if (store_->state.cells.empty()) CheckDisk(config_, base.config.num_parameters());
   });
@@ -157,7 +166,7 @@ void Study::ReadInputs(const std::string& config_hash) {
 void Study::MeasurePlan() {
   const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   RunTogether(*world_.control, /*root_only=*/false,
-              [&] { work_ = MeasureWork(config_, inputs_.set, base); });
+              [&] { work_ = MeasureWork(config_, inputs_, base); });
 }
 
 // As far as the plan is known now. Pieces that it no longer has count as done.
@@ -309,25 +318,13 @@ void Study::LookAtTest() {
   }
 }
 
-// Before anything of test is scored. Arms that dev did not see get their hash here.
+// Before anything of test is scored.
 void Study::OpenTheLedger() {
-  LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
-  base.hash = model_hash_;
-  Look look{config_.task.name, "test", inputs_.data.test.content_hash, {}};
-  RunTogether(*world_.control, /*root_only=*/false, [&] {
-    for (const PromptConfig& prompt : BasePrompts()) {
-      look.arms.push_back(
-          {kBase, prompt.name, ArmHash(inputs_.set.config, prompt, inputs_.set.data, base)});
-    }
-  });
+  std::vector<ArmToLookAt> models = {{kBase, config_.model, model_hash_, BasePrompts()}};
   for (const StudyCell& cell : ChosenCells(config_, choices_.rates)) {
-    for (const PromptConfig& prompt : TunedPrompts()) {
-      look.arms.push_back(
-          {cell.name, prompt.name, scorer_->At("dev", cell.name, prompt.name).hash});
-    }
+    models.push_back(ToLookAt(cell, TunedPrompts()));
   }
-  const LookNumber opened =
-      OpenLookTogether(inputs_.data.test.path, config_.output + "/eval", look, *world_.control);
+  const LookNumber opened = OpenStudyLook(inputs_.set, "test", models, config_.output, world_);
   StudyState& state = store_->state;
   state.look = opened.look;
   state.num_looks = opened.num_looks;
@@ -340,18 +337,20 @@ void Study::OpenTheLedger() {
 }
 
 void Study::Regress() {
-  if (!config_.regression.has_value()) return;
-  ScoringSet set{config_.RegressionScoring(), {}, "regression:"};
-  const int num_threads = SetEvalThreads(config_.threads, world_);
-  RunTogether(*world_.control, /*root_only=*/false,
-              [&] { set.data = ReadEvalData(set.config, num_threads); });
+  if (!inputs_.regression.has_value()) return;
+  const ScoringSet& set = *inputs_.regression;
+  const std::string& split = set.config.split;
+  const std::vector<PromptConfig> prompts = {config_.regression->prompt};
+  std::vector<ArmToLookAt> models = {{kBase, config_.model, model_hash_, prompts}};
+  for (const int64_t seed : config_.seeds) models.push_back(ToLookAt(CandidateCell(seed), prompts));
+  if (split == "test") {
+    store_->state.regression_look = OpenStudyLook(set, split, models, config_.output, world_).look;
+    store_->Save();
+  }
   StudyScorer scorer(set, *store_, *progress_, world_);
-  const std::string split = set.config.split;
-  scorer.Score(kBase, config_.model, {config_.regression->prompt}, split);
-  for (const int64_t seed : config_.seeds) {
-    const int64_t size = choices_.candidate_size;
-    const StudyCell cell = MakeCell(size, choices_.rates.at(size), seed);
-    scorer.Score(cell.name, Checkpoint(cell), {config_.regression->prompt}, split);
+  for (const ArmToLookAt& asked : models) {
+    EndIfSignalled();
+    scorer.Score(asked.model, asked.folder, prompts, split);
   }
 }
 
@@ -364,8 +363,7 @@ void Study::TimeServing() {
                          work_.timed_tokens.at(prompt.name));
   };
   time(kBase, config_.model, baseline_);
-  const int64_t size = choices_.candidate_size;
-  const StudyCell cell = MakeCell(size, choices_.rates.at(size), config_.seeds.front());
+  const StudyCell cell = CandidateCell(config_.seeds.front());
   const PromptConfig& prompt = choices_.candidate_variant == own_.name ? own_ : baseline_;
   time(cell.name, Checkpoint(cell), prompt);
 }

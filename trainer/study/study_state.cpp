@@ -35,6 +35,7 @@ std::string FormatStudyState(const StudyState& state) {
                {"precision", state.precision},
                {"look", state.look},
                {"num_looks", state.num_looks},
+               {"regression_look", state.regression_look},
                {"cells", Json::object()},
                {"arms", Json::object()},
                {"serving", Json::object()}};
@@ -69,6 +70,7 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     state.precision = json.value("precision", "float32");  // of older files
     state.look = json.at("look");
     state.num_looks = json.at("num_looks");
+    state.regression_look = json.value("regression_look", int64_t{0});
     for (const auto& [name, cell] : json.at("cells").items()) {
       state.cells[name] = {cell.at("seconds"),
                            cell.at("steps"),

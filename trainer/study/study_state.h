@@ -35,6 +35,7 @@ struct StudyState {
   SearchScores search;
   int64_t look = 0;  // at test; 0 = none yet
   int64_t num_looks = 0;
+  int64_t regression_look = 0;  // likewise at the regression set, where that is its task's test
 };
 
 // "test/base/plain".

@@ -113,6 +113,18 @@ void AddFewShots(const StudyConfig& config, const ScoringSet& set, const LoadedM
   }
 }
 
+void MeasureRegression(const StudyConfig& config, const ScoringSet& set, const LoadedModel& model,
+                       StudyWork& work) {
+  const PromptConfig& prompt = config.regression->prompt;
+  const ArmRequests requests =
+      BuildArmRequests(set.config, prompt, set.data, set.config.split, model);
+  const int64_t truncated = NumTruncated(requests);
+  if (truncated > 0 && !config.allow_truncated) {
+    RefuseTruncated(prompt, "the regression set", truncated);
+  }
+  work.regression_tokens = RequestTokens(set.config, requests);
+}
+
 }  // namespace
 
 double StudyWork::TrainingTokens(const StudyConfig& config, int64_t size) const {
@@ -150,6 +162,7 @@ double StudyWork::Scorings(const StudyConfig& config, const std::string& baselin
   total += search_tokens + DevPrompts(config, dev_tokens);
   total += test_tokens.at(own) + (other ? of_best(test_tokens) : 0);
   for (const PromptConfig& few_shot : few_shots) total += test_tokens.at(few_shot.name);
+  if (config.regression.has_value()) total += (1 + num_seeds) * regression_tokens;
   if (config.timed_documents > 0) total += 2 * of_best(timed_tokens);
   return total;
 }
@@ -160,11 +173,14 @@ int64_t StudyWork::Pieces(const StudyConfig& config, const std::string& baseline
   int64_t pieces = search_scores + NumDevPrompts(config) + 2 * NumCells(config);
   pieces += (other ? 2 : 1) + std::ssize(few_shots) + chosen;        // on test
   if (other && config.tuned_with_best_prompt) pieces += 2 * chosen;  // on dev and on test
+  if (config.regression.has_value()) pieces += 1 + std::ssize(config.seeds);
   if (config.timed_documents > 0) pieces += 2;
   return pieces;
 }
 
-StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const LoadedModel& model) {
+StudyWork MeasureWork(const StudyConfig& config, const StudyInputs& inputs,
+                      const LoadedModel& model) {
+  const ScoringSet& set = inputs.set;
   StudyWork work;
   for (const PromptConfig& variant : config.Variants()) {
     for (const std::string split : {"dev", "test"}) {
@@ -189,6 +205,7 @@ StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const Lo
   }
   MeasureSearch(config, std::ssize(set.data.at("dev").documents), work);
   AddFewShots(config, set, model, work);
+  if (inputs.regression.has_value()) MeasureRegression(config, *inputs.regression, model, work);
   return work;
 }
 

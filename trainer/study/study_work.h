@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "trainer/study/study_config.h"
-#include "trainer/study/study_scoring.h"
+#include "trainer/study/study_inputs.h"
 
 namespace breakeven {
 
@@ -18,6 +18,7 @@ struct StudyWork {
   std::map<std::string, double> timed_tokens;  // of timing what it takes to serve a variant
   int64_t search_scores = 0;                   // of a search among the prompts, before dev is asked
   double search_tokens = 0;
+  double regression_tokens = 0;         // of asking one model
   std::vector<PromptConfig> few_shots;  // the equal-data arms that the context holds
   std::vector<std::string> left_out;    // sentences: equal-data arms that are not
   double example_tokens = 0;            // mean of a training example
@@ -31,9 +32,10 @@ struct StudyWork {
   int64_t Pieces(const StudyConfig& config, const std::string& baseline = "") const;
 };
 
-// With `config.prompt_search` the search is still to come, and all its variants are measured. Builds every request of dev and test by every variant (nothing is scored). Error(kBadData) where prompts lose their start
+// With `config.prompt_search` the search is still to come, and all its variants are measured. Builds every request of dev and test by every variant, and of the regression set (nothing is scored). Error(kBadData) where prompts lose their start
 // and config.allow_truncated is not set, naming the variants.
-StudyWork MeasureWork(const StudyConfig& config, const ScoringSet& set, const LoadedModel& model);
+StudyWork MeasureWork(const StudyConfig& config, const StudyInputs& inputs,
+                      const LoadedModel& model);
 
 }  // namespace breakeven
 
