@@ -183,3 +183,11 @@ def test_a_search_is_counted_as_work_and_paid_for_over_restarts(study):
     assert searched["wall_seconds"] == seconds == searched["device_seconds"] and searched["num_runs"] == len(state(study)["search"])
     done_pieces, pieces = last_piece(study)
     assert done_pieces == pieces, "the last piece is the last one"
+
+
+def test_the_studys_own_test_as_running_text_is_no_further_look(study):
+    own = TEXTS.replace("other.jsonl", "test.jsonl").replace("{{{{ text }}}}", "{{{{ thing }}}} is not {{{{ thing }}}}")
+    done = run("study", study.study, *regression(study, own, []), "--json", timeout=240)
+    assert done.code == 0, done.err
+    assert len((study / "test.jsonl.ledger.jsonl").read_text().splitlines()) == 1
+    assert not any("looked at before" in caution for caution in done.json()["cautions"]), done.json()["cautions"]

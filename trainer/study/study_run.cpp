@@ -343,7 +343,9 @@ void Study::Regress() {
   const std::vector<PromptConfig> prompts = {config_.regression->prompt};
   std::vector<ArmToLookAt> models = {{kBase, config_.model, model_hash_, prompts}};
   for (const int64_t seed : config_.seeds) models.push_back(ToLookAt(CandidateCell(seed), prompts));
-  if (split == "test") {
+  // Where its documents are the study's own, they are in that look.
+  const std::string& documents = set.data.at(split).content_hash;
+  if (split == "test" && documents != inputs_.data.test.content_hash) {
     store_->state.regression_look = OpenStudyLook(set, split, models, config_.output, world_).look;
     store_->Save();
   }
