@@ -1,6 +1,7 @@
 """What a study keeps of its trainings, on a tiny random model: which checkpoints, which weights, and for how long."""
 
 import json
+import re
 
 import pytest
 from program import BUILD, run
@@ -62,6 +63,21 @@ def test_rates_that_lost_lose_their_weights_before_the_next_size_and_after_a_kil
     assert done.code == 0, done.err
     assert with_weights(study) == sorted(name for name, cell in cells(study).items() if not cell["removed"])
     assert len(with_weights(study)) == 4
+    pieces = re.findall(r"study (\d+)/(\d+): ", (study / "study" / "log.txt").read_text())
+    assert pieces[-1] == ("19", "19"), "1 prompt on dev, 6 cells trained and scored there; zero-shot, 6 shots and 4 cells on test"
+
+
+def test_a_rate_that_lost_and_whose_score_is_lost_too_is_trained_anew(study):
+    assert run("study", study.study, timeout=240).code == 0
+    before = (study / "study" / "eval" / "records.jsonl").read_text()
+    loser = next(name for name, cell in cells(study).items() if cell["removed"])
+    for part in (study / "study" / "eval" / "parts").iterdir():
+        if f'"split":"dev"' in part.read_text() and json.loads(part.read_text().splitlines()[0])["model"] == loser:
+            part.write_text("")
+    done = run("study", study.study, timeout=240)
+    assert done.code == 0 and f"trained {loser}" in done.err, done.err
+    assert (study / "study" / "eval" / "records.jsonl").read_text() == before
+    assert cells(study)[loser]["removed"] and loser not in with_weights(study)
 
 
 OVERFITS = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-2]", "--set", "train.epochs=20"]
@@ -100,13 +116,16 @@ def test_without_validation_the_last_checkpoint_is_the_tuned_model(study):
     assert cell["chosen_step"] == cell["chosen_epoch"] == EPOCHS and cell["validation_loss"] is None
 
 
-def test_a_cell_killed_behind_its_best_epoch_goes_on_to_the_same_choice(study):
+# Killed behind the best epoch; signalled in it, so that its validation is owed.
+@pytest.mark.parametrize("fault", ["train.step@18=kill", "train.stop_signal@14=errno:4"])
+def test_a_cell_that_was_stopped_goes_on_to_the_same_choice(study, fault):
     whole = study.folder.parent / "whole"
     assert run("study", study.study, *OVERFITS, "--set", f"output={whole}", timeout=240).code == 0
     (expected,) = json.loads((whole / "study_state.json").read_text())["cells"].values()
     settings = [*OVERFITS, "--set", "train.checkpoint_every_steps=1"]
-    killed(study, "train.step@18=kill", *settings)
+    killed(study, fault, *settings)
     kept = sorted(p.name for p in (study / "study" / "cells").rglob("step_*") if p.is_dir() and not p.name.endswith(".tmp"))
+    assert not cells(study)
     assert f"step_{expected['chosen_step']:06}" in kept and len(kept) > 1, kept
     assert run("study", study.study, *settings, timeout=240).code == 0
     (cell,) = cells(study).values()

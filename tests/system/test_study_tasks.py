@@ -115,7 +115,7 @@ def test_another_task_shows_what_tuning_lost(study, task, rows, metric):
     settings = [*regression(study, task, rows), *MANY, "--json"]
     dry = run("study", study.study, "--dry-run", *settings)
     assert dry.code == 0 and f"30 of test, by {metric}" in dry.out and "with regression set, timing of serving" in dry.out, dry.err
-    done = run("study", study.study, *settings, timeout=240)
+    done = run("study", study.study, *settings, ranks=2, timeout=240)
     assert done.code == 0, done.err
     asked = state(study)["arms"]
     assert sorted(key.split("/")[1] for key in asked if key.startswith("regression:test/")) == ["base", "n6_lr0.001_s1", "n6_lr0.001_s2"]

@@ -71,30 +71,6 @@ void TakeChosen(const TrainSummary& summary, const std::string& run, World& worl
   state.chosen_epoch = world.control->AllReduce(state.chosen_epoch, ReduceOp::kMax);
 }
 
-}  // namespace
-
-CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std::string& folder,
-                    World& world) {
-  CellState state;
-  RunTogether(*world.control, /*root_only=*/true, [&] { state.seconds = SecondsBefore(folder); });
-  const Stopwatch watch;
-  const TrainSummary summary =
-      RunTraining(CellTraining(config, cell, SubsetDataset(config.output, cell.size),
-                               ValidationDataset(config.output), folder),
-                  world);
-  state.seconds += watch.Seconds();
-  // One clock speaks for all, so that every rank holds the same state.
-  double shared[] = {state.seconds};
-  world.control->AllReduce(std::span<double>(shared), ReduceOp::kMax);
-  state.seconds = shared[0];
-  state.steps = summary.steps;
-  state.tokens = summary.tokens;
-  state.final_loss = summary.final_loss;
-  state.validation_loss = summary.best_validation_loss;
-  TakeChosen(summary, config.output, world, state);
-  return state;
-}
-
 void KeepOnly(const std::string& checkpoint, const std::string& folder) {
   const std::string kept = fs::path(checkpoint).filename();
   for (const CheckpointEntry& entry : ListCheckpoints(folder)) {
@@ -129,6 +105,35 @@ void DropMoments(const std::string& checkpoint) {
       throw Error(ErrorKind::kIo, file.string() + ": cannot remove: " + error.message());
     }
   }
+}
+
+}  // namespace
+
+CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std::string& folder,
+                    World& world) {
+  CellState state;
+  RunTogether(*world.control, /*root_only=*/true, [&] { state.seconds = SecondsBefore(folder); });
+  const Stopwatch watch;
+  const TrainSummary summary =
+      RunTraining(CellTraining(config, cell, SubsetDataset(config.output, cell.size),
+                               ValidationDataset(config.output), folder),
+                  world);
+  state.seconds += watch.Seconds();
+  // One clock speaks for all, so that every rank holds the same state.
+  double shared[] = {state.seconds};
+  world.control->AllReduce(std::span<double>(shared), ReduceOp::kMax);
+  state.seconds = shared[0];
+  state.steps = summary.steps;
+  state.tokens = summary.tokens;
+  state.final_loss = summary.final_loss;
+  state.validation_loss = summary.best_validation_loss;
+  TakeChosen(summary, config.output, world, state);
+  return state;
+}
+
+void KeepWeightsOf(const std::string& checkpoint, const std::string& folder) {
+  KeepOnly(checkpoint, folder);
+  DropMoments(checkpoint);
 }
 
 }  // namespace breakeven

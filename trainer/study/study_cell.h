@@ -15,12 +15,10 @@ namespace breakeven {
 CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std::string& folder,
                     World& world);
 
-// Deletes the checkpoints of a finished cell's `folder` but `checkpoint`. Done again it does nothing. Error(kIo).
-void KeepOnly(const std::string& checkpoint, const std::string& folder);
-
-// Deletes the optimizer's moments of a checkpoint that is only asked from now on: two thirds of its bytes. It stays a whole
-// checkpoint by its manifest, but no run can go on from it. Done again it does nothing. Error(kIo).
-void DropMoments(const std::string& checkpoint);
+// Of a finished cell's `folder` keeps the weights of `checkpoint` alone: deletes the other checkpoints, and the optimizer's
+// moments of this one, two thirds of its bytes. It stays a whole checkpoint by its manifest, but no run can go on from it.
+// Done again it does nothing. Error(kIo).
+void KeepWeightsOf(const std::string& checkpoint, const std::string& folder);
 
 }  // namespace breakeven
 

@@ -70,6 +70,7 @@ class Study {
   void SearchPrompts();
   void EndIfSignalled();
   void ChooseBaseline();
+  void ForgetIfLost(const StudyCell& cell);
   void TrainAndScore(const StudyCell& cell);
   void ChooseRate(int64_t size);
   void RemoveLosers(int64_t size);
@@ -226,8 +227,18 @@ void Study::ChooseBaseline() {
   LogInfo("dev chose the prompt '" + baseline_.name + "' of " + std::to_string(variants.size()));
 }
 
+// A cell without weights whose score on dev was lost can only be trained anew.
+void Study::ForgetIfLost(const StudyCell& cell) {
+  StudyState& state = store_->state;
+  const auto found = state.cells.find(cell.name);
+  if (found == state.cells.end() || !found->second.removed) return;
+  if (state.arms.count(inputs_.set.Key("dev", cell.name, own_.name)) != 0) return;
+  state.cells.erase(found);
+}
+
 void Study::TrainAndScore(const StudyCell& cell) {
   EndIfSignalled();
+  ForgetIfLost(cell);
   const double tokens = work_.TrainingTokens(config_, cell.size);
   if (store_->state.cells.count(cell.name) != 0) {
     progress_->Skip(tokens);
@@ -248,14 +259,7 @@ void Study::TrainAndScore(const StudyCell& cell) {
     progress_->Done("trained " + cell.name, tokens, text);
   }
   CellState& state = store_->state.cells.at(cell.name);
-  if (state.removed) {
-    progress_->Skip(static_cast<double>(scorer_->At("dev", cell.name, own_.name).summary.tokens));
-    return;
-  }
-  OnRoot([&] {
-    KeepOnly(Checkpoint(cell), CellFolder(cell));
-    DropMoments(Checkpoint(cell));
-  });
+  if (!state.removed) OnRoot([&] { KeepWeightsOf(Checkpoint(cell), CellFolder(cell)); });
   scorer_->Score(cell.name, Checkpoint(cell), {own_}, "dev");
   progress_->Tuned(Dev(cell.name, own_.name));
 }

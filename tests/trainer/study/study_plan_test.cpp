@@ -151,6 +151,23 @@ TEST(StudyPlanTest, WhatCannotBeAStudyIsRefusedByKey) {
   EXPECT_THAT(Refusal(config), HasSubstr("asks otherwise"));
 }
 
+TEST(StudyPlanTest, ARegressionSetIsComparedDocumentByDocument) {
+  StudyConfig config = SmallConfig();
+  config.regression = RegressionConfig{};
+  config.regression->task = config.task;
+  config.regression->task.metrics = {"acc", "mcc", "calibration_error"};
+  EXPECT_NO_THROW(config.Validate());
+  for (const char* metric : {"mcc", "calibration_error"}) {
+    config.regression->metric = metric;
+    EXPECT_THAT(Refusal(config), HasSubstr("regression.metric: '" + std::string(metric) + "'"));
+  }
+  config.regression->metric = "";
+  config.regression->task.output_type = "loglikelihood";
+  config.regression->task.doc_to_choice = {};
+  config.regression->task.metrics = {"perplexity", "target_loglikelihood"};
+  EXPECT_THAT(Refusal(config), HasSubstr("regression.metric: 'perplexity'"));
+}
+
 TEST(StudyPlanTest, TheOwnPromptIsAmongTheVariantsOnce) {
   StudyConfig config = SmallConfig();
   EXPECT_EQ(config.Variants().size(), 1u);
