@@ -12,10 +12,8 @@ LookNumber OpenStudyLook(const ScoringSet& set, const std::string& split,
     model.hash = asked.model_hash;
     RunTogether(*world.control, /*root_only=*/false, [&] {
       for (const PromptConfig& prompt : asked.prompts) {
-        const std::string fingerprint =
-            ExampleRenderer(set.config.task, prompt, model.chat).fingerprint();
         look.arms.push_back(
-            {asked.model, prompt.name, ArmHash(set.config, prompt, set.data, model, fingerprint)});
+            {asked.model, prompt.name, ArmHash(set.config, prompt, set.data, model)});
       }
     });
   }
