@@ -92,7 +92,7 @@ def test_a_node_that_is_back_before_slurm_notices(slurm, prepared, whole):
     """Slurm loses no node. What is left of the ranks waits for the others until srun misses its step on the node, or the watchdog
     ends them; and what is left of the step is in the way of the next one."""
     output = slurm.folder / "run"
-    env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_PROBE_SECONDS="8")
+    env = slurm.environment(faulty_once(slurm.folder), BREAKEVEN_PROBE_SECONDS="5")
     train = slurm.sbatch(TEMPLATES / "cpu.sbatch", "train", prepared.train, *settings(output, "watchdog.step_seconds=6"), env=env)
     rank = until("a rank to stop itself", lambda: stopped_rank(f"output={output}"))
     slurm.lab.crash("n2")
@@ -102,7 +102,8 @@ def test_a_node_that_is_back_before_slurm_notices(slurm, prepared, whole):
     slurm.wait(train)
     text = slurm.text(train)
     assert re.search(r"ended with (70|137)", text), text
-    assert slurm.state(train)["Restarts"] == str(text.count("] requeued")), f"no requeue but the script's\n{text}"
+    # No requeue but the script's own, which may not live to call it done.
+    assert slurm.state(train)["Restarts"] == str(text.count("a node of the job does not answer")), text
     assert len(slurm.attempts(train)) == 2, text
     assert "checkpoints/step_000003 at step" in slurm.logs(train), "went on from the newest checkpoint"
     assert trained_bytes(output) == whole
@@ -139,7 +140,7 @@ def test_a_cancelled_job_saves_and_stays_cancelled(slurm, prepared, whole):
 
 
 @pytest.mark.fault(17)
-@pytest.mark.parametrize("end", ["requeue", "time limit"])
+@pytest.mark.parametrize("end", ["requeue", pytest.param("time limit", marks=pytest.mark.full)])
 def test_a_job_that_slurm_ends_has_saved(slurm, prepared, whole, end):
     """By SIGTERM to the ranks, 5 s before SIGKILL. A requeue is Slurm's doing here, and behind the time limit there is none."""
     output = slurm.folder / "run"
