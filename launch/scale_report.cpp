@@ -32,7 +32,8 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
   cell.exchange = row.backend + " on " + what.network;
   cell.topology = {what.world_size, row.ranks_per_node};
   cell.shared_memory = row.backend == "shared_memory";
-  cell.cores = cores / static_cast<double>(row.threads);
+  cell.cores = config.CoresOfNode(cores, what.network, cell.topology.num_nodes()) /
+               static_cast<double>(row.threads);
   cell.flops = row.flops;
   cell.exposed_communication_seconds = row.exposed_communication_seconds;
   cell.busy_seconds = row.step_seconds - row.exposed_communication_seconds;
@@ -45,16 +46,15 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
   return cell;
 }
 
-// `cores`: ranks that a node runs at once.
-std::vector<FitCollective> FitCollectives(const std::vector<CollectiveMeasurement>& all,
+// `cores`: of a machine, for each thread of a rank.
+std::vector<FitCollective> FitCollectives(const ScaleConfig& config,
+                                          const std::vector<CollectiveMeasurement>& all,
                                           double cores) {
   std::vector<FitCollective> points;
   for (const CollectiveMeasurement& m : all) {
-    points.push_back({m.backend + " on " + m.network,
-                      m.backend == "shared_memory",
-                      {m.world_size, m.ranks_per_node},
-                      cores,
-                      m.bytes,
+    const Topology topology = {m.world_size, m.ranks_per_node};
+    points.push_back({m.backend + " on " + m.network, m.backend == "shared_memory", topology,
+                      config.CoresOfNode(cores, m.network, topology.num_nodes()), m.bytes,
                       m.seconds});
   }
   return points;
@@ -73,7 +73,7 @@ void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& co
         FitCellOf(config, row, ModelOf(config.models.at(row.cell.model)), cores));
   }
   if (report.cells.empty()) return;
-  const std::vector<FitCollective> points = FitCollectives(collectives, cores / threads);
+  const std::vector<FitCollective> points = FitCollectives(config, collectives, cores / threads);
   report.fit = FitScaling(report.cells, points);
   report.without_cell = LeaveOneCellOut(report.cells, points);
   report.without_world_size = LeaveOneWorldSizeOut(report.cells, points);

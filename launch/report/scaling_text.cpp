@@ -210,6 +210,14 @@ std::string ErrorSentence(const ScalingReport& report) {
   return begin + "no error of the model: too little was measured to leave anything out.";
 }
 
+// More ranks than CPUs for them, as the fit counts.
+bool IsCrowded(const ScalingReport& report, const ScalingRow& row) {
+  for (size_t i = 0; i < report.fitted.size(); ++i) {
+    if (&report.rows[report.fitted[i]] == &row) return report.cells[i].oversubscribed();
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string ScalingSentence(const ScalingReport& report) {
@@ -221,9 +229,7 @@ std::string ScalingSentence(const ScalingReport& report) {
   }
   for (const ScalingRow& row : report.rows) {
     if (row.num_repeats == 0 || row.cell.world_size == fewest) continue;
-    const bool crowded =
-        static_cast<double>(row.ranks_per_node * row.threads) > static_cast<double>(report.cores);
-    if (crowded) continue;
+    if (IsCrowded(report, row)) continue;
     const bool better =
         most == nullptr || row.cell.world_size > most->cell.world_size ||
         (row.cell.world_size == most->cell.world_size && row.efficiency > most->efficiency);

@@ -51,6 +51,25 @@ TEST(ScalingMarkdownTest, NothingEndsTheBlockBeforeItsEnd) {
   EXPECT_TRUE(FormatScalingMarkdown(Example()).starts_with("```\n"));
 }
 
+TEST(ScalingSentenceTest, IsNotOfMoreRanksThanCpus) {
+  ScalingReport report = Example();
+  report.cores = 2;
+  for (const int64_t n : {2, 4}) {
+    ScalingRow row = report.rows[0];
+    row.cell.world_size = n;
+    row.speed_up = 1.5;
+    report.rows.push_back(row);
+  }
+  // Nodes of a rank each that share the two CPUs.
+  for (const size_t i : {2, 3}) {
+    report.fitted.push_back(i);
+    FitCell& cell = report.cells.emplace_back();
+    cell.topology = {report.rows[i].cell.world_size, 1};
+    cell.cores = 2.0 / static_cast<double>(cell.topology.num_nodes());
+  }
+  EXPECT_TRUE(ScalingSentence(report).starts_with("2 ranks ")) << ScalingSentence(report);
+}
+
 TEST(ScalingDetailsTest, SayWhichErrorIntervalsHold) {
   ScalingReport report = Example();
   const auto details = [&] { return testing::PrintToString(ScalingDetails(report)); };

@@ -1,4 +1,4 @@
-"""Two nodes on one machine, so that mpirun starts ranks on both and a cable can be cut: the network of cluster/lab/. Nothing
+"""Nodes on one machine, so that mpirun starts ranks on all and a cable can be cut: the network of cluster/lab/. Nothing
 touches the network of the machine itself. Needs root; `missing()` says what is not there."""
 
 import itertools
@@ -29,12 +29,12 @@ def missing():
     return network.missing()
 
 
-class TwoNodes:
+class Nodes:
     """`names` are the host names, and those of the namespaces; `command` starts a job on them."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, count):
         tag = f"be{os.getpid()}x{next(NUMBERS)}"
-        self.names = [f"{tag}n1", f"{tag}n2"]
+        self.names = [f"{tag}n{i + 1}" for i in range(count)]
         self.agent = pathlib.Path(folder) / "netssh"
         self.agent.write_text(NETSSH)
         self.agent.chmod(self.agent.stat().st_mode | stat.S_IXUSR)
@@ -44,7 +44,7 @@ class TwoNodes:
     def command(self, ranks_per_node, *words):
         """mpirun, started on the first node. Cores are shared: unbound, and idle ranks yield."""
         hosts = ",".join(f"{name}:{ranks_per_node}" for name in self.names)
-        inside = ["mpirun", "--bind-to", "none", "--host", hosts, "-np", 2 * ranks_per_node,
+        inside = ["mpirun", "--bind-to", "none", "--host", hosts, "-np", len(self.names) * ranks_per_node,
                   "--mca", "plm_rsh_agent", self.agent, "--mca", "mpi_yield_when_idle", 1,
                   "--mca", "oob_tcp_keepalive_time", 5, "--mca", "oob_tcp_keepalive_intvl", 2,
                   "--mca", "oob_tcp_keepalive_probes", 3, *words]  # fmt: skip
@@ -74,3 +74,8 @@ class TwoNodes:
 
     def close(self):
         self.network.down()
+
+
+class TwoNodes(Nodes):
+    def __init__(self, folder):
+        super().__init__(folder, 2)

@@ -60,6 +60,11 @@ void NetworkConfig::VisitFields(FieldVisitor& v) {
       launcher);
   v.Visit({"mpirun", "more arguments of mpirun: --hostfile and the like"}, mpirun);
   v.Visit({"ranks_per_node", "0 = all ranks on one node", AtLeast(0)}, ranks_per_node);
+  v.Visit({"nodes_per_machine",
+           "above 1: nodes of this network are parts of one machine and share its `cores`, as "
+           "network namespaces do",
+           AtLeast(1)},
+          nodes_per_machine);
 }
 
 void SlurmConfig::VisitFields(FieldVisitor& v) {
@@ -162,6 +167,12 @@ void ScaleConfig::CheckMeasured() const {
              "\" is not measured by this sweep; give BACKEND on NETWORK, \"mpi on " +
              Networks().begin()->first + "\" say, and models to measure");
   }
+}
+
+double ScaleConfig::CoresOfNode(double machine_cores, const std::string& network,
+                                int64_t num_nodes) const {
+  const int64_t sharing = std::min(num_nodes, Networks().at(network).nodes_per_machine);
+  return machine_cores / static_cast<double>(std::max<int64_t>(1, sharing));
 }
 
 std::map<std::string, NetworkConfig> ScaleConfig::Networks() const {

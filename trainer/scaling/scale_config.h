@@ -18,6 +18,7 @@ struct NetworkConfig {
   std::vector<std::string> launcher;  // in place of the sweep's `mpirun`
   std::vector<std::string> mpirun;    // more arguments for it
   int64_t ranks_per_node = 0;         // 0 = all on one
+  int64_t nodes_per_machine = 1;      // > 1: nodes that share the CPUs of one: network namespaces
   void VisitFields(FieldVisitor& v);
 };
 
@@ -60,6 +61,8 @@ struct ScaleConfig {
   void Validate() const;
 
   std::map<std::string, NetworkConfig> Networks() const;
+  // Of a node's part of a machine with so many, where a cell has `num_nodes` of them.
+  double CoresOfNode(double machine_cores, const std::string& network, int64_t num_nodes) const;
 
  private:
   void CheckMeasured() const;  // what forecasts take from the sweep

@@ -97,6 +97,17 @@ TEST(ScalingPlanTest, CollectivesAreMeasuredByTheBackEndsOfTheCellsOnTheirDevice
   }
 }
 
+TEST(ScaleConfigTest, NodesThatAreOneMachineShareItsCores) {
+  ScaleConfig config = Config();
+  config.networks["net"];
+  EXPECT_EQ(config.CoresOfNode(2, "net", 4), 2);
+  config.networks["net"].nodes_per_machine = 4;
+  EXPECT_EQ(config.CoresOfNode(2, "net", 1), 2);
+  EXPECT_EQ(config.CoresOfNode(2, "net", 2), 1);
+  EXPECT_EQ(config.CoresOfNode(2, "net", 4), 0.5) << "a rank on each is more ranks than CPUs";
+  EXPECT_EQ(config.CoresOfNode(2, "net", 8), 0.5) << "of two machines";
+}
+
 TEST(ScaleConfigTest, SaysWhatIsWrong) {
   const auto message = [](const std::function<void(ScaleConfig&)>& change) -> std::string {
     ScaleConfig config = Config();
