@@ -120,9 +120,10 @@ void FitFabric(std::span<const FitCollective> points, const std::string& name, E
       law.fabric.shared_memory = point.shared_memory;
       const CollectiveTerms terms =
           TermsOf(point.shared_memory, point.topology, point.bytes, algorithm);
-      const double scale = Turns(point.topology, point.cores) / point.seconds;
-      rows.push_back({scale * terms.node_latencies, scale * terms.node_bytes,
-                      scale * terms.network_latencies, scale * terms.network_bytes});
+      const double wire = 1 / point.seconds;
+      const double node = wire * Turns(point.topology, point.cores);
+      rows.push_back({node * terms.node_latencies, node * terms.node_bytes,
+                      wire * terms.network_latencies, wire * terms.network_bytes});
     }
     law.num_points = std::ssize(rows);
     if (rows.empty()) return;
@@ -140,10 +141,13 @@ void FitFabric(std::span<const FitCollective> points, const std::string& name, E
   }
 }
 
-double SumOfBuckets(const FitCell& cell, const Fabric& fabric) {
+double SumOfBuckets(const FitCell& cell, Fabric fabric) {
+  const double turns = Turns(cell.topology, cell.cores);
+  fabric.in_node.latency_seconds *= turns;
+  fabric.in_node.seconds_per_byte *= turns;
   double seconds = 0;
   for (const double bytes : cell.buckets) seconds += AllReduceSeconds(fabric, cell.topology, bytes);
-  return seconds * Turns(cell.topology, cell.cores);
+  return seconds;
 }
 
 // g, or where no collective was measured by itself, α and β from the steps.

@@ -3,10 +3,11 @@
 //   step       = busy + exposed collectives
 //   busy       = crowd(n) · (a_model · FLOPs of a rank + c_model)
 //   crowd(n)   = (1 + κ · (min(n, C) − 1)/(C − 1)) · max(1, n/C) · (1 + ω where n > C)
-//   exposed    = g_back end · Σ buckets T(S), T by the α–β model (collective_cost.h), stretched by max(1, n/C)
+//   exposed    = g_back end · Σ buckets T(S), T by the α–β model (collective_cost.h), in a node stretched by max(1, n/C)
 //
 // n ranks of a node, C of them at once on its CPUs. κ: what neighbours cost (memory bandwidth, clock), ω: what more ranks than
 // CPUs cost beyond taking turns. Least squares of relative errors: a, c, α, β, g ≥ 0 (Lawson & Hanson); κ and ω by search.
+// Between nodes nothing is stretched: there ranks wait for the wire.
 // κ needs a cell with neighbours; ω one with too many, beside one without; what cannot be told is 0.
 #ifndef BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_
 #define BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_
@@ -57,7 +58,7 @@ struct ScalingFit {
   bool Knows(const FitCell& cell) const;  // every law that the cell needs
 };
 
-// A collective by itself, for α and β. `oversubscribed` ones stretch by ranks ÷ cores.
+// A collective by itself, for α and β. In a node oversubscribed ones stretch by ranks ÷ cores.
 struct FitCollective {
   std::string exchange;
   bool shared_memory = false;

@@ -119,6 +119,34 @@ TEST(ScalingFitTest, ForecastsHaveTheErrorOfUnseenRanksWhereThereAreEnough) {
   EXPECT_EQ(ErrorOfForecasts({}, {}, {}).source, Source::kUnknown) << "nothing was measured";
 }
 
+TEST(ScalingFitTest, AWireIsNoSlowerWhereRanksTakeTurns) {
+  Fabric wire;
+  wire.between_nodes = {1e-4, 8e-9};
+  std::vector<FitCollective> collectives;
+  for (const int64_t n : {2, 4}) {
+    for (const double bytes : {1e3, 1e6, 1.6e7}) {
+      const Topology topology = {n, 1};  // four nodes of half a CPU
+      collectives.push_back({"e", false, topology, 2.0 / static_cast<double>(n), bytes,
+                             AllReduceSeconds(wire, topology, bytes)});
+    }
+  }
+  FitCell cell;
+  cell.compute = "c";
+  cell.exchange = "e";
+  cell.topology = {4, 1};
+  cell.cores = 0.5;
+  cell.flops = 1e9;
+  cell.buckets = {1e6, 1e6};
+  cell.busy_seconds = 1;
+  cell.exposed_communication_seconds = 2 * AllReduceSeconds(wire, cell.topology, 1e6);
+  const ScalingFit fit = FitScaling(std::vector{cell}, collectives);
+  const ExchangeLaw& law = fit.exchange.at("e");
+  EXPECT_NEAR(law.fabric.between_nodes.latency_seconds, 1e-4, 1e-9);
+  EXPECT_NEAR(law.fabric.between_nodes.seconds_per_byte, 8e-9, 1e-14);
+  EXPECT_NEAR(law.stretch, 1, 1e-6);
+  EXPECT_NEAR(fit.Exposed(cell), cell.exposed_communication_seconds, 1e-9);
+}
+
 TEST(ScalingFitTest, WhatCannotBeToldIsLeftOpen) {
   Planted planted = Plant(0);
   // One rank alone: no contention, no exchange.
