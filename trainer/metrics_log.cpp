@@ -62,6 +62,7 @@ void MetricsLog::Open(int64_t last_step) {
   if (fd_ < 0) {
     throw Error(ErrorKind::kCannotCreate, path_ + ": cannot open: " + WhyNotOpened(errno));
   }
+  FsyncDirectory(std::filesystem::path(path_).parent_path());
 }
 
 MetricsLog::~MetricsLog() {
@@ -122,6 +123,16 @@ void MetricsLog::Flush() {
       throw Error(ErrorKind::kIo, path_ + ": cannot write: " + std::strerror(errno));
     }
     done += static_cast<size_t>(written);
+  }
+}
+
+void MetricsLog::Sync() {
+  Flush();
+  if (fd_ < 0) return;
+  while (::fdatasync(fd_) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EINVAL) return;  // a file system that cannot sync this kind of file
+    throw Error(ErrorKind::kIo, path_ + ": fdatasync failed: " + std::strerror(errno));
   }
 }
 

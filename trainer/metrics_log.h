@@ -44,6 +44,8 @@ class MetricsLog {
   // "validation", "checkpoint", "prompt_eval", "end". The file is then flushed.
   void Event(std::string_view event, int64_t step, const std::vector<Field>& fields);
   void Flush();
+  // The same, and the lines are on the disk: before a checkpoint that stands behind them is begun.
+  void Sync();
   // Removes the lines of steps beyond this one, as the constructor does.
   void CutBehind(int64_t last_step);
 

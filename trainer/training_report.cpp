@@ -76,6 +76,11 @@ void TrainingReport::Flush() {
   metrics_.Flush();
 }
 
+void TrainingReport::Sync() {
+  Split();
+  metrics_.Sync();
+}
+
 void TrainingReport::Step(const StepMetrics& metrics, StepWaits waits) {
   unsplit_.push_back(metrics);
   unsplit_waits_.push_back(std::move(waits));

@@ -299,7 +299,7 @@ void TrainingRun::Validate() {
 
 void TrainingRun::Save(bool in_background) {
   const PhaseScope phase(session_.world.watchdog.get(), Phase::kCheckpoint, state_.step);
-  report_.Flush();
+  report_.Sync();
   FinishSave();  // one at a time
   last_save_ = Clock::now();
   begun_step_ = state_.step;
