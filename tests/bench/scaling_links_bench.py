@@ -14,6 +14,7 @@ counted apart. With two CPUs that leaves 2 models x 2 batches x 3 rates = 12 cel
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,7 @@ def sweep_config(args, folder, data, tokenizer, vocabulary, networks):
     made = models(folder, vocabulary, args.small)
     return {
         "title": f"{args.nodes} nodes over slowed links",
-        "output": str(args.output or folder / "out"),
+        "output": str(args.output.resolve() if args.output else folder / "out"),
         "train": {"data": str(data), "output": "unused", "seed": 1, "threads": 1, "batching": {"micro_batch_tokens": 512}},
         "models": {name: {"config": str(path), "tokenizer": str(tokenizer)} for name, path in made.items()},
         "scaling": ["strong", "weak"],
@@ -89,12 +90,16 @@ def main():
         return 0
     program = args.build.resolve() / "breakeven"
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        # What the runs are started with has the same paths when the bench is given again.
+        folder = args.output.resolve() / "inputs" if args.output else Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
         data, tokenizer, vocabulary = args.data, args.tokenizer, 49152
         if data is None:
-            tiny = Tiny(folder / "tiny")
-            subprocess.run([program, "prepare", tiny.prepare], check=True, env=environment(), cwd=ROOT)
+            tiny = folder / "tiny"
             data, tokenizer, vocabulary = tiny / "tokens" / "train.h5", tiny / "scratch", 320
+            if not data.exists():
+                shutil.rmtree(tiny, ignore_errors=True)
+                subprocess.run([program, "prepare", Tiny(tiny).prepare], check=True, env=environment(), cwd=ROOT)
         links = {}
         try:
             for rate in args.rates.split(",")[: 2 if args.small else None]:
