@@ -58,12 +58,14 @@ job_id() {
 # paths_of KIND: lines "key<TAB>path" of the config's output, datasets, …
 paths_of() { awk -F '\t' -v kind="$1" '$1 == kind { print $2 "\t" $3 }' <<<"$config_paths"; }
 
-# What changes when work is kept: the newest checkpoints' names, the number of whole records, those of
-# arms of an eval or a study that goes on included. A folder that is not there yet holds none.
+# What changes when work is kept: the newest checkpoints' names, the number of whole records (those of
+# arms of an eval or a study that goes on included) and of entries in a study's state. A folder that
+# is not there yet holds none.
 progress() {
   {
     find "$output" -path '*/checkpoints/latest' -exec cat {} +
-    find "$output" \( -name 'records*.jsonl' -o -path '*/parts/*.jsonl' \) -exec wc -l {} +
+    find "$output" \( -name 'records*.jsonl' -o -path '*/parts/*.jsonl' -o -name study_state.json \) \
+      -exec wc -l {} +
   } 2>/dev/null | sort | cksum | tr ' ' -
 }
 
@@ -84,8 +86,12 @@ lead_seconds() {
 # its ranks run. Slurm's own --signal knows no save times, and comes up to a minute off.
 keep_time() {
   local end_time script=$$ metrics left
-  end_time=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o ' EndTime=[^ ]*' | cut -d= -f2)
-  end_time=$(date -d "$end_time" +%s 2>/dev/null) || return 0 # no limit
+  # A controller that is busy answers later. `date` would take no text at all for today's midnight.
+  until end_time=$(scontrol show job --oneliner "$SLURM_JOB_ID" | grep -o ' EndTime=[^ ]*') &&
+    [ -n "$end_time" ]; do
+    sleep 10 >/dev/null 2>&1
+  done
+  end_time=$(date -d "${end_time#*=}" +%s 2>/dev/null) || return 0 # no limit
   while :; do
     mapfile -t metrics < <(find "$output" -name metrics.jsonl 2>/dev/null)
     lead=$(lead_seconds "$BREAKEVEN_LEAD_SECONDS" "${metrics[@]}")
@@ -99,15 +105,16 @@ keep_time() {
   done
 }
 
-on_every_node() { srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" "$@"; }
+# Within a time: after a fast reboot of a node, of which Slurm knows nothing, a start may wait for ever
+# for the end of the former one.
+on_every_node() {
+  timeout --kill-after=5 "$BREAKEVEN_PROBE_SECONDS" \
+    srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" "$@" </dev/null
+}
 
 # Whether all nodes of the job can still be started on. A lost one is known to Slurm only after its
-# SlurmdTimeout (300 s); until then every start on it fails within seconds. After a fast reboot Slurm
-# knows of no loss at all, and a start may wait for ever for the end of the former one.
-nodes_answer() {
-  timeout --kill-after=5 "$BREAKEVEN_PROBE_SECONDS" \
-    srun --mpi=none --ntasks-per-node=1 --ntasks="$SLURM_NNODES" true </dev/null
-}
+# SlurmdTimeout (300 s); until then every start on it fails within seconds.
+nodes_answer() { on_every_node true; }
 
 # Copies every token dataset of the config to the nodes' own disks and adds the settings that name
 # the copies. Where it does not work the shared file is read instead.
@@ -121,7 +128,7 @@ stage_datasets() {
     if [[ $path == *.index.json ]]; then files+=("${path%.index.json}"-*-of-*.h5); fi
     if [ -n "$unsent" ]; then return 0; fi # told to end: no ranks will read what is copied
     # A folder for each key: train and validation files may have one name.
-    if ! on_every_node mkdir -p "$folder/$key" </dev/null; then
+    if ! on_every_node mkdir -p "$folder/$key"; then
       say "no folder for $key on a node: it stays on the shared file system"
       continue
     fi
@@ -176,12 +183,18 @@ count_attempt() {
   local tried=0 before='' now
   now=$(progress)
   if [ -f "$attempts_file" ]; then read -r tried before <"$attempts_file"; fi
+  [[ $tried =~ ^[0-9]+$ ]] || tried=0 # a file that was not written whole
   if [ "$tried" -gt 0 ] && [ "$before" = "$now" ]; then tried=$((tried + 1)); else tried=1; fi
   if [ "$tried" -gt "$BREAKEVEN_ATTEMPTS" ]; then
     say "$BREAKEVEN_ATTEMPTS starts without a new checkpoint or record${status:+, the last ended with $status}: giving up"
     exit 70
   fi
-  printf '%s %s\n' "$tried" "$now" >"$attempts_file"
+  # Starts that are not counted would go on for ever.
+  if ! printf '%s %s\n' "$tried" "$now" >"$attempts_file.new" ||
+    ! mv "$attempts_file.new" "$attempts_file"; then
+    say "$attempts_file: cannot be written: free some space there or give another BREAKEVEN_LOGS"
+    exit 73
+  fi
 }
 
 # pass_on SIGNAL: srun and mpirun both hand SIGUSR1 to all ranks at once, and SIGTERM to some or
@@ -229,19 +242,29 @@ run_attempt() {
   if [ "$status" -ne 0 ]; then tail -n 5 "$log" | sed 's/^/    /'; fi
 }
 
+# A controller that is busy refuses, and answers a little later.
+patiently() {
+  local try
+  for try in 1 2 3; do
+    "$@" && return
+    [ "$try" -eq 3 ] || sleep 5 >/dev/null 2>&1
+  done
+  return 1
+}
+
 # Hands the job back to Slurm, to be started again. Not after scancel or at the time limit: then the
 # job is over.
 requeue() {
   local state
   clean_up
-  state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
-  if [ -n "$end_wanted" ] || [ "$state" != RUNNING ]; then
-    say "not requeued: the job was told to end (${state:-gone}). Submit it again to go on"
+  state=$(patiently squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)
+  if [ -n "$end_wanted" ] || [ "${state:-RUNNING}" != RUNNING ]; then
+    say "not requeued: the job was told to end (${state:-RUNNING}). Submit it again to go on"
     exit 75
   fi
   trap '' USR1
   trap - TERM
-  if scontrol requeue "$id"; then
+  if patiently scontrol requeue "$id"; then
     say "requeued"
     # Slurm ends this script. Ending first would make this the job's end, and those that wait for it
     # by afterok would never run.

@@ -13,14 +13,16 @@ from program import ROOT
 JOB = TEMPLATES / "job.sh"
 
 # Each start of the ranks takes the next line of `plan`: a code, or "wait" for SIGUSR1 and code 75;
-# + makes a checkpoint. While the file `dead` is there a node does not answer.
+# + makes a checkpoint, s an entry in a study's state. While the file `dead` is there a node does not answer; while `hangs` is, no
+# start ends.
 SRUN = r"""#!/bin/bash
-case $1 in --mpi=none) [ "${*: -1}" != true ] || [ ! -e "$STUBS/dead" ]; exit;; esac
+case $1 in --mpi=none) while [ -e "$STUBS/hangs" ]; do sleep 0.1; done; [ "${*: -1}" != true ] || [ ! -e "$STUBS/dead" ]; exit;; esac
 line=$(head -n 1 "$STUBS/plan"); sed -i 1d "$STUBS/plan"
 echo "start ${*: -1}" >>"$STUBS/calls"; mkdir -p "$STUBS/out"
 case $line in *+) mkdir -p "$STUBS/out/checkpoints"; wc -l <"$STUBS/calls" >"$STUBS/out/checkpoints/latest";; esac
 case $line in
   wait*) trap 'exit 75' USR1; touch "$STUBS/waiting"; for _ in {1..300}; do sleep 0.1; done;;
+  *s) echo '"test/base/plain": 0.5,' >>"$STUBS/out/study_state.json"; exit "${line%s}";;
   *) exit "${line%+}";;
 esac
 """
@@ -108,6 +110,24 @@ def test_three_starts_without_a_checkpoint_are_enough(stubs):
 def test_a_new_checkpoint_sets_the_count_back(stubs):
     code, text, calls = stubs.run(137, 137, "137+", 137, 137, 0)
     assert (code, len(calls)) == (0, 6), text
+
+
+def test_a_study_that_adds_to_its_state_is_not_given_up(stubs):
+    code, text, calls = stubs.run("137s", "137s", "137s", "137s", "0")
+    assert (code, len(calls)) == (0, 5), text
+
+
+def test_a_count_that_was_not_written_whole_begins_anew(stubs):
+    (stubs.folder / "j-7.attempts").touch()
+    code, text, calls = stubs.run(137, 137, 137, 0)
+    assert (code, len(calls)) == (70, 3), text
+
+
+def test_starts_that_cannot_be_counted_end_the_job(stubs):
+    """As on a full disk: the limit would never be reached."""
+    (stubs.folder / "j-7.attempts.new").mkdir()
+    code, text, calls = stubs.run(137, 0)
+    assert (code, calls) == (73, []) and "cannot be written" in text, text
 
 
 def test_the_count_goes_on_over_requeues(stubs):
@@ -200,12 +220,42 @@ def test_a_lost_node_is_a_matter_of_slurm(stubs):
 
 
 @pytest.mark.parametrize("status", [1, 70, 76, 137, 233])
-def test_a_node_that_does_not_answer_uses_up_no_attempts(stubs, status):
-    """srun ends with 233 when it cannot start on a node, long before Slurm calls that node down."""
+def test_on_a_node_that_does_not_answer_nothing_is_started_again(stubs, status):
+    """srun ends with 233 when it cannot start on a node, long before Slurm calls that node down: three starts would be gone within
+    seconds. The one that met the loss counts."""
     (stubs.folder / "dead").touch()
     code, text, calls = stubs.run(status, "0")
     assert (code, calls) == (-signal.SIGTERM, ["start seed=4", "requeue 7"]), text
     assert "a node of the job does not answer" in text
+    assert (stubs.folder / "j-7.attempts").read_text().startswith("1 ")
+
+
+def test_a_node_that_answers_nothing_more_does_not_keep_the_job_from_its_requeue(stubs):
+    """After a fast reboot a start waits for ever for the former one's end; so does the one that is to remove what was staged."""
+    stubs.stand_in("sbcast", "exit 0")
+    process = stubs.start("wait", BREAKEVEN_STAGE="/scratch", BREAKEVEN_PROBE_SECONDS="1")
+    until("the ranks to run", (stubs.folder / "waiting").exists)
+    (stubs.folder / "hangs").touch()
+    process.send_signal(signal.SIGUSR1)
+    code, text, calls = stubs.finish(process)
+    assert (code, calls) == (-signal.SIGTERM, ["start data=/scratch/breakeven-7/data/train.h5", "requeue 7"]), text
+
+
+def test_a_busy_controller_is_asked_again(stubs):
+    stubs.stand_in("sleep", "exit 0")
+    stubs.stand_in("squeue", 'echo asked >>"$STUBS/calls"; [ "$(grep -c asked "$STUBS/calls")" -gt 2 ] && echo RUNNING')
+    code, text, calls = stubs.run("75")
+    assert (code, calls) == (-signal.SIGTERM, ["start seed=4", "asked", "asked", "asked", "requeue 7"]), text
+
+
+def test_a_controller_that_says_no_end_is_no_end(stubs):
+    """`date` takes an empty text for today's midnight."""
+    stubs.stand_in("scontrol", 'touch "$STUBS/asked"; exit 1')
+    process = stubs.start("wait")
+    until("the clock to ask", (stubs.folder / "asked").exists)
+    stubs.signal(process, signal.SIGTERM)
+    code, text, calls = stubs.finish(process)
+    assert (code, calls) == (75, ["start seed=4"]) and "time limit" not in text, text
 
 
 def test_the_jobs_own_clock_saves_before_the_time_limit(stubs):
