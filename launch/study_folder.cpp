@@ -125,11 +125,18 @@ TrainingCurve ReadCurve(const StudyFileCell& cell, const fs::path& run) {
   return curve;
 }
 
+// By the time of their opening.
 std::vector<TestLook> ReadLooks(const StudyFile& study, const fs::path& run) {
+  std::vector<Json> entries;
+  ForLines(run / "eval" / "ledger.jsonl", [&](const Json& line) {
+    if (line.value("test_hash", "") == study.test_hash) entries.push_back(line);
+  });
+  std::stable_sort(entries.begin(), entries.end(), [](const Json& a, const Json& b) {
+    return a.value("opened", "") < b.value("opened", "");
+  });
   std::vector<TestLook> looks;
   std::map<std::string, std::string> seen;  // hash by arm, of the newest look
-  ForLines(run / "eval" / "ledger.jsonl", [&](const Json& line) {
-    if (line.value("test_hash", "") != study.test_hash) return;
+  for (const Json& line : entries) {
     TestLook look;
     look.time = line.value("opened", "");
     for (const Json& arm : line.value("arms", Json::array())) {
@@ -141,7 +148,7 @@ std::vector<TestLook> ReadLooks(const StudyFile& study, const fs::path& run) {
       look.arms.push_back(name);
     }
     looks.push_back(std::move(look));
-  });
+  }
   return looks;
 }
 

@@ -132,7 +132,9 @@ void MetricsLog::Sync() {
   while (::fdatasync(fd_) != 0) {
     if (errno == EINTR) continue;
     if (errno == EINVAL) return;  // a file system that cannot sync this kind of file
-    throw Error(ErrorKind::kIo, path_ + ": fdatasync failed: " + std::strerror(errno));
+    throw Error(ErrorKind::kIo, path_ + ": fdatasync failed: " + std::strerror(errno) +
+                                    ". Look at the disk, its free space and your quota, and run "
+                                    "the same command again");
   }
 }
 

@@ -78,7 +78,7 @@ void TrainingReport::Flush() {
 
 void TrainingReport::Sync() {
   Split();
-  metrics_.Sync();
+  RunTogether(*world_.control, /*root_only=*/true, [&] { metrics_.Sync(); });
 }
 
 void TrainingReport::Step(const StepMetrics& metrics, StepWaits waits) {

@@ -40,7 +40,8 @@ class TrainingReport {
                   bool stops_early);
   void Checkpoint(const SavedCheckpoint& checkpoint);
   void Flush();
-  // The same, durably: a checkpoint's run must not lack the lines of steps before it.
+  // COLLECTIVE. The same, durably: a checkpoint's run must not lack the lines of steps before it.
+  // Error(kIo), on all ranks.
   void Sync();
   // Ends the bar; what is said after this stands on lines of its own.
   void Finish();

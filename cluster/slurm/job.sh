@@ -64,7 +64,7 @@ paths_of() { awk -F '\t' -v kind="$1" '$1 == kind { print $2 "\t" $3 }' <<<"$con
 progress() {
   {
     find "$output" -path '*/checkpoints/latest' -exec cat {} +
-    find "$output" \( -name 'records*.jsonl' -o -path '*/parts/*.jsonl' -o -name study_state.json \) \
+    find "$output" \( -name 'records*.jsonl' -o -path '*/kept_arms/*.jsonl' -o -name study_state.json \) \
       -exec wc -l {} +
   } 2>/dev/null | sort | cksum | tr ' ' -
 }

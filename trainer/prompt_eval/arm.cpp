@@ -24,7 +24,7 @@ void EndIfSignalled(const StopSignals& signals) {
       ErrorKind::kSavedRequeue,
       "stopped by " + (name.empty() ? std::string("a signal") : name) +
           " while prompts were scored. Run the same command again: it goes on behind the last "
-          "arm that is scored whole.");
+          "arm that is scored whole. Of a search among prompts only a study keeps the scores.");
 }
 
 using OnBatch = std::function<void(int64_t)>;

@@ -37,7 +37,7 @@ ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& varia
                              const EvalData& data, const std::string& split,
                              const LoadedModel& model);
 
-// What can change an arm's scores on given documents: weights, tokenizer, templates, shots and the
+// What can change an arm's scores on given documents: weights, config.json, tokenizer, templates, shots and the
 // task's rules. The split that is asked is not in it, nor names, paths, batches and threads.
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
                     const LoadedModel& model);

@@ -180,6 +180,7 @@ std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const
   Hasher hasher;
   const auto add = [&](const std::string& value) { hasher.UpdateField(value); };
   add(model.hash);
+  add(model.config.raw_json);
   add(model.tokenizer->fingerprint());
   add(ExampleRenderer(config.task, variant, model.chat).fingerprint());
   add(config.task.output_type);
@@ -195,6 +196,7 @@ std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const
   if (config.task.output_type == "loglikelihood_rolling") add(config.rolling_bos);
   if (IsGeneration(config)) {
     for (const std::string& stop : StopTexts(config, variant)) add(stop);
+    for (const int32_t id : model.stop_ids) add(std::to_string(id));
     add(std::to_string(config.task.max_gen_toks));
     const ExactMatchConfig& match = ExactMatchOf(config.task, config.exact_match);
     for (bool flag :

@@ -144,6 +144,11 @@ void EvalConfig::Validate() const {
            "usually dev");
     }
   }
+  if (split == "test" && prompt_search.has_value()) {
+    Fail(
+        "prompt_search chooses prompts on split 'test', which is for one look. Search on another "
+        "split, usually dev");
+  }
   CheckVariants(*this);
   exact_match.Validate("exact_match");
   if (prompt_search.has_value())

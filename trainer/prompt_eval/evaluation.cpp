@@ -41,7 +41,6 @@ class Evaluation {
         kept_(config.output, *world.control) {}
 
   EvalSummary Run() {
-    RunTogether(*world_.control, /*root_only=*/true, [&] { CreateFolders(folder_); });
     num_threads_ = SetEvalThreads(config_.threads, world_);
     data_ = ReadSameEvalData(config_, world_, num_threads_);
     summary_.task = config_.task.name;
@@ -85,7 +84,8 @@ class Evaluation {
                     const LoadedModel& model) const {
     Hasher hasher;
     for (const std::string& field :
-         {ConfigFingerprint(config_), std::to_string(num_threads_), split,
+         {std::string(BREAKEVEN_VERSION), ConfigFingerprint(config_), std::to_string(num_threads_),
+          std::string(world_.device.is_cuda() ? "cuda" : "cpu"), split,
           data_.at(split).content_hash, model.name, variant.name}) {
       hasher.UpdateField(field);
     }

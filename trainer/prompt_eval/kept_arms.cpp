@@ -1,6 +1,8 @@
 #include "trainer/prompt_eval/kept_arms.h"
 
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -13,17 +15,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// KEY.json, KEY.jsonl, the lock.
+bool IsOurs(const fs::path& file) {
+  const std::string key = file.stem();
+  const std::string kind = file.extension();
+  if (file.filename() == "lock") return true;
+  return (kind == ".json" || kind == ".jsonl") && key.size() == HashHex(0).size() &&
+         key.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
 }  // namespace
 
 KeptArms::KeptArms(const std::string& output, Control& control)
-    : folder_(output + "/parts"), control_(control) {}
+    : folder_(output + "/kept_arms"), control_(control) {
+  RunTogether(control_, /*root_only=*/true, [&] {
+    CreateFolders(folder_);
+    lock_ = std::make_unique<FolderLock>(folder_);
+  });
+}
 
 std::optional<ArmResult> KeptArms::Find(const std::string& key) {
   std::string state;
   std::string records;
   RunTogether(control_, /*root_only=*/true, [&] {
     const std::string path = Path(key) + ".json";
-    if (!fs::exists(path) || !fs::exists(Path(key) + ".jsonl")) return;
+    std::error_code unreadable;  // reading would say more
+    if (!fs::exists(path, unreadable) || !fs::exists(Path(key) + ".jsonl", unreadable)) return;
     const std::string found = ReadFile(Path(key) + ".jsonl");
     try {
       const std::string text = ReadFile(path);
@@ -44,7 +61,6 @@ std::optional<ArmResult> KeptArms::Find(const std::string& key) {
 
 void KeptArms::Keep(const std::string& key, const ArmResult& arm) {
   RunTogether(control_, /*root_only=*/true, [&] {
-    CreateFolders(folder_);
     WriteFileDurably(Path(key) + ".jsonl", arm.records);
     WriteFileDurably(Path(key) + ".json",
                      FormatArmState({arm.summary, arm.hash, HashHex(Hash64(arm.records))}) + "\n");
@@ -54,8 +70,17 @@ void KeptArms::Keep(const std::string& key, const ArmResult& arm) {
 void KeptArms::Clear() {
   RunTogether(control_, /*root_only=*/true, [&] {
     std::error_code error;
-    fs::remove_all(folder_, error);
-    if (error) LogWarning(folder_ + ": cannot be removed: " + error.message());
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(folder_, error)) {
+      if (IsOurs(entry.path())) files.push_back(entry.path());
+    }
+    for (const fs::path& file : files) {
+      if (!fs::remove(file, error) && error) {
+        LogWarning(file.string() + ": cannot be removed: " + error.message());
+      }
+    }
+    lock_.reset();
+    fs::remove(folder_, error);  // unless something else is in it
   });
 }
 

@@ -2,24 +2,27 @@
 #ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_KEPT_ARMS_H_
 #define BREAKEVEN_TRAINER_PROMPT_EVAL_KEPT_ARMS_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "comm/control.h"
+#include "trainer/checkpoint/run_folder.h"
 #include "trainer/prompt_eval/arm.h"
 
 namespace breakeven {
 
-// Files of OUTPUT/parts, two an arm: KEY.jsonl, its records, and KEY.json, its state, written last. A key holds all that an
+// Files of OUTPUT/kept_arms, two an arm: KEY.jsonl, its records, and KEY.json, its state, written last. A key holds all that an
 // arm's records depend on, so another config in the same folder finds nothing.
 class KeptArms {
  public:
+  // COLLECTIVE, as every method. Rank 0 makes the folder and locks it: another evaluation there is refused, Error(kCannotCreate).
   KeptArms(const std::string& output, Control& control);
-  // COLLECTIVE. The same on every rank; only rank 0 looks. Nothing where the arm is not there or damaged.
+  // The same on every rank; only rank 0 looks. Nothing where the arm is not there or damaged.
   std::optional<ArmResult> Find(const std::string& key);
-  // COLLECTIVE. Rank 0 writes, durably. Errors: those of WriteFileDurably, on all ranks.
+  // Rank 0 writes, durably. Errors: those of WriteFileDurably, on all ranks.
   void Keep(const std::string& key, const ArmResult& arm);
-  // COLLECTIVE. Once the whole is written.
+  // Once the whole is written. Removes what a KeptArms has written, nothing else.
   void Clear();
 
  private:
@@ -27,6 +30,7 @@ class KeptArms {
 
   const std::string folder_;
   Control& control_;
+  std::unique_ptr<FolderLock> lock_;  // rank 0
 };
 
 }  // namespace breakeven

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,11 +12,13 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
+#include "comm/base/own_file.h"
 #include "comm/base/utc_time.h"
 
 namespace breakeven {
@@ -36,10 +39,10 @@ std::string ArmsHash(const Look& look) {
   return hasher.Hex();
 }
 
-std::string EntryLine(const Look& look, const std::string& arms_hash) {
+std::string EntryLine(const Look& look, const std::string& arms_hash, const std::string& opened) {
   nlohmann::ordered_json entry;
   entry["format"] = 1;
-  entry["opened"] = UtcNow();
+  entry["opened"] = opened;
   entry["task"] = look.task;
   entry["split"] = look.split;
   entry["test_hash"] = look.test_hash;
@@ -54,6 +57,7 @@ std::string EntryLine(const Look& look, const std::string& arms_hash) {
 // A look that a file knows: its key and its whole line.
 struct LedgerEntry {
   std::string arms_hash;
+  std::string opened;  // ISO 8601: sorts as time does
   std::string line;
 };
 
@@ -66,12 +70,10 @@ bool Holds(const std::vector<LedgerEntry>& entries, const std::string& arms_hash
 class LedgerFile {
  public:
   explicit LedgerFile(const std::string& path) : path_(path) {
-    fd_ = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd_ < 0) return;
+    fd_ = OpenOwnFile(path, O_RDWR | O_CREAT | O_APPEND);
+  }
+  void Lock() {
     if (flock(fd_, LOCK_EX) != 0 && errno != ENOLCK && errno != EOPNOTSUPP) {
-      const int error = errno;
-      close(fd_);
-      errno = error;
       FailIo(path_, "cannot lock the ledger");
     }
   }
@@ -82,33 +84,42 @@ class LedgerFile {
   LedgerFile& operator=(const LedgerFile&) = delete;
 
   bool is_open() const { return fd_ >= 0; }
+  // By another name, such as a hard link: its lock is held by whoever opened the first.
+  bool IsSameFileAs(const LedgerFile& other) const {
+    struct stat mine = {};
+    struct stat theirs = {};
+    return fstat(fd_, &mine) == 0 && fstat(other.fd_, &theirs) == 0 &&
+           mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
+  }
   const std::string& path() const { return path_; }
 
   // Every look at this test set, in order. Cuts off what a crash left of a line.
   std::vector<LedgerEntry> Looks(const std::string& test_hash) {
-    std::string text = ReadFile(path_);
+    const std::string text = ReadFile(path_);
     const size_t complete = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
-    if (complete != text.size()) {
-      if (ftruncate(fd_, static_cast<off_t>(complete)) != 0) {
-        FailIo(path_, "cannot remove an incomplete last line");
-      }
-      text.resize(complete);
-    }
     std::vector<LedgerEntry> looks;
     int64_t line_number = 0;
-    for (size_t begin = 0; begin < text.size(); begin = text.find('\n', begin) + 1) {
+    for (size_t begin = 0; begin < complete; begin = text.find('\n', begin) + 1) {
       ++line_number;
       const std::string line = text.substr(begin, text.find('\n', begin) - begin);
       const nlohmann::json entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-      if (!entry.is_object() || entry.value("format", 0) != 1 || !HasText(entry, "test_hash") ||
-          !HasText(entry, "arms_hash")) {
-        throw Error(
-            ErrorKind::kBadData,
-            path_ + " line " + std::to_string(line_number) +
-                ": not an entry of a ledger (format 1 with test_hash and arms_hash); if the "
-                "file is damaged, keep it and move it away: it counts the looks at a test set");
+      if (!entry.is_object() || !entry.contains("format") || entry["format"] != 1 ||
+          !HasText(entry, "test_hash") || !HasText(entry, "arms_hash")) {
+        RefuseLine(line_number);
       }
-      if (entry["test_hash"] == test_hash) looks.push_back({entry["arms_hash"], line + "\n"});
+      if (entry["test_hash"] == test_hash) {
+        looks.push_back({entry["arms_hash"],
+                         HasText(entry, "opened") ? entry["opened"].get<std::string>() : "",
+                         line + "\n"});
+      }
+    }
+    // Only of a ledger is it sure that a torn line is a crash's and nothing that is missed.
+    if (complete == text.size()) return looks;
+    constexpr std::string_view kBegin = R"({"format":1,)";
+    const std::string_view torn = std::string_view(text).substr(complete);
+    if (torn.substr(0, kBegin.size()) != kBegin.substr(0, torn.size())) RefuseLine(line_number + 1);
+    if (ftruncate(fd_, static_cast<off_t>(complete)) != 0) {
+      FailIo(path_, "cannot remove an incomplete last line");
     }
     return looks;
   }
@@ -122,6 +133,12 @@ class LedgerFile {
   }
 
  private:
+  [[noreturn]] void RefuseLine(int64_t number) const {
+    throw Error(ErrorKind::kBadData,
+                path_ + " line " + std::to_string(number) +
+                    ": not an entry of a ledger (format 1 with test_hash and arms_hash); if the "
+                    "file is damaged, keep it and move it away: it counts the looks at a test set");
+  }
   static bool HasText(const nlohmann::json& entry, const char* key) {
     return entry.contains(key) && entry[key].is_string();
   }
@@ -136,6 +153,11 @@ std::vector<std::unique_ptr<LedgerFile>> OpenFiles(std::span<const std::string> 
   for (const std::string& path : paths) {
     auto file = std::make_unique<LedgerFile>(path);
     if (file->is_open()) {
+      const bool is_known = std::any_of(files.begin(), files.end(), [&](const auto& other) {
+        return file->IsSameFileAs(*other);
+      });
+      if (is_known) continue;
+      file->Lock();
       files.push_back(std::move(file));
       continue;
     }
@@ -143,7 +165,7 @@ std::vector<std::unique_ptr<LedgerFile>> OpenFiles(std::span<const std::string> 
     if (errno != EACCES && errno != EROFS && errno != EPERM) {
       throw Error(
           ErrorKind::kCannotCreate,
-          path + ": cannot open the ledger of looks at the sealed split: " + std::strerror(errno));
+          path + ": cannot open the ledger of looks at the sealed split: " + WhyNotOpened(errno));
     }
     LogWarning(path + ": cannot write the ledger here (" + std::strerror(errno) +
                "); looks that other runs take at this data will not be counted");
@@ -171,7 +193,13 @@ LookNumber OpenLook(std::span<const std::string> paths, const Look& look) {
   }
   LookNumber number;
   number.is_new = !Holds(known, arms_hash);
-  if (number.is_new) known.push_back({arms_hash, EntryLine(look, arms_hash)});
+  if (number.is_new) {
+    const std::string opened = UtcNow();
+    known.push_back({arms_hash, opened, EntryLine(look, arms_hash, opened)});
+  }
+  // A file that could not be written for a while lacks some, so its order is not that of all.
+  std::stable_sort(known.begin(), known.end(),
+                   [](const LedgerEntry& a, const LedgerEntry& b) { return a.opened < b.opened; });
   number.num_looks = std::ssize(known);
   for (size_t i = 0; i < known.size(); ++i) {
     if (known[i].arms_hash == arms_hash) number.look = static_cast<int64_t>(i) + 1;

@@ -26,7 +26,7 @@ struct Look {
 };
 
 struct LookNumber {
-  int64_t look = 0;       // ours, counted from 1 in order of opening
+  int64_t look = 0;       // ours, counted from 1 in order of opening (by the times in the entries)
   int64_t num_looks = 0;  // with different arms, that any of the files knows for this test set
   bool is_new = false;
 };
@@ -35,7 +35,8 @@ struct LookNumber {
 // same test set with the same arms' hashes in any file is the same look and gets no new entry. After
 // it each file holds all looks at this test set that any of them knew, so that a run's own book tells
 // what was looked at before. Appends are one write, fsynced, under a lock of the file; an incomplete
-// last line (a crash while writing) is removed. A file that cannot be written because its folder is
+// last line that begins as an entry does (a crash while writing) is removed. Files are not opened
+// through symbolic links, and one that is another of them by a hard link counts once. A file that cannot be written because its folder is
 // read-only is skipped with a warning, unless all are: then Error(kCannotCreate). Error(kBadData)
 // for a file that is no ledger.
 LookNumber OpenLook(std::span<const std::string> paths, const Look& look);

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "comm/base/error.h"
+#include "comm/base/fault_injection.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 #include "trainer/prompt_eval/evaluation.h"
@@ -72,6 +73,24 @@ class EvaluationTest : public ::testing::Test {
       return error.what();
     }
     return "no error";
+  }
+
+  // A stop at the last time that a whole evaluation asks for one: inside its last arm. An evaluation of
+  // one arm less does not ask so often.
+  std::string LastStop() {
+    const std::string output = config_.output;
+    std::string fault;
+    for (int asked = 1;; ++asked) {
+      config_.output = Path("asks" + std::to_string(asked));
+      const std::string next = "eval.stop_signal@" + std::to_string(asked) + "=errno:4";
+      SetFaults(next);
+      const bool ended = ErrorOfRun() != "no error";
+      SetFaults("");
+      if (!ended) break;
+      fault = next;
+    }
+    config_.output = output;
+    return fault;
   }
 
   const TempFolder folder_;

@@ -77,6 +77,9 @@ TEST_F(EvaluationTest, ScoringTestAsTheSplitIsALookAtAllItsArms) {
   config_.split = "test";
   config_.sealed_split = "dev";
   EXPECT_THAT(ErrorOfRun(1), HasSubstr("test is for one look"));
+  config_.sealed_split.clear();
+  config_.prompt_search = PromptSearchConfig{};
+  EXPECT_THAT(ErrorOfRun(1), HasSubstr("prompt_search chooses prompts on split 'test'"));
 }
 
 TEST_F(EvaluationTest, ASecondRunOfTheSameArmsIsTheSameLookOthersAreFurtherLooks) {
@@ -126,22 +129,14 @@ TEST_F(EvaluationTest, ASignalToOneRankEndsAllWithAskingForARequeue) {
 TEST_F(EvaluationTest, AnInterruptedEvaluationGoesOnBehindItsLastWholeArm) {
   config_.output = Path("uninterrupted");
   const std::string records = ReadFile(Run().records_path);
-  // The last time that a whole evaluation asks is inside the second arm, and an arm alone asks less
-  // often.
-  int num_asked = 0;
-  for (bool ended = true; ended; ++num_asked) {
-    config_.output = Path("asks" + std::to_string(num_asked));
-    SetFaults("eval.stop_signal@" + std::to_string(num_asked + 1) + "=errno:4");
-    ended = ErrorOfRun() != "no error";
-  }
-  const std::string fault = "eval.stop_signal@" + std::to_string(num_asked - 1) + "=errno:4";
+  const std::string fault = LastStop();
   config_.output = Path("run");
   SetFaults(fault);
   EXPECT_THAT(ErrorOfRun(), HasSubstr("goes on behind the last arm"));
   EXPECT_FALSE(fs::exists(Path("run/records.jsonl")));
   // One whose records are damaged is scored again, and meets the same end.
   fs::path part;
-  for (const auto& entry : fs::directory_iterator(Path("run/parts"))) {
+  for (const auto& entry : fs::directory_iterator(Path("run/kept_arms"))) {
     if (entry.path().extension() == ".jsonl") part = entry.path();
   }
   const std::string whole = ReadFile(part.string());
@@ -154,7 +149,28 @@ TEST_F(EvaluationTest, AnInterruptedEvaluationGoesOnBehindItsLastWholeArm) {
   SetFaults("");
   EXPECT_EQ(summary.arms.size(), 2U);
   EXPECT_EQ(ReadFile(summary.records_path), records);
-  EXPECT_FALSE(fs::exists(Path("run/parts")));
+  EXPECT_FALSE(fs::exists(Path("run/kept_arms")));
+}
+
+// The same command, but the model has changed in something that its weights do not say.
+TEST_F(EvaluationTest, AKeptArmOfAnotherConfigIsScoredAnew) {
+  const std::string fault = LastStop();
+  config_.output = Path("run");
+  fs::create_directories(Path("run/kept_arms"));
+  WriteFileDurably(Path("run/kept_arms/notes.txt"), "the user's");
+  SetFaults(fault);
+  EXPECT_THAT(ErrorOfRun(), HasSubstr("stopped"));
+  SetFaults("");
+  std::string json = ReadFile(Path("base/config.json"));
+  const std::string key = "\"rms_norm_eps\": ";
+  const size_t value = json.find(key) + key.size();
+  ASSERT_GT(value, key.size());
+  json.replace(value, json.find_first_of(",\n}", value) - value, "0.5");
+  WriteFileDurably(Path("base/config.json"), json);
+  const std::string resumed = ReadFile(Run().records_path);
+  EXPECT_EQ(ReadFile(Path("run/kept_arms/notes.txt")), "the user's");
+  config_.output = Path("anew");
+  EXPECT_EQ(resumed, ReadFile(Run().records_path));
 }
 
 TEST_F(EvaluationTest, ARealSignalIsTheSame) {

@@ -95,6 +95,47 @@ TEST_F(LedgerTest, AFileThatIsNoLedgerIsRefusedAndKept) {
   EXPECT_EQ(ReadFile(Path("data")), "{\"format\":1}\n");
 }
 
+// Of a file that is no ledger nothing is cut off: a downloaded folder may hold anything.
+TEST_F(LedgerTest, WhatIsNoEntryIsNotCutOff) {
+  const std::vector<std::string> paths = {Path("data")};
+  for (const std::string text : {"the user's", "line\nthe user's", R"({"format":2,)"}) {
+    WriteFileDurably(Path("data"), text);
+    EXPECT_THROW(OpenLook(paths, LookAt("t", {"a"})), Error) << text;
+    EXPECT_EQ(ReadFile(Path("data")), text);
+  }
+}
+
+TEST_F(LedgerTest, LinksAreNotFollowedAndOneFileIsOneLedger) {
+  WriteFileDurably(Path("outside"), "");
+  fs::create_symlink(Path("outside"), Path("run"));
+  try {
+    OpenLook(std::vector<std::string>{Path("data"), Path("run")}, LookAt("t", {"a"}));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("symbolic link"));
+  }
+  EXPECT_EQ(ReadFile(Path("outside")), "");
+  fs::remove(Path("run"));
+  fs::create_hard_link(Path("data"), Path("run"));
+  EXPECT_EQ(OpenLook(std::vector<std::string>{Path("data"), Path("run")}, LookAt("t", {"a"})).look,
+            1);
+  EXPECT_EQ(Lines("data"), 1);
+}
+
+// The first run's look was opened while the data's ledger could not be written.
+TEST_F(LedgerTest, LooksAreCountedByTheTimeOfTheirOpening) {
+  const auto entry = [](const std::string& opened, const std::string& arms_hash) {
+    return R"({"format":1,"opened":")" + opened + R"(","test_hash":"t","arms_hash":")" + arms_hash +
+           "\"}\n";
+  };
+  WriteFileDurably(Path("data"), entry("2026-02-02T00:00:00Z", "b"));
+  WriteFileDurably(Path("run"), entry("2026-01-01T00:00:00Z", "a"));
+  const std::vector<std::string> paths = {Path("data"), Path("run")};
+  const LookNumber third = OpenLook(paths, LookAt("t", {"c"}));
+  EXPECT_EQ(third.look, 3);
+  EXPECT_EQ(OpenLook(paths, LookAt("t", {"c"})).look, 3);
+}
+
 TEST_F(LedgerTest, AFolderThatIsMissingIsAnError) {
   try {
     OpenLook(std::vector<std::string>{Path("no/such/ledger")}, LookAt("t", {"a"}));
