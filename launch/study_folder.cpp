@@ -9,6 +9,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "launch/report/report_text.h"
+#include "trainer/study/shown_metric.h"
 #include "trainer/study/study_file.h"
 
 namespace breakeven {
@@ -186,7 +187,8 @@ StudyReport ReadStudy(const fs::path& run) {
   report.findings.cautions.insert(report.findings.cautions.end(), study.cautions.begin(),
                                   study.cautions.end());
   for (const StudyFileVariant& v : study.variants) {
-    report.variants.push_back({v.name, v.num_shots, v.dev_score, v.standard_error, v.num_documents,
+    const MetricValue dev = ShownValue(study.metric, {v.dev_score, v.standard_error});
+    report.variants.push_back({v.name, v.num_shots, dev.value, dev.standard_error, v.num_documents,
                                v.prompt_tokens, v.chosen});
   }
   for (const StudyFileCell& cell : study.cells) report.training.push_back(ReadCurve(cell, run));
@@ -202,7 +204,7 @@ std::string FormatStudyText(const StudyReport& report) {
   const ScoreFormat format = ScoreFormatOf(report);
   std::string text = HeadlineSentence(report) + "\n";
   for (const std::string& detail : HeadlineDetails(report)) text += detail + "\n";
-  text += "\n| arm | " + report.findings.metric +
+  text += "\n| arm | " + ShownName(report.findings.metric) +
           " | against the best prompt | verdict |\n|---|---|---|---|\n";
   for (size_t i = 0; i < report.findings.arms.size(); ++i) {
     const ArmFinding& arm = report.findings.arms[i];

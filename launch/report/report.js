@@ -29,7 +29,7 @@
     });
     section('Verdict', `Every arm on the sealed test set against the best prompt; intervals at ${count(100 * data.confidence)} %. Bold: the tuned arm ` +
       'that dev chose, the one comparison that was planned. The p-values of all others are corrected together (Holm).',
-      table([['Arm'], ['Verdict'], [data.metric + unit, 'number'], ['Interval', 'number'], ['Difference', 'number'], ['Interval', 'number'], ['p', 'number']], rows),
+      table([['Arm'], ['Verdict'], [data.metric_shown + unit, 'number'], ['Interval', 'number'], ['Difference', 'number'], ['Interval', 'number'], ['p', 'number']], rows),
       ...drawCalibration());
   };
 
@@ -52,7 +52,7 @@
       range(point.interval, score), signed(point.against_baseline.difference), p(point.against_baseline.adjusted_p_value)]);
     section(title, 'Test score against training examples, bands are intervals. Beyond the last dot the fitted curve is an extrapolation. ' +
       'The sizes are read together, so their p-values are corrected (Holm) and a size can miss here what the planned comparison shows.',
-      plot(`${title}; the table below has its figures`, 'training examples', data.metric + unit, true, false, series),
+      plot(`${title}; the table below has its figures`, 'training examples', data.metric_shown + unit, true, false, series),
       table([['Examples'], ['Verdict'], ['Score' + unit, 'number'], ['Interval', 'number'], ['Against the prompt', 'number'], ['p', 'number']], rows));
   };
 

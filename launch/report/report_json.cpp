@@ -7,6 +7,7 @@
 #include <set>
 
 #include "launch/report/report_text.h"
+#include "trainer/study/shown_metric.h"
 
 namespace breakeven {
 namespace {
@@ -311,6 +312,7 @@ std::string FormatReportJson(const StudyReport& report, const JsonLimits& limits
                {"task", report.task},
                {"model", report.model},
                {"metric", findings.metric},
+               {"metric_shown", ShownName(findings.metric)},
                {"fraction", ScoreFormatOf(report).fraction},
                {"confidence", Of(report.confidence)},
                {"currency", report.currency},

@@ -3,6 +3,7 @@
 
 #include "launch/report/report_page.h"
 #include "launch/report/report_text.h"
+#include "trainer/study/shown_metric.h"
 
 namespace breakeven {
 namespace {
@@ -33,7 +34,7 @@ std::string PValue(double p) {
 std::string Count(size_t count) { return CountText(static_cast<double>(count), ""); }
 
 std::string Verdicts(const StudyReport& report, const ScoreFormat& format) {
-  std::string text = "| arm | " + Plain(report.findings.metric) +
+  std::string text = "| arm | " + Plain(ShownName(report.findings.metric)) +
                      " | interval | against the best prompt | p | verdict |\n"
                      "|---|--:|---|---|--:|---|\n";
   for (size_t i = 0; i < report.findings.arms.size(); ++i) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "comm/base/progress.h"
+#include "trainer/study/shown_metric.h"
 
 namespace breakeven {
 namespace {
@@ -210,7 +211,12 @@ std::vector<std::string> HeadlineDetails(const StudyReport& report) {
   std::string detectable = format.Difference(c.minimum_detectable_effect);
   if (detectable[0] == '+') detectable.erase(0, 1);
   std::vector<std::string> details;
-  details.push_back("Measured by " + report.findings.metric + " on " +
+  const std::string shown = ShownName(report.findings.metric);
+  const std::string turned =
+      shown == report.findings.metric
+          ? ""
+          : " (" + report.findings.metric + ", turned round so that more is better)";
+  details.push_back("Measured by " + shown + turned + " on " +
                     CountText(static_cast<double>(c.num_documents), "") +
                     " sealed test documents, which could have shown a difference of " + detectable +
                     ".");

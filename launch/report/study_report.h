@@ -16,7 +16,7 @@ namespace breakeven {
 struct VariantRow {
   std::string name;
   int64_t num_shots = 0;
-  double dev_score = 0;
+  double dev_score = 0;  // as test's scores: in the unit of ShownName
   double standard_error = 0;
   int64_t num_documents = 0;
   double prompt_tokens = 0;  // mean of a query

@@ -8,6 +8,7 @@
 
 #include "comm/base/error.h"
 #include "trainer/statistics/bootstrap.h"
+#include "trainer/study/shown_metric.h"
 
 namespace breakeven {
 namespace {
@@ -85,7 +86,7 @@ std::vector<NamedCurve> FindCurves(const StudyInput& input, const ScoreComparer&
   return curves;
 }
 
-ImprovementPotential PotentialOf(const LearningCurve& curve, std::vector<double> dev_scores) {
+ImprovementPotential PotentialOf(const LearningCurve& curve, const StudyInput& input) {
   ImprovementPotential potential;
   potential.gain_per_doubling = curve.gain_per_doubling;
   potential.gain_interval = curve.gain_interval;
@@ -93,7 +94,11 @@ ImprovementPotential PotentialOf(const LearningCurve& curve, std::vector<double>
     potential.asymptote = curve.fit->asymptote;
     potential.asymptote_interval = curve.fit->asymptote_interval;
   }
-  if (dev_scores.empty()) return potential;
+  if (input.prompt_dev_scores.empty()) return potential;
+  std::vector<double> dev_scores;
+  for (const double reported : input.prompt_dev_scores) {
+    dev_scores.push_back(ShownValue(input.metric, {reported, 0}).value);
+  }
   std::sort(dev_scores.begin(), dev_scores.end());
   potential.prompt_worst_dev_score = dev_scores.front();
   potential.prompt_median_dev_score = SortedQuantile(dev_scores, 0.5);
@@ -113,7 +118,7 @@ SixQuestions Answer(const StudyInput& input, const StudyFindings& findings) {
   for (const NamedCurve& curve : findings.curves) {
     if (curve.role != candidate.role) continue;
     questions.data.examples_to_win = curve.curve.examples_to_win;
-    questions.potential = PotentialOf(curve.curve, input.prompt_dev_scores);
+    questions.potential = PotentialOf(curve.curve, input);
   }
   if (!findings.costs.has_value()) return questions;
   const CostComparison& costs = *findings.costs;

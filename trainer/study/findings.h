@@ -57,7 +57,7 @@ struct StudyInput {
   int64_t dev_examples = 0;
   int64_t num_prompts_tried = 0;
   int64_t num_tuned_tried = 0;
-  std::vector<double> prompt_dev_scores;  // of all variants tried
+  std::vector<double> prompt_dev_scores;  // of all variants tried, as eval reports the metric
 };
 
 struct ArmFinding {
@@ -83,6 +83,7 @@ struct NamedCurve {
   LearningCurve curve;
 };
 
+// All scores are in the unit of the study's tables, in which more is better: ShownName(metric) says which.
 struct StudyFindings {
   std::string metric;
   Comparison headline;  // candidate − baseline: the one test that was planned, not corrected

@@ -47,7 +47,7 @@ struct ImprovementPotential {
   Interval gain_interval;
   std::optional<double> asymptote;  // of the fitted curve
   std::optional<Interval> asymptote_interval;
-  // The room that prompting showed: prompts tried on dev.
+  // The room that prompting showed: prompts tried on dev, in the unit of the study's tables.
   double prompt_best_dev_score = 0;
   double prompt_median_dev_score = 0;
   double prompt_worst_dev_score = 0;

@@ -125,6 +125,24 @@ TEST(FindingsTest, EveryPartIsThere) {
   EXPECT_NEAR(questions.time->prompt_query_seconds, 0.1, 1e-12);
 }
 
+// Of a metric of which less is better: the best prompt is the one with the least perplexity, in the unit of test's scores.
+TEST(FindingsTest, DevScoresAreTurnedRoundAsTestsAre) {
+  StudyInput input = PlantStudy(PlantedTruth(), 3);
+  input.metric = "word_perplexity";
+  for (RecordArm& arm : input.test.arms) {
+    arm.loglikelihoods = arm.metrics.at("acc");
+    for (double& value : arm.loglikelihoods) value = 8 * (value - 2);
+    arm.num_words.assign(arm.loglikelihoods.size(), 4);
+  }
+  input.prompt_dev_scores = {std::exp(3), std::exp(1), std::exp(2)};
+  const StudyFindings findings = Conclude(input, Fast(), {});
+  const ImprovementPotential& potential = findings.questions.potential.value();
+  EXPECT_NEAR(potential.prompt_best_dev_score, -1, 1e-12);
+  EXPECT_NEAR(potential.prompt_median_dev_score, -2, 1e-12);
+  EXPECT_NEAR(potential.prompt_worst_dev_score, -3, 1e-12);
+  EXPECT_LT(findings.arms[0].score.score, 0) << "the same unit";
+}
+
 TEST(FindingsTest, WhatWasNotMeasuredIsAbsent) {
   const StudyFindings findings = Conclude(PlantStudy(PlantedTruth(), 3), Fast(), {});
   EXPECT_FALSE(findings.costs.has_value());
