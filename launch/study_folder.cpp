@@ -194,7 +194,7 @@ StudyReport ReadStudy(const fs::path& run) {
   for (const StudyFileCell& cell : study.cells) report.training.push_back(ReadCurve(cell, run));
   report.looks = ReadLooks(study, run);
   report.documents = ReadPrompts(run);
-  for (const StudyFileFact& fact : study.facts) {
+  for (const StudyFact& fact : study.facts) {
     report.provenance.push_back({fact.group, fact.name, fact.value});
   }
   return report;

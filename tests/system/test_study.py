@@ -1,6 +1,7 @@
 """A whole study on a tiny random model: from data to verdict in seconds, killed and continued, on one rank and two."""
 
 import json
+import re
 
 import pytest
 from program import BUILD, run
@@ -71,6 +72,15 @@ def test_whole_study_and_scoring_is_the_same_on_two_ranks(study):
     large = [json.loads(line) for line in open(study / "study" / "data" / "train_24.jsonl")]
     assert [row["id"] for row in large[:6]] == small, "nested"
     assert sorted(row["colour"] for row in large) == sorted(["red", "green", "blue"] * 8), "balanced"
+    facts = {(fact["group"], fact["name"]): fact["value"] for fact in first["provenance"]}
+    version = run("--version").out.strip()
+    assert facts["software", "finished by"].startswith(f"{version}, libtorch 2."), facts
+    assert facts["software", "trained by"] == facts["software", "finished by"]
+    trained = json.loads((study / "study" / cells[kept[0]]["checkpoint"] / "trainer_state" / "state.json").read_text())
+    assert facts["model", "tokenizer"] == trained["tokenizer_fingerprint"]
+    assert facts["study", "config"] == state(study)["fingerprint"].split("-")[0]
+    assert facts["scoring", "ranks"] == facts["training", "ranks"] == "1 rank, 1 thread each"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", facts["study", "finished"])
     looks = (study / "study" / "eval" / "ledger.jsonl").read_text().splitlines()
     assert len(looks) == 1 and (study / "test.jsonl.ledger.jsonl").read_text().splitlines() == looks
     report = study / "study" / "report.json"

@@ -171,7 +171,7 @@ void VisitRegression(Fields& f, StudyFileRegression& regression) {
   f("base", regression.base);
 }
 
-void VisitFact(Fields& f, StudyFileFact& fact) {
+void VisitFact(Fields& f, StudyFact& fact) {
   f("group", fact.group);
   f("name", fact.name);
   f("value", fact.value);

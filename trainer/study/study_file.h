@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/study/findings.h"
+#include "trainer/study/study_facts.h"
 #include "trainer/study/verdict_config.h"
 
 namespace breakeven {
@@ -44,12 +45,6 @@ struct StudyFileCell {
   int64_t chosen_epoch = 0;  // the first is 1; 0 = not known (older files)
 };
 
-struct StudyFileFact {
-  std::string group;
-  std::string name;
-  std::string value;
-};
-
 struct StudyFileRegression {
   std::string name;
   std::string metric;
@@ -84,7 +79,7 @@ struct StudyFile {
   std::optional<CostInput> costs;
   std::optional<ModelModified> modified;
   int64_t dev_examples = 0;
-  std::vector<StudyFileFact> facts;
+  std::vector<StudyFact> facts;
   std::vector<std::string> cautions;
   VerdictConfig verdict;
   CostConfig prices;

@@ -3,11 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 
 #include "comm/base/durable_file.h"
-#include "comm/base/progress.h"
+#include "comm/base/utc_time.h"
 #include "comm/world.h"
 #include "trainer/study/parameter_distance.h"
 #include "trainer/study/study_plan.h"
@@ -176,31 +175,37 @@ class OutcomeMaker {
                              tuned->second};
   }
 
+  // Of the cells whose weights are kept: what their checkpoints say of the runs that made them.
+  std::vector<TrainingState> Trained() const {
+    std::vector<TrainingState> states;
+    for (const StudyCell& cell : ChosenCells(config_, in_.choices.rates)) {
+      const std::string path = config_.output + "/" + in_.state.cells.at(cell.name).checkpoint +
+                               "/trainer_state/state.json";
+      states.push_back(ParseTrainingState(ReadFile(path), path));
+    }
+    return states;
+  }
+
   void AddFacts() {
-    const auto add = [&](const char* group, const char* name, const std::string& value) {
-      study_.facts.push_back({group, name, value});
-    };
+    StudyFactsInput facts{.finished = UtcNow(),
+                          .program = in_.program,
+                          .config_hash = in_.config_hash,
+                          .splits = {},
+                          .model_hash = in_.model_hash,
+                          .seeds = config_.seeds,
+                          .rates = in_.choices.rates,
+                          .trained = Trained(),
+                          .scoring_precision = config_.precision.type,
+                          .world_size = in_.world_size,
+                          .threads = in_.num_threads,
+                          .cpu_model = DescribeProcess().cpu_model,
+                          .look = in_.state.look,
+                          .num_looks = in_.state.num_looks};
     for (const EvalDocuments* split : {&in_.data.train, &in_.data.dev, &in_.data.test}) {
-      add("data", split->split.c_str(),
-          std::to_string(split->documents.size()) + " documents of " + split->path + ", content " +
-              split->content_hash);
+      facts.splits.push_back(
+          {split->split, std::ssize(split->documents), split->path, split->content_hash});
     }
-    add("model", "weights of the base model", in_.model_hash);
-    std::string seeds;
-    for (const int64_t seed : config_.seeds)
-      seeds += (seeds.empty() ? "" : ", ") + std::to_string(seed);
-    add("training", "seeds", seeds);
-    for (const auto& [size, rate] : in_.choices.rates) {
-      char text[64];
-      std::snprintf(text, sizeof(text), "%g, chosen on dev", rate);
-      study_.facts.push_back({"training", "learning rate at " + std::to_string(size), text});
-    }
-    add("training", "precision", config_.train.precision);
-    add("scoring", "precision", config_.precision.type);
-    add("machine", "ranks", std::to_string(in_.world_size));
-    add("machine", "processor", DescribeProcess().cpu_model);
-    add("test", "look",
-        std::to_string(in_.state.look) + " of " + std::to_string(in_.state.num_looks));
+    study_.facts = StudyFacts(facts);
   }
 
   void AddCautions() {

@@ -34,6 +34,9 @@ struct StudyOutcomeInput {
   std::vector<PromptConfig> few_shots;
   ChatFormat chat;  // of the base model
   int64_t num_prompts_tried = 0;
+  std::string config_hash = "";
+  std::string program = "";  // this one's version and libtorch's
+  int num_threads = 1;       // of a rank
 };
 
 StudyFile MakeStudyFile(const StudyOutcomeInput& input);
