@@ -345,7 +345,9 @@ std::string FormatReportJson(const StudyReport& report, const JsonLimits& limits
   json["num_lost"] = findings.flips.lost.size();
   json["won"] = Flips(findings.flips.won, limits, shown);
   json["lost"] = Flips(findings.flips.lost, limits, shown);
-  json["confusion"] = findings.confusion;
+  json["confusion"] = findings.confusions.arm;
+  json["confusion_baseline"] = findings.confusions.baseline;
+  json["confusion_absent"] = findings.confusions.absent;
   json["prompts"] = Json::object();
   for (const DocumentText& document : report.documents) {
     if (limits.max_flips == 0 || shown.count(document.id) > 0)

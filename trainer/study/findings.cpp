@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -14,7 +13,6 @@ namespace breakeven {
 namespace {
 
 constexpr size_t kMinCalibration = 300;  // documents; below, a bin's error is mostly noise
-constexpr int64_t kMostClasses = 50;     // a larger confusion matrix is no longer read
 
 bool IsTuned(ArmRole role) { return role == ArmRole::kTuned || role == ArmRole::kTunedAndPrompt; }
 
@@ -180,11 +178,8 @@ StudyFindings Conclude(const StudyInput& input, const VerdictConfig& config,
   findings.equal_data = FindEqualData(input, comparer);
   findings.curves = FindCurves(input, comparer);
   findings.flips = FindFlips(input.test, comparer.table(), candidate.columns, baseline.columns);
-  std::set<std::string> classes;
-  for (const RecordDocument& document : input.test.documents) classes.insert(document.target);
-  if (static_cast<int64_t>(classes.size()) <= kMostClasses) {
-    findings.confusion = Confusion(input.test, candidate.columns.front());
-  }
+  findings.confusions =
+      FindConfusions(input.test, candidate.columns.front(), baseline.columns.front());
   if (input.regression.has_value()) {
     const RegressionSet& set = *input.regression;
     findings.regression =

@@ -89,10 +89,9 @@ struct StudyFindings {
   Comparison headline;  // candidate − baseline: the one test that was planned, not corrected
   std::vector<ArmFinding> arms;  // in StudyInput's order
   std::vector<EqualData> equal_data;
-  std::vector<NamedCurve> curves;  // for each tuned role
-  FlipTable flips;                 // candidate against baseline
-  ConfusionMatrix
-      confusion;  // of the candidate's first replicate; empty where targets are all different
+  std::vector<NamedCurve> curves;        // for each tuned role
+  FlipTable flips;                       // candidate against baseline
+  Confusions confusions;                 // of the candidate's and the baseline's first replicate
   std::optional<Comparison> regression;  // tuned − base
   std::optional<CostComparison> costs;
   SixQuestions questions;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace breakeven {
 namespace {
@@ -12,6 +13,16 @@ double MeanScore(const ScoreTable& table, std::span<const size_t> columns, size_
   for (size_t column : columns) sum += table.columns[column][document];
   const double size = table.sizes.empty() ? 1 : table.sizes[document];
   return sum / (static_cast<double>(columns.size()) * size);
+}
+
+void JoinOthers(const std::set<std::string>& targets, ConfusionMatrix& matrix) {
+  for (auto& [target, row] : matrix) {
+    std::map<std::string, int64_t> joined;
+    for (const auto& [prediction, count] : row) {
+      joined[targets.count(prediction) > 0 ? prediction : kOtherLabel] += count;
+    }
+    row = std::move(joined);
+  }
 }
 
 }  // namespace
@@ -48,6 +59,29 @@ ConfusionMatrix Confusion(const StudyRecords& records, size_t arm) {
     ++matrix[records.documents[i].target][records.arms[arm].predictions[i]];
   }
   return matrix;
+}
+
+Confusions FindConfusions(const StudyRecords& records, size_t arm, size_t baseline) {
+  std::set<std::string> targets;
+  for (const RecordDocument& document : records.documents) targets.insert(document.target);
+  Confusions found;
+  if (targets.size() > kMostLabels) {
+    found.absent = "The documents have " + std::to_string(targets.size()) +
+                   " different targets; a table of more than " + std::to_string(kMostLabels) +
+                   " could not be read.";
+    return found;
+  }
+  std::set<std::string> labels = targets;
+  for (const size_t column : {arm, baseline}) {
+    labels.insert(records.arms[column].predictions.begin(), records.arms[column].predictions.end());
+  }
+  found.arm = Confusion(records, arm);
+  found.baseline = Confusion(records, baseline);
+  if (labels.size() > kMostLabels) {
+    JoinOthers(targets, found.arm);
+    JoinOthers(targets, found.baseline);
+  }
+  return found;
 }
 
 }  // namespace breakeven

@@ -39,6 +39,17 @@ FlipTable FindFlips(const StudyRecords& records, const ScoreTable& table,
 using ConfusionMatrix = std::map<std::string, std::map<std::string, int64_t>>;
 ConfusionMatrix Confusion(const StudyRecords& records, size_t arm);
 
+// What both sides said to each target. With more than kMostLabels labels what is no target is one label together, kOtherLabel;
+// with more targets than that there is no matrix, and `absent` is a sentence that says so.
+inline constexpr size_t kMostLabels = 40;
+inline constexpr char kOtherLabel[] = "(anything else)";
+struct Confusions {
+  ConfusionMatrix arm;
+  ConfusionMatrix baseline;
+  std::string absent;
+};
+Confusions FindConfusions(const StudyRecords& records, size_t arm, size_t baseline);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_STUDY_FLIPS_H_

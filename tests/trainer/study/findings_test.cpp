@@ -104,7 +104,8 @@ TEST(FindingsTest, EveryPartIsThere) {
   EXPECT_EQ(findings.equal_data[0].num_examples, 50);
   ASSERT_EQ(findings.curves.size(), 1u);
   EXPECT_EQ(findings.curves[0].role, ArmRole::kTuned);
-  EXPECT_EQ(findings.confusion.at("yes").at(""), 500);
+  EXPECT_EQ(findings.confusions.baseline.at("yes").at(""), 500);
+  EXPECT_EQ(findings.confusions.arm.at("yes").at(""), 500);
   EXPECT_TRUE(findings.regression.has_value());
   // Won minus lost documents, weighted by how many seeds: the difference.
   double balance = 0;

@@ -267,5 +267,41 @@ TEST(FlipsTest, SeedsAreAveragedAndTheSurestComeFirst) {
   EXPECT_EQ(Confusion(records, 1).at("blue").at("green"), 1);
 }
 
+// Two arms that are always right but for the first document, on which each says something of its own.
+StudyRecords Labelled(size_t num_targets, size_t num_documents) {
+  StudyRecords records;
+  records.arms.resize(2);
+  for (size_t i = 0; i < num_documents; ++i) {
+    RecordDocument document;
+    document.target = "label " + std::to_string(i % num_targets);
+    for (RecordArm& arm : records.arms) arm.predictions.push_back(document.target);
+    records.documents.push_back(document);
+  }
+  records.arms[0].predictions[0] = "nonsense";
+  records.arms[1].predictions[0] = "label 1";
+  return records;
+}
+
+TEST(ConfusionTest, BothSidesAreThere) {
+  const Confusions found = FindConfusions(Labelled(4, 80), 0, 1);
+  EXPECT_EQ(found.absent, "");
+  EXPECT_EQ(found.arm.at("label 0").at("nonsense"), 1);
+  EXPECT_EQ(found.arm.at("label 0").at("label 0"), 19);
+  EXPECT_EQ(found.baseline.at("label 0").at("label 1"), 1);
+}
+
+TEST(ConfusionTest, WhatIsNoTargetIsJoinedWhereLabelsAreTooMany) {
+  const Confusions found = FindConfusions(Labelled(kMostLabels, 80), 0, 1);
+  EXPECT_EQ(found.absent, "");
+  EXPECT_EQ(found.arm.at("label 0").at(kOtherLabel), 1);
+  EXPECT_EQ(found.baseline.at("label 0").at("label 1"), 1);
+}
+
+TEST(ConfusionTest, TooManyTargetsAreSaid) {
+  const Confusions found = FindConfusions(Labelled(kMostLabels + 1, 80), 0, 1);
+  EXPECT_THAT(found.absent, HasSubstr("41 different targets"));
+  EXPECT_TRUE(found.arm.empty() && found.baseline.empty());
+}
+
 }  // namespace
 }  // namespace breakeven
