@@ -19,15 +19,15 @@ const kit = (() => {
   const section = (title, note, ...children) => {
     main.append(el('section', {}, el('h2', {textContent: title}), note ? el('p', {className: 'note', textContent: note}) : null, ...children));
   };
-  // columns: [title, class]; rows: arrays of texts, each with an optional class of the row.
+  // columns: [title, class]; rows: arrays of texts, each with an optional class of the row. A cell may be [text, smaller text below].
   const table = (columns, rows, caption) => {
     const head = el('tr', {}, ...columns.map(([title, kind]) => el('th', {scope: 'col', className: kind ?? '', textContent: title})));
     const body = rows.map((row) => el('tr', {className: row.kind ?? ''},
-      ...row.map((text, i) => el('td', {className: columns[i][1] ?? '', textContent: text ?? ''}))));
+      ...row.map((text, i) => el('td', {className: columns[i][1] ?? ''}, ...(Array.isArray(text) ? [text[0], el('small', {textContent: text[1]})] : [text ?? ''])))));
     return el('div', {className: 'scroll', tabIndex: 0, role: 'region', ariaLabel: caption ?? columns.map(([title]) => title).join(', ')},
       el('table', {}, caption ? el('caption', {textContent: caption}) : null, el('thead', {}, head), el('tbody', {}, ...body)));
   };
-  const folded = (title, content) => el('details', {}, el('summary', {textContent: title}), content);
+  const folded = (title, ...contents) => el('details', {}, el('summary', {textContent: title}), ...contents);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // Ticks of a logarithmic axis: 1, 2 and 5 of each power of ten, or powers alone where there are many.
@@ -69,6 +69,11 @@ const kit = (() => {
     Chart.defaults.font.family = getComputedStyle(document.documentElement).fontFamily;
     const drawAll = () => plots.forEach((draw) => draw());
     drawAll();
+    // Paper is light, and what is folded cannot be opened there.
+    const unfold = () => main.querySelectorAll(':scope > section > details:not([open])').forEach((fold) => { fold.open = fold.dataset.unfolded = true; });
+    const fold = () => main.querySelectorAll('details[data-unfolded]').forEach((node) => { node.open = false; delete node.dataset.unfolded; });
+    const onPaper = matchMedia('print');
+    onPaper.addEventListener('change', () => { (onPaper.matches ? unfold : fold)(); drawAll(); });
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
     document.documentElement.dataset.ready = 'true';
   };

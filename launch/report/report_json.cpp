@@ -242,6 +242,28 @@ Json Of(const CostComparison& costs) {
           {"curve", curve}};
 }
 
+Json CostsOf(const StudyReport& report) {
+  Json json = Of(report.findings.costs);
+  if (json.is_null()) return json;
+  const CostComparison& costs = *report.findings.costs;
+  json["pay_back"]["text"] = PayBackText(costs.pay_back, report.confidence);
+  if (costs.cached_pay_back.has_value())
+    json["cached_pay_back"]["text"] = PayBackText(*costs.cached_pay_back, report.confidence);
+  return json;
+}
+
+Json RegressionOf(const StudyReport& report) {
+  if (!report.findings.regression.has_value()) return nullptr;
+  const Comparison& found = *report.findings.regression;
+  const RegressionSet& set = report.input.regression.value();
+  Json json = {{"name", set.name},
+               {"metric", set.metric},
+               {"metric_shown", ShownName(set.metric)},
+               {"fraction", RegressionFormat(found).fraction}};
+  json.update(Of(found));
+  return json;
+}
+
 // At most `limit` bytes, whole characters.
 std::string Cut(const std::string& text, size_t limit) {
   if (limit == 0 || text.size() <= limit) return text;
@@ -322,8 +344,8 @@ std::string FormatReportJson(const StudyReport& report, const JsonLimits& limits
                {"arms", Arms(report)},
                {"equal_data", Json::array()},
                {"curves", Json::array()},
-               {"regression", Of(findings.regression)},
-               {"costs", Of(findings.costs)},
+               {"regression", RegressionOf(report)},
+               {"costs", CostsOf(report)},
                {"questions", Json::array()},
                {"cautions", findings.cautions},
                {"num_prompts_tried", report.input.num_prompts_tried},
@@ -335,7 +357,10 @@ std::string FormatReportJson(const StudyReport& report, const JsonLimits& limits
                                   {"few_shot", report.input.arms.at(equal.few_shot_arm).name},
                                   {"comparison", Of(equal.comparison)}});
   }
-  for (const NamedCurve& curve : findings.curves) json["curves"].push_back(Of(curve));
+  for (const NamedCurve& curve : findings.curves) {
+    json["curves"].push_back(Of(curve));
+    json["curves"].back()["examples_to_win"]["text"] = ExamplesText(curve.curve, report.confidence);
+  }
   for (const QuestionAnswer& qa : AnswerQuestions(report)) {
     json["questions"].push_back({{"question", qa.question}, {"answer", qa.answer}});
   }

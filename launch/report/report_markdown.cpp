@@ -1,29 +1,14 @@
 // Pure.
 #include <cstdio>
 
+#include "launch/report/cost_markdown.h"
+#include "launch/report/markdown_text.h"
 #include "launch/report/report_page.h"
 #include "launch/report/report_text.h"
 #include "trainer/study/shown_metric.h"
 
 namespace breakeven {
 namespace {
-
-// Of one table cell or line: no markup, no HTML, no line breaks, at most 200 bytes.
-std::string Plain(const std::string& text) {
-  std::string plain;
-  for (const char c : text) {
-    if (plain.size() >= 200 && (static_cast<unsigned char>(c) & 0xC0) != 0x80) return plain + "…";
-    if (c == '\n' || c == '\r' || c == '\t') {
-      plain += ' ';
-    } else if (c == '<') {
-      plain += "&lt;";
-    } else {
-      if (std::string_view("|\\`*_[]").find(c) != std::string_view::npos) plain += '\\';
-      plain += c;
-    }
-  }
-  return plain;
-}
 
 std::string PValue(double p) {
   char text[32];
@@ -35,8 +20,8 @@ std::string Count(size_t count) { return CountText(static_cast<double>(count), "
 
 std::string Verdicts(const StudyReport& report, const ScoreFormat& format) {
   std::string text = "| arm | " + Plain(ShownName(report.findings.metric)) +
-                     " | interval | against the best prompt | p | verdict |\n"
-                     "|---|--:|---|---|--:|---|\n";
+                     " | interval | against the best prompt | p | verdict | could have shown | "
+                     "would settle it |\n|---|--:|---|---|--:|---|--:|--:|\n";
   for (size_t i = 0; i < report.findings.arms.size(); ++i) {
     const ArmFinding& arm = report.findings.arms[i];
     const bool candidate = i == report.input.candidate;
@@ -46,12 +31,44 @@ std::string Verdicts(const StudyReport& report, const ScoreFormat& format) {
       const Comparison& c = *arm.against_baseline;
       text += format.Difference(c.difference) + ", " + format.DifferenceRange(c.deciding.interval) +
               " | " + PValue(c.adjusted_p_value) + " | " + std::string(VerdictName(c.verdict)) +
-              " |\n";
+              " | " + format.Effect(c.minimum_detectable_effect) + " | " + SettleText(c) + " |\n";
     } else {
-      text += "| | the prompt to beat |\n";
+      text += "| | the prompt to beat | | |\n";
     }
   }
   return text + "\n";
+}
+
+// How each verdict was reached.
+std::string Methods(const StudyReport& report) {
+  std::string text =
+      "How each verdict was reached; p alone is before Holm's correction:\n\n"
+      "| arm | documents that differ | won | lost | McNemar's exact p | p alone | interval by |\n"
+      "|---|--:|--:|--:|--:|--:|---|\n";
+  for (const ArmFinding& arm : report.findings.arms) {
+    if (!arm.against_baseline.has_value()) continue;
+    const Comparison& c = *arm.against_baseline;
+    text += "| " + Plain(arm.arm.name) + " | " + Count(static_cast<size_t>(c.num_differing)) +
+            " | " + (c.counts ? Count(static_cast<size_t>(c.counts->won)) : "") + " | " +
+            (c.counts ? Count(static_cast<size_t>(c.counts->lost)) : "") + " | " +
+            (c.mcnemar ? PValue(c.mcnemar->exact) : "") + " | " + PValue(c.p_value) + " | " +
+            std::string(IntervalMethodName(c.deciding.method)) + " |\n";
+  }
+  return text + "\n";
+}
+
+std::string Regression(const StudyReport& report) {
+  if (!report.findings.regression.has_value()) return "";
+  const Comparison& c = *report.findings.regression;
+  const RegressionSet& set = report.input.regression.value();
+  const ScoreFormat format = RegressionFormat(c);
+  return "## Regression set: " + Plain(set.name) + "\n\n| " + Plain(ShownName(set.metric)) +
+         ", tuned | base model | difference | verdict | could have shown | would settle it |\n"
+         "|--:|--:|---|---|--:|--:|\n| " +
+         format.Score(c.arm_score) + " | " + format.Score(c.baseline_score) + " | " +
+         format.Difference(c.difference) + ", " + format.DifferenceRange(c.deciding.interval) +
+         " | " + std::string(VerdictName(c.verdict)) + " | " +
+         format.Effect(c.minimum_detectable_effect) + " | " + SettleText(c) + " |\n\n";
 }
 
 std::string Curves(const StudyReport& report, const ScoreFormat& format) {
@@ -67,7 +84,7 @@ std::string Curves(const StudyReport& report, const ScoreFormat& format) {
               format.Difference(c.difference) + " | " + std::string(VerdictName(c.verdict)) +
               " |\n";
     }
-    text += "\n";
+    text += "\n" + ExamplesText(named.curve, report.confidence) + "\n\n";
   }
   if (report.findings.equal_data.empty()) return text;
   text +=
@@ -81,26 +98,6 @@ std::string Curves(const StudyReport& report, const ScoreFormat& format) {
             " | " + std::string(VerdictName(c.verdict)) + " |\n";
   }
   return text + "\n";
-}
-
-std::string CostTable(const StudyReport& report) {
-  if (!report.findings.costs.has_value()) return "";
-  const auto price = [&](const std::optional<double>& value) {
-    char text[32];
-    std::snprintf(text, sizeof(text), "%.3g ", value.value_or(0));
-    return value.has_value() ? text + Plain(report.currency) : std::string("no price given");
-  };
-  const auto side = [&](const char* name, const CostSide& cost) {
-    return std::string("| ") + name + " | " + SecondsText(cost.one_time.device_seconds) + " | " +
-           price(cost.one_time.price) + " | " +
-           SecondsText(cost.query.device_seconds.value * 1000) + " | " +
-           price(cost.query.price_per_1000) + " | " + CountText(cost.prompt_tokens, "") + " |\n";
-  };
-  return "## Costs\n\n| | once, device time | | 1,000 queries, device time | | prompt tokens a "
-         "query |\n"
-         "|---|--:|--:|--:|--:|--:|\n" +
-         side("prompt", report.findings.costs->prompt) +
-         side("tuned", report.findings.costs->tuned) + "\n";
 }
 
 std::string FlipList(const char* title, const std::vector<Flip>& flips) {
@@ -163,8 +160,8 @@ std::string FormatReportMarkdown(const StudyReport& report) {
   text += "\nTask " + Plain(report.task) + ", model " + Plain(report.model) + ".\n\n";
   for (const std::string& caution : report.findings.cautions)
     text += "> **Caution.** " + Plain(caution) + "\n>\n";
-  text +=
-      "\n## Verdict\n\n" + Verdicts(report, format) + Curves(report, format) + CostTable(report);
+  text += "\n## Verdict\n\n" + Verdicts(report, format) + Methods(report) + Curves(report, format) +
+          Regression(report) + FormatCostMarkdown(report);
   text += "## Six questions\n\n";
   for (const QuestionAnswer& qa : AnswerQuestions(report))
     text += "**" + qa.question + "** " + qa.answer + "\n\n";

@@ -34,50 +34,7 @@ const LearningCurve* CurveOf(const StudyReport& report) {
   return nullptr;
 }
 
-std::string ExamplesText(const LearningCurve& curve, double confidence) {
-  const ExamplesToWin& wins = curve.examples_to_win;
-  const bool or_fewer = wins.interval.low <= static_cast<double>(curve.points.front().num_examples);
-  const std::string interval = " (" + Print("%g", confidence * 100) + " % interval " +
-                               EstimateText(wins.interval.low, "not within the data") +
-                               (or_fewer ? " or fewer to " : " to ") +
-                               EstimateText(wins.interval.high, "not within the data") + ")";
-  switch (wins.kind) {
-    case ExamplesToWin::Kind::kWithin:
-      return "Fine-tuning overtakes the best prompt from about " + EstimateText(wins.examples, "") +
-             " training examples on" + interval + ".";
-    case ExamplesToWin::Kind::kFromTheStart:
-      return "Fine-tuning is ahead already at the smallest size tried, " +
-             EstimateText(wins.examples, "") + " training examples" + interval + ".";
-    case ExamplesToWin::Kind::kNotWithinData:
-      break;
-  }
-  return "Up to the largest size tried, fine-tuning does not overtake the best prompt.";
-}
-
-std::string PayBackText(const PayBack& back, double confidence) {
-  const std::string interval = " (" + Print("%g", confidence * 100) + " % interval " +
-                               EstimateText(back.interval.low, "never") + " to " +
-                               EstimateText(back.interval.high, "never") + ")";
-  const std::string months =
-      back.months.has_value() && std::isfinite(*back.months)
-          ? ", " + Print("%.2g", *back.months) + " months at the expected traffic"
-          : "";
-  switch (back.kind) {
-    case PayBack::Kind::kAtOnce:
-      return "Training pays from the first query on: it cost no more than the search for a prompt.";
-    case PayBack::Kind::kAfter:
-      return "Training has paid back after about " + EstimateText(back.queries, "never") +
-             " queries" + months + interval + ".";
-    case PayBack::Kind::kMaybe:
-      return "Training may pay back after about " + EstimateText(back.queries, "never") +
-             " queries, but a query may as well save nothing" + interval + ".";
-    case PayBack::Kind::kNever:
-      break;
-  }
-  return "Training does not pay back by cheaper queries: one to the tuned model costs no less.";
-}
-
-std::string SettleText(const Comparison& c) {
+std::string SettleSentence(const Comparison& c) {
   if (c.documents_to_settle.has_value()) {
     return "About " + EstimateText(static_cast<double>(*c.documents_to_settle), "") +
            " test documents would settle a true difference of this size.";
@@ -140,6 +97,10 @@ std::string ScoreFormat::Difference(double value) const {
   if (!std::isfinite(value)) return "unknown";
   return fraction ? Print("%+.1f", value * 100) + " points" : Print("%+.4g", value);
 }
+std::string ScoreFormat::Effect(double value) const {
+  const std::string text = Difference(value);
+  return text[0] == '+' ? text.substr(1) : text;
+}
 std::string ScoreFormat::Range(Interval interval) const {
   if (!fraction) return Print("%.4g", interval.low) + " to " + Print("%.4g", interval.high);
   return Print("%.1f", interval.low * 100) + " to " + Print("%.1f", interval.high * 100) + " %";
@@ -155,6 +116,20 @@ ScoreFormat ScoreFormatOf(const StudyReport& report) {
   return {std::all_of(arms.begin(), arms.end(), [](const ArmFinding& arm) {
     return arm.score.score >= 0 && arm.score.score <= 1;
   })};
+}
+
+ScoreFormat RegressionFormat(const Comparison& regression) {
+  const auto fraction = [](double score) { return score >= 0 && score <= 1; };
+  return {fraction(regression.arm_score) && fraction(regression.baseline_score)};
+}
+
+std::string SettleText(const Comparison& c) {
+  if (c.verdict != Verdict::kCannotTell) return "";
+  const bool by_documents = c.documents_to_settle.has_value();
+  const std::optional<int64_t> count =
+      by_documents ? c.documents_to_settle : c.replicates_to_settle;
+  if (!count.has_value()) return "no number";
+  return EstimateText(static_cast<double>(*count), "") + (by_documents ? " documents" : " seeds");
 }
 
 std::string CountText(double value, const std::string& infinite) {
@@ -208,8 +183,6 @@ std::string HeadlineSentence(const StudyReport& report) {
 std::vector<std::string> HeadlineDetails(const StudyReport& report) {
   const Comparison& c = report.findings.headline;
   const ScoreFormat format = ScoreFormatOf(report);
-  std::string detectable = format.Difference(c.minimum_detectable_effect);
-  if (detectable[0] == '+') detectable.erase(0, 1);
   std::vector<std::string> details;
   const std::string shown = ShownName(report.findings.metric);
   const std::string turned =
@@ -218,9 +191,9 @@ std::vector<std::string> HeadlineDetails(const StudyReport& report) {
           : " (" + report.findings.metric + ", turned round so that more is better)";
   details.push_back("Measured by " + shown + turned + " on " +
                     CountText(static_cast<double>(c.num_documents), "") +
-                    " sealed test documents, which could have shown a difference of " + detectable +
-                    ".");
-  if (c.verdict == Verdict::kCannotTell) details.push_back(SettleText(c));
+                    " sealed test documents, which could have shown a difference of " +
+                    format.Effect(c.minimum_detectable_effect) + ".");
+  if (c.verdict == Verdict::kCannotTell) details.push_back(SettleSentence(c));
   if (const LearningCurve* curve = CurveOf(report)) {
     details.push_back(ExamplesText(*curve, report.confidence));
   }
@@ -246,12 +219,12 @@ std::vector<QuestionAnswer> AnswerQuestions(const StudyReport& report) {
   }
   std::string scope = "On the task " + format.Difference(q.scope.task.difference) + " (" +
                       std::string(VerdictName(q.scope.task.verdict)) + "). ";
-  if (q.scope.regression.has_value()) {
+  if (q.scope.regression.has_value() && report.input.regression.has_value()) {
     const Comparison& other = *q.scope.regression;
-    const bool fraction = other.arm_score >= 0 && other.arm_score <= 1 &&
-                          other.baseline_score >= 0 && other.baseline_score <= 1;
-    const ScoreFormat own{fraction};
-    scope += "On the regression set " + own.Difference(other.difference) + " (" +
+    const ScoreFormat own = RegressionFormat(other);
+    scope += "On the regression set “" + report.input.regression->name + "” " +
+             own.Difference(other.difference) + " of " +
+             ShownName(report.input.regression->metric) + " (" +
              own.DifferenceRange(other.deciding.interval) + ", " +
              std::string(VerdictName(other.verdict)) + ").";
   } else {

@@ -119,7 +119,87 @@ TEST(ReportMarkdownTest, TellsTheStoryAndEscapesTables) {
     EXPECT_THAT(text, HasSubstr(part));
   }
   report.findings.costs.reset();
-  EXPECT_THAT(FormatReportMarkdown(report), Not(HasSubstr("## Costs")));
+  EXPECT_THAT(FormatReportMarkdown(report),
+              testing::AllOf(HasSubstr("No query was timed"), Not(HasSubstr("paid back"))));
+}
+
+TEST(ReportMarkdownTest, WhatIsComputedIsShown) {
+  StudyReport report = Example();
+  report.findings.arms[1].against_baseline->verdict = Verdict::kCannotTell;
+  report.findings.arms[1].against_baseline->documents_to_settle = 4321;
+  const std::string text = FormatReportMarkdown(report);
+  const Comparison& single = *report.findings.arms[1].against_baseline;
+  const ScoreFormat format = ScoreFormatOf(report);
+  for (const std::string& part :
+       {std::string("| could have shown | would settle it |"),
+        "cannot tell | " + format.Effect(single.minimum_detectable_effect) + " | 4,320 documents |",
+        std::string("McNemar's exact p"), std::string("| 1,000 queries, energy | 2.5"),
+        std::string("| 1,000 queries behind a prefix cache, device time | 50"),
+        std::string("| few-shot 50 | 2,300 | not timed |"),
+        std::string("Served with a prefix cache: "), std::string("## Regression set: plain prose"),
+        std::string("log-likelihood per word in nats, tuned")}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
+// An interval alone promises more than it holds: its coverage stands wherever it is said.
+TEST(ReportTextTest, BreakEvenIntervalsSayTheirCoverage) {
+  StudyReport report = Example();
+  PayBack& back = report.findings.costs->pay_back;
+  back.kind = PayBack::Kind::kAfter;
+  back.queries = 2000;
+  back.interval = {1500, 2600};
+  back.months.reset();
+  back.measured_coverage = 0.785;
+  EXPECT_EQ(PayBackText(back, 0.95),
+            "Training has paid back after about 2,000 queries (95 % interval 1,500 to 2,600; it "
+            "held in 78.5 % of timings simulated from these).");
+  LearningCurve& curve = report.findings.curves[0].curve;
+  curve.examples_to_win.measured_coverage = 0.935;
+  EXPECT_THAT(ExamplesText(curve, 0.95), HasSubstr("held in 93.5 % of studies simulated"));
+  EXPECT_THAT(HeadlineDetails(report), testing::Contains(HasSubstr("78.5 %")));
+  EXPECT_THAT(FormatReportMarkdown(report), testing::AllOf(HasSubstr("78.5 %"), HasSubstr("93.5")));
+  const json read = json::parse(FormatReportJson(report));
+  EXPECT_EQ(read["costs"]["pay_back"]["text"], PayBackText(back, 0.95));
+  EXPECT_EQ(read["curves"][0]["examples_to_win"]["text"], ExamplesText(curve, 0.95));
+  back.measured_coverage.reset();
+  EXPECT_THAT(PayBackText(back, 0.95),
+              HasSubstr("how often such an interval holds was not measured"));
+}
+
+TEST(ReportTextTest, AMetricThatWasTurnedHasTheNameOfItsUnit) {
+  StudyReport report = Example();
+  report.findings.metric = "word_perplexity";
+  EXPECT_THAT(HeadlineDetails(report)[0],
+              HasSubstr("Measured by log-likelihood per word in nats (word_perplexity, turned "
+                        "round so that more is better) on 500"));
+  EXPECT_THAT(FormatReportMarkdown(report), HasSubstr("| arm | log-likelihood per word in nats |"));
+  const json read = json::parse(FormatReportJson(report));
+  EXPECT_EQ(read["metric"], "word_perplexity");
+  EXPECT_EQ(read["metric_shown"], "log-likelihood per word in nats");
+}
+
+TEST(ReportJsonTest, TheRegressionSetKeepsItsNameAndMetric) {
+  const json read = json::parse(FormatReportJson(Example()));
+  EXPECT_EQ(read["regression"]["name"], "plain prose");
+  EXPECT_EQ(read["regression"]["metric"], "word_perplexity");
+  EXPECT_EQ(read["regression"]["metric_shown"], "log-likelihood per word in nats");
+  EXPECT_EQ(read["regression"]["fraction"], false);
+  EXPECT_EQ(read["regression"]["difference"].get<double>(),
+            Example().findings.regression->difference);
+  EXPECT_THAT(AnswerQuestions(Example())[3].answer, HasSubstr("regression set “plain prose”"));
+}
+
+TEST(ReportJsonTest, BothSidesOfTheConfusionOrWhyThereIsNone) {
+  StudyReport report = Example();
+  json read = json::parse(FormatReportJson(report));
+  EXPECT_EQ(read["confusion"].size(), 4u);
+  EXPECT_EQ(read["confusion_baseline"].size(), 4u);
+  EXPECT_NE(read["confusion_baseline"], read["confusion"]);
+  EXPECT_EQ(read["confusion_absent"], "");
+  report.findings.confusions = {{}, {}, "Too many."};
+  read = json::parse(FormatReportJson(report));
+  EXPECT_EQ(read["confusion_absent"], "Too many.");
 }
 
 TEST(ReportTextTest, EachVerdictHasItsSentence) {

@@ -2,7 +2,7 @@
 
 import json
 
-DESK, PHONE = (1100, 900), (390, 844)
+DESK, PHONE, PAPER = (1100, 900), (390, 844), (718, 1000)
 
 # How many colours stand in a canvas: a plot that did not draw has one.
 COLOURS = """
@@ -11,8 +11,15 @@ return [...document.querySelectorAll('canvas')].map((canvas) => {
   return new Set(pixels).size;
 });"""
 
+# Elements that reach beyond the screen, and those in a scrolling box that reach beyond the page in spite of it.
+WIDER = """
+const room = document.documentElement.clientWidth + 1;
+const scrolls = (node) => node && (/auto|scroll|hidden/.test(getComputedStyle(node).overflowX) || scrolls(node.parentElement));
+return [...document.querySelectorAll('body *')].filter((node) => node.getBoundingClientRect().right > room && !scrolls(node.parentElement))
+  .map((node) => `${node.tagName} ${node.className}: ${node.textContent.slice(0, 60)}`);"""
 
-def open_page(browser, page, size=DESK, scheme="light"):
+
+def open_page(browser, page, size=DESK, scheme="light", media="screen"):
     for log in ("browser", "performance"):
         browser.get_log(log)
     width, height = size
@@ -20,8 +27,18 @@ def open_page(browser, page, size=DESK, scheme="light"):
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE},
     )
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    emulate(browser, scheme, media)
     browser.get(page.as_uri())
+
+
+def emulate(browser, scheme, media="screen"):
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+
+def widest(browser):
+    """What is wider than the screen, but for what scrolls inside a box of its own: one line for each."""
+    return browser.execute_script(WIDER)
 
 
 def requests_of(browser):
@@ -41,6 +58,7 @@ def opens_whole(browser, page, size, scheme, num_plots):
     assert browser.execute_script("return window.broken") is None, "a text of the data ran as a script"
     wide, room = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
     assert wide <= room, f"{wide} px wide on a screen of {room}"
+    assert widest(browser) == []
     colours = browser.execute_script(COLOURS)
     assert len(colours) == num_plots and min(colours) > 10, f"colours of the plots: {colours}"
     background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
