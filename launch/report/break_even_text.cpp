@@ -13,12 +13,13 @@ std::string Print(const char* format, double value) {
   return text;
 }
 
-// ` (95 % interval LOW to HIGH, which held in 94 % of …)`.
+// " (95 % interval LOW to HIGH; such intervals held in 94 % of …)".
 std::string IntervalText(double confidence, const std::string& range,
                          const std::optional<double>& coverage, const char* simulated) {
   return " (" + Print("%g", confidence * 100) + " % interval " + range + "; " +
-         (coverage.has_value() ? "it held in " + CoverageText(coverage) + " of " + simulated
-                               : "how often such an interval holds was " + CoverageText(coverage)) +
+         (coverage.has_value()
+              ? "such intervals held in " + CoverageText(coverage) + " of " + simulated
+              : "how often such intervals hold was " + CoverageText(coverage)) +
          ")";
 }
 

@@ -152,8 +152,8 @@ TEST(ReportTextTest, BreakEvenIntervalsSayTheirCoverage) {
   back.months.reset();
   back.measured_coverage = 0.785;
   EXPECT_EQ(PayBackText(back, 0.95),
-            "Training has paid back after about 2,000 queries (95 % interval 1,500 to 2,600; it "
-            "held in 78.5 % of timings simulated from these).");
+            "Training has paid back after about 2,000 queries (95 % interval 1,500 to 2,600; such "
+            "intervals held in 78.5 % of timings simulated from these).");
   LearningCurve& curve = report.findings.curves[0].curve;
   curve.examples_to_win.measured_coverage = 0.935;
   EXPECT_THAT(ExamplesText(curve, 0.95), HasSubstr("held in 93.5 % of studies simulated"));
@@ -163,8 +163,7 @@ TEST(ReportTextTest, BreakEvenIntervalsSayTheirCoverage) {
   EXPECT_EQ(read["costs"]["pay_back"]["text"], PayBackText(back, 0.95));
   EXPECT_EQ(read["curves"][0]["examples_to_win"]["text"], ExamplesText(curve, 0.95));
   back.measured_coverage.reset();
-  EXPECT_THAT(PayBackText(back, 0.95),
-              HasSubstr("how often such an interval holds was not measured"));
+  EXPECT_THAT(PayBackText(back, 0.95), HasSubstr("how often such intervals hold was not measured"));
 }
 
 TEST(ReportTextTest, AMetricThatWasTurnedHasTheNameOfItsUnit) {
