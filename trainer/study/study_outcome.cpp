@@ -1,5 +1,7 @@
-// Pure.
 #include "trainer/study/study_outcome.h"
+
+#include <ATen/Parallel.h>
+#include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +15,8 @@
 
 namespace breakeven {
 namespace {
+
+constexpr char kProgram[] = "breakeven " BREAKEVEN_VERSION ", libtorch " TORCH_VERSION;
 
 class OutcomeMaker {
  public:
@@ -186,10 +190,15 @@ class OutcomeMaker {
     return states;
   }
 
+  // The study's fingerprint begins with it.
+  std::string ConfigHash() const {
+    return in_.state.fingerprint.substr(0, in_.state.fingerprint.find('-'));
+  }
+
   void AddFacts() {
     StudyFactsInput facts{.finished = UtcNow(),
-                          .program = in_.program,
-                          .config_hash = in_.config_hash,
+                          .program = kProgram,
+                          .config_hash = ConfigHash(),
                           .splits = {},
                           .model_hash = in_.model_hash,
                           .seeds = config_.seeds,
@@ -197,7 +206,7 @@ class OutcomeMaker {
                           .trained = Trained(),
                           .scoring_precision = config_.precision.type,
                           .world_size = in_.world_size,
-                          .threads = in_.num_threads,
+                          .threads = at::get_num_threads(),
                           .cpu_model = DescribeProcess().cpu_model,
                           .look = in_.state.look,
                           .num_looks = in_.state.num_looks};

@@ -1,4 +1,4 @@
-// Pure. What a finished study leaves behind.
+// What a finished study leaves behind. Facade: no libtorch.
 #ifndef BREAKEVEN_TRAINER_STUDY_STUDY_OUTCOME_H_
 #define BREAKEVEN_TRAINER_STUDY_STUDY_OUTCOME_H_
 
@@ -34,9 +34,6 @@ struct StudyOutcomeInput {
   std::vector<PromptConfig> few_shots;
   ChatFormat chat;  // of the base model
   int64_t num_prompts_tried = 0;
-  std::string config_hash = "";
-  std::string program = "";  // this one's version and libtorch's
-  int num_threads = 1;       // of a rank
 };
 
 StudyFile MakeStudyFile(const StudyOutcomeInput& input);

@@ -1,8 +1,6 @@
 // The story of a study, top to bottom: prompts on dev, trainings, the choice, one look at test, costs, files.
 #include "trainer/study/study_run.h"
 
-#include <torch/headeronly/version.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -32,7 +30,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kBase[] = "base";
-constexpr char kProgram[] = "breakeven " BREAKEVEN_VERSION ", libtorch " TORCH_VERSION;
 
 // Every method is COLLECTIVE and takes the same turn on every rank.
 class Study {
@@ -124,8 +121,6 @@ class Study {
   int64_t pieces_ = 0;  // of the plan as it is known
   int64_t num_prompts_tried_ = 0;
   std::string model_hash_;
-  std::string config_hash_;
-  int num_threads_ = 1;  // of this rank, when it scores
   std::unique_ptr<StudyStore> store_;
   std::unique_ptr<StudyProgress> progress_;
   std::unique_ptr<StudyScorer> scorer_;
@@ -145,8 +140,7 @@ void Study::OpenFolder(std::string_view resolved_yaml) {
 }
 
 void Study::ReadInputs(const std::string& config_hash) {
-  config_hash_ = config_hash;
-  const int num_threads = num_threads_ = SetEvalThreads(config_.threads, world_);
+  const int num_threads = SetEvalThreads(config_.threads, world_);
   const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   inputs_ = ReadStudyInputs(config_, base.chat, num_threads, world_);
   for (const std::string& caution : inputs_.data.cautions) {
@@ -385,9 +379,6 @@ void Study::Finish() {
     StudyOutcomeInput input{
         config_,     store_->state,       choices_,        inputs_.data, work_.left_out,
         model_hash_, world_.world_size(), work_.few_shots, inputs_.chat, num_prompts_tried_};
-    input.config_hash = config_hash_;
-    input.program = kProgram;
-    input.num_threads = num_threads_;
     WriteStudyOutcome(input);
   });
 }
