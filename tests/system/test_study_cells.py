@@ -71,13 +71,52 @@ def test_a_rate_that_lost_and_whose_score_is_lost_too_is_trained_anew(study):
     assert run("study", study.study, timeout=240).code == 0
     before = (study / "study" / "eval" / "records.jsonl").read_text()
     loser = next(name for name, cell in cells(study).items() if cell["removed"])
-    for part in (study / "study" / "eval" / "parts").iterdir():
-        if f'"split":"dev"' in part.read_text() and json.loads(part.read_text().splitlines()[0])["model"] == loser:
-            part.write_text("")
+    part_of(study, loser).write_text("")
     done = run("study", study.study, timeout=240)
     assert done.code == 0 and f"trained {loser}" in done.err, done.err
     assert (study / "study" / "eval" / "records.jsonl").read_text() == before
     assert cells(study)[loser]["removed"] and loser not in with_weights(study)
+
+
+def change(study, edit):
+    path = study / "study" / "study_state.json"
+    now = json.loads(path.read_text())
+    edit(now)
+    path.write_text(json.dumps(now))
+
+
+def part_of(study, model):
+    """Where the cell's records on dev lie."""
+    for part in (study / "study" / "eval" / "parts").iterdir():
+        record = json.loads(part.read_text().splitlines()[0])
+        if (record["split"], record["model"]) == ("dev", model):
+            return part
+    raise AssertionError(model)
+
+
+@pytest.mark.parametrize("lost", ["nothing", "the loser's score", "that the choice was kept"])
+def test_a_rate_stays_chosen_when_scores_come_out_otherwise(study, lost):
+    """As after another number of ranks, or on another device."""
+    small = ["--set", "sizes=[6]"]
+    assert run("study", study.study, *small, timeout=240).code == 0
+    before = (study / "study" / "eval" / "records.jsonl").read_text()
+    (loser,) = [name for name, cell in cells(study).items() if cell["removed"]]
+    (winner,) = [name for name, cell in cells(study).items() if name.endswith("_s1") and not cell["removed"]]
+
+    def edit(now):
+        for value in now["arms"][f"dev/{winner}/plain"]["summary"]["metrics"].values():
+            value[0] = -1
+        if lost == "that the choice was kept":
+            now.pop("rates", None)
+
+    change(study, edit)
+    if lost == "the loser's score":
+        part_of(study, loser).write_text("")
+    done = run("study", study.study, *small, timeout=240)
+    assert done.code == 0 and (f"trained {loser}" in done.err) == (lost == "the loser's score"), done.err
+    assert (study / "study" / "eval" / "records.jsonl").read_text() == before
+    assert cells(study)[loser]["removed"] and not cells(study)[winner]["removed"]
+    assert winner in with_weights(study) and loser not in with_weights(study)
 
 
 OVERFITS = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-2]", "--set", "train.epochs=20"]

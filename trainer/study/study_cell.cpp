@@ -1,11 +1,13 @@
 #include "trainer/study/study_cell.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/log.h"
+#include "comm/base/progress.h"
 #include "comm/base/timing.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/run_folder.h"
@@ -129,6 +131,17 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
   state.validation_loss = summary.best_validation_loss;
   TakeChosen(summary, config.output, world, state);
   return state;
+}
+
+std::string DescribeTraining(const StudyConfig& config, const CellState& cell) {
+  char loss[32];
+  std::snprintf(loss, sizeof(loss), "loss %.4f, ", cell.final_loss);
+  std::string text = loss + FormatSeconds(cell.seconds);
+  if (ChoosesEpoch(config.train)) {
+    text += ", kept as after step " + std::to_string(cell.chosen_step) + " of " +
+            std::to_string(cell.steps);
+  }
+  return text;
 }
 
 void KeepWeightsOf(const std::string& checkpoint, const std::string& folder) {

@@ -15,6 +15,9 @@ namespace breakeven {
 CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std::string& folder,
                     World& world);
 
+// "loss 1.2345, 2 min, kept as after step 3 of 8".
+std::string DescribeTraining(const StudyConfig& config, const CellState& cell);
+
 // Of a finished cell's `folder` keeps the weights of `checkpoint` alone: deletes the other checkpoints, and the optimizer's
 // moments of this one, two thirds of its bytes. It stays a whole checkpoint by its manifest, but no run can go on from it.
 // Done again it does nothing. Error(kIo).

@@ -3,25 +3,17 @@
 #define BREAKEVEN_TRAINER_STUDY_STUDY_OUTCOME_H_
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "data_pipeline/example_renderer.h"
+#include "trainer/study/study_choice.h"
 #include "trainer/study/study_config.h"
 #include "trainer/study/study_data.h"
 #include "trainer/study/study_file.h"
 #include "trainer/study/study_state.h"
 
 namespace breakeven {
-
-// What dev chose.
-struct StudyChoices {
-  std::string baseline;  // variant
-  std::map<int64_t, double> rates;
-  int64_t candidate_size = 0;
-  std::string candidate_variant;
-};
 
 struct StudyOutcomeInput {
   const StudyConfig& config;

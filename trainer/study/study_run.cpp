@@ -1,8 +1,6 @@
 // The story of a study, top to bottom: prompts on dev, trainings, the choice, one look at test, costs, files.
 #include "trainer/study/study_run.h"
 
-#include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 
@@ -17,6 +15,7 @@
 #include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
 #include "trainer/study/study_cell.h"
+#include "trainer/study/study_choice.h"
 #include "trainer/study/study_data.h"
 #include "trainer/study/study_inputs.h"
 #include "trainer/study/study_look.h"
@@ -48,10 +47,10 @@ class Study {
     ChooseBaseline();
     for (const int64_t size : config_.sizes) {
       for (const StudyCell& cell : RateCells(config_, size)) TrainAndScore(cell);
-      ChooseRate(size);
+      ChooseRateOf(size);
     }
     for (const StudyCell& cell : SeedCells(config_, choices_.rates)) TrainAndScore(cell);
-    ChooseCandidate();
+    ChooseTunedArm();
     LookAtTest();
     Regress();
     TimeServing();
@@ -72,9 +71,8 @@ class Study {
   void ChooseBaseline();
   void ForgetIfLost(const StudyCell& cell);
   void TrainAndScore(const StudyCell& cell);
-  void ChooseRate(int64_t size);
-  void RemoveLosers(int64_t size);
-  void ChooseCandidate();
+  void ChooseRateOf(int64_t size);
+  void ChooseTunedArm();
   void LookAtTest();
   void OpenTheLedger();
   void Regress();
@@ -249,14 +247,7 @@ void Study::TrainAndScore(const StudyCell& cell) {
     store_->Save();
     SetLogFile(config_.output + "/log.txt");
     FaultPoint("study.cell_done", kCallNumber);
-    char loss[32];
-    std::snprintf(loss, sizeof(loss), "loss %.4f, ", done.final_loss);
-    std::string text = loss + FormatSeconds(done.seconds);
-    if (ChoosesEpoch(config_.train)) {
-      text += ", kept as after step " + std::to_string(done.chosen_step) + " of " +
-              std::to_string(done.steps);
-    }
-    progress_->Done("trained " + cell.name, tokens, text);
+    progress_->Done("trained " + cell.name, tokens, DescribeTraining(config_, done));
   }
   CellState& state = store_->state.cells.at(cell.name);
   if (!state.removed) OnRoot([&] { KeepWeightsOf(Checkpoint(cell), CellFolder(cell)); });
@@ -264,51 +255,34 @@ void Study::TrainAndScore(const StudyCell& cell) {
   progress_->Tuned(Dev(cell.name, own_.name));
 }
 
-void Study::ChooseRate(int64_t size) {
-  std::vector<double> scores;
-  for (const StudyCell& cell : RateCells(config_, size)) {
-    scores.push_back(Dev(cell.name, own_.name));
-  }
-  choices_.rates[size] = config_.Rates()[BestOf(scores, lower_is_better_)];
-  RemoveLosers(size);
-}
-
 // Entered before it is done, so that nobody looks for half of a checkpoint; done again where a kill came between.
-void Study::RemoveLosers(int64_t size) {
-  for (const StudyCell& cell : RateCells(config_, size)) {
-    if (choices_.rates.at(size) == cell.rate) continue;
-    CellState& state = store_->state.cells.at(cell.name);
-    if (!state.removed) {
-      state.removed = true;
-      store_->Save();
-      FaultPoint("study.before_removal", kCallNumber);
-    }
+void Study::ChooseRateOf(int64_t size) {
+  StudyState& state = store_->state;
+  bool enters = state.rates.count(size) == 0;
+  const double rate = ChooseRate(config_, state, size);
+  choices_.rates[size] = state.rates[size] = rate;
+  for (const StudyCell& cell : Losers(config_, size, rate)) {
+    bool& removed = state.cells.at(cell.name).removed;
+    enters = enters || !removed;
+    removed = true;
+  }
+  if (enters) {
+    store_->Save();
+    FaultPoint("study.before_removal", kCallNumber);
+  }
+  for (const StudyCell& cell : Losers(config_, size, rate)) {
     OnRoot([&] { fs::remove_all(CheckpointsFolder(CellFolder(cell))); });
   }
 }
 
-// The size and the prompt whose seeds are best on average.
-void Study::ChooseCandidate() {
-  std::vector<std::pair<int64_t, std::string>> recipes;
-  std::vector<double> scores;
+void Study::ChooseTunedArm() {
   if (TunedPrompts().size() > 1) {
     for (const StudyCell& cell : ChosenCells(config_, choices_.rates)) {
       EndIfSignalled();
       scorer_->Score(cell.name, Checkpoint(cell), {baseline_}, "dev");
     }
   }
-  for (const PromptConfig& prompt : TunedPrompts()) {
-    for (const int64_t size : config_.sizes) {
-      double sum = 0;
-      for (const int64_t seed : config_.seeds) {
-        sum += Dev(MakeCell(size, choices_.rates.at(size), seed).name, prompt.name);
-      }
-      recipes.emplace_back(size, prompt.name);
-      scores.push_back(sum / static_cast<double>(config_.seeds.size()));
-    }
-  }
-  std::tie(choices_.candidate_size, choices_.candidate_variant) =
-      recipes[BestOf(scores, lower_is_better_)];
+  ChooseCandidate(config_, store_->state, TunedPrompts(), choices_);
   LogInfo("dev chose the tuned arm: " + std::to_string(choices_.candidate_size) +
           " examples, prompt '" + choices_.candidate_variant + "'");
 }

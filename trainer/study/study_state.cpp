@@ -37,6 +37,7 @@ std::string FormatStudyState(const StudyState& state) {
                {"num_looks", state.num_looks},
                {"regression_look", state.regression_look},
                {"cells", Json::object()},
+               {"rates", state.rates},
                {"arms", Json::object()},
                {"serving", Json::object()}};
   for (const auto& [name, cell] : state.cells) {
@@ -82,6 +83,7 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
                            cell.value("chosen_step", int64_t{0}),
                            cell.value("chosen_epoch", int64_t{0})};
     }
+    state.rates = json.value("rates", state.rates);  // not in older files
     for (const auto& [key, arm] : json.at("arms").items()) {
       state.arms[key] = ParseArmState(arm.dump(), where);
     }

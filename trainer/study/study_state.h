@@ -27,10 +27,11 @@ struct CellState {
 };
 
 struct StudyState {
-  std::string fingerprint;                            // of config, model and data
-  std::string precision;                              // of scoring, resolved; "" = not yet
-  std::map<std::string, CellState> cells;             // finished ones
-  std::map<std::string, ArmState> arms;               // finished ones, by ArmKey
+  std::string fingerprint;                 // of config, model and data
+  std::string precision;                   // of scoring, resolved; "" = not yet
+  std::map<std::string, CellState> cells;  // finished ones
+  std::map<int64_t, double> rates;         // by size, as dev chose; the losers are removed
+  std::map<std::string, ArmState> arms;    // finished ones, by ArmKey
   std::map<std::string, ServingMeasurement> serving;  // by ArmKey
   SearchScores search;
   int64_t look = 0;  // at test; 0 = none yet

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "comm/base/error.h"
+#include "trainer/study/study_choice.h"
 #include "trainer/study/study_file.h"
 #include "trainer/study/study_state.h"
 
@@ -202,6 +203,31 @@ TEST(StudyFileTest, WhatIsWrittenReadsBackTheSame) {
   EXPECT_THROW(ParseStudyFile(FormatStudyFile(study), "study.json"), Error);
 }
 
+StudyState ScoredRates(const StudyConfig& config, int64_t size, std::vector<double> scores) {
+  StudyState state;
+  for (const StudyCell& cell : RateCells(config, size)) {
+    ArmState arm;
+    arm.summary.metrics[config.Metric()] = {scores.at(state.cells.size()), 0};
+    state.arms[ArmKey("dev", cell.name, config.OwnPrompt().name)] = arm;
+    state.cells[cell.name] = {};
+  }
+  return state;
+}
+
+TEST(StudyChoiceTest, ARateIsChosenOnceWhateverComesOutLater) {
+  const StudyConfig config = SmallConfig();  // rates 1e-4, 1e-3
+  StudyState state = ScoredRates(config, 8, {0.5, 0.75});
+  EXPECT_EQ(ChooseRate(config, state, 8), 1e-3);
+  EXPECT_THAT(Losers(config, 8, 1e-3), ElementsAre(MakeCell(8, 1e-4, 1)));
+  state.rates[8] = 1e-4;
+  EXPECT_EQ(ChooseRate(config, state, 8), 1e-4);
+  state.rates.clear();
+  state.cells.at("n8_lr0.001_s1").removed = true;
+  EXPECT_EQ(ChooseRate(config, state, 8), 1e-4) << "an older file's choice";
+  state.cells.at("n8_lr0.0001_s1").removed = true;
+  EXPECT_THROW(ChooseRate(config, state, 8), Error);
+}
+
 TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   StudyState state;
   state.fingerprint = "f";
@@ -214,9 +240,11 @@ TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   state.serving["dev/base/plain"] = {12, 3, 0, {{8, 0.125}}, {}};
   state.search = {{{"0-4/plain", 0.5}, {"4-8/plain", std::nan("")}}, 2.5, 300};
   state.look = 1;
+  state.rates = {{8, 0.1}, {32, 5e-5}};
   const std::string text = FormatStudyState(state);
   EXPECT_EQ(FormatStudyState(ParseStudyState(text, "state")), text);
   EXPECT_EQ(ParseStudyState(text, "state").cells.at("n8").chosen_epoch, 1);
+  EXPECT_EQ(ParseStudyState(text, "state").rates, state.rates);
   EXPECT_THROW(ParseStudyState("{\"format\":1}", "state"), Error);
   // The same words in study.json.
   const ServingMeasurement serving = ParseServing(FormatServing(state.serving.begin()->second), "");
