@@ -261,6 +261,18 @@ def test_prompts_longer_than_the_context_are_counted_and_refused(study):
         assert any(arm["name"] in c and "were cut on the left" in c for c in report["cautions"]), report["cautions"]
 
 
+def test_a_draw_of_shots_that_is_too_long_is_refused_before_the_search(study):
+    fits = ["--dry-run", "--set", "max_length=68", "--set", "allow_small_dev=true"]
+    done = run("study", study.study, *fits)
+    assert done.code == 0, done.err
+    search = ["--set", "prompt_search={budget_documents: 240, shot_sets: 8, keep: 1}"]
+    done = run("study", study.study, *fits, *search)
+    assert done.code == 65 and "prompt 'shots-set" in done.err and "lose their start" in done.err, done.err
+    done = run("study", study.study, *fits[1:], *search)
+    assert done.code == 65 and "prompt 'shots-set" in done.err, done.err
+    assert not (study / "study" / "study_state.json").exists(), "nothing was asked"
+
+
 def test_a_model_whose_scores_are_no_numbers_ends_the_study(study):
     from safetensors.numpy import load_file, save_file
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
+#include <numeric>
 
 #include "comm/base/error.h"
 #include "trainer/prompt_eval/prompt_search.h"
@@ -36,11 +36,16 @@ void RefuseTruncated(const PromptConfig& variant, const std::string& split, int6
                   "prompt, use fewer shots, or set allow_truncated: true");
 }
 
+// All that dev and test may be asked by: with a search to come its draws too, any of which may be left.
+std::vector<PromptConfig> Candidates(const StudyConfig& config) {
+  if (!config.prompt_search.has_value()) return config.Variants();
+  return SearchCandidates(*config.prompt_search, config.Variants());
+}
+
 // Variants that dev is asked by; after a search to come those that it leaves, and perhaps the training prompt beside them.
 int64_t NumDevPrompts(const StudyConfig& config) {
-  const int64_t num_variants = std::ssize(config.Variants());
-  if (!config.prompt_search.has_value()) return num_variants;
-  const int64_t candidates = std::ssize(SearchCandidates(*config.prompt_search, config.Variants()));
+  const int64_t candidates = std::ssize(Candidates(config));
+  if (!config.prompt_search.has_value()) return candidates;
   return std::min(candidates, config.prompt_search->keep + 1);
 }
 
@@ -49,12 +54,7 @@ double DevPrompts(const StudyConfig& config, const std::map<std::string, double>
   std::vector<double> of_each;
   for (const auto& [variant, of_variant] : tokens) of_each.push_back(of_variant);
   std::sort(of_each.rbegin(), of_each.rend());
-  double total = 0;
-  for (int64_t i = 0; i < NumDevPrompts(config);
-       ++i) {  // of draws of one variant there may be more
-    total += of_each[static_cast<size_t>(std::min(i, std::ssize(of_each) - 1))];
-  }
-  return total;
+  return std::accumulate(of_each.begin(), of_each.begin() + NumDevPrompts(config), 0.0);
 }
 
 // Whether dev chose, or may still choose, another prompt than the training prompt.
@@ -65,13 +65,10 @@ bool OtherPrompt(const StudyConfig& config, const std::string& baseline) {
 void MeasureSearch(const StudyConfig& config, int64_t num_documents, StudyWork& work) {
   if (!config.prompt_search.has_value()) return;
   const PromptSearchConfig& search = *config.prompt_search;
-  int64_t candidates = 0;
+  const int64_t candidates = std::ssize(work.dev_tokens);
   double tokens = 0;  // of a document, by all candidates
-  for (const PromptConfig& variant : config.Variants()) {
-    const int64_t draws = std::ssize(SearchCandidates(search, std::span(&variant, 1)));
-    candidates += draws;
-    tokens += static_cast<double>(draws) * work.dev_tokens.at(variant.name) /
-              static_cast<double>(num_documents);
+  for (const auto& [candidate, of_candidate] : work.dev_tokens) {
+    tokens += of_candidate / static_cast<double>(num_documents);
   }
   for (const SearchRung& rung : SearchPlan(search, candidates, num_documents)) {
     work.search_scores += rung.num_candidates;
@@ -83,8 +80,8 @@ void MeasureSearch(const StudyConfig& config, int64_t num_documents, StudyWork& 
 
 double Largest(const std::map<std::string, double>& tokens, const StudyConfig& config) {
   double largest = 0;
-  for (const PromptConfig& variant : config.Variants()) {
-    largest = std::max(largest, tokens.at(variant.name));
+  for (const PromptConfig& candidate : Candidates(config)) {
+    largest = std::max(largest, tokens.at(candidate.name));
   }
   return largest;
 }
@@ -182,7 +179,7 @@ StudyWork MeasureWork(const StudyConfig& config, const StudyInputs& inputs,
                       const LoadedModel& model) {
   const ScoringSet& set = inputs.set;
   StudyWork work;
-  for (const PromptConfig& variant : config.Variants()) {
+  for (const PromptConfig& variant : Candidates(config)) {
     for (const std::string split : {"dev", "test"}) {
       const ArmRequests requests = BuildArmRequests(set.config, variant, set.data, split, model);
       const int64_t truncated = NumTruncated(requests);

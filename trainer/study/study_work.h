@@ -32,7 +32,9 @@ struct StudyWork {
   int64_t Pieces(const StudyConfig& config, const std::string& baseline = "") const;
 };
 
-// With `config.prompt_search` the search is still to come, and all its variants are measured. Builds every request of dev and test by every variant, and of the regression set (nothing is scored). Error(kBadData) where prompts lose their start
+// Builds every request of dev and test by every variant, and of the regression set (nothing is scored). While a search is to
+// come (`config.prompt_search`) by all its candidates, every draw of shots too: none may prove too long, and fail, when the
+// search is done. Error(kBadData) where prompts lose their start
 // and config.allow_truncated is not set, naming the variants.
 StudyWork MeasureWork(const StudyConfig& config, const StudyInputs& inputs,
                       const LoadedModel& model);
