@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 from program import BUILD, run
@@ -171,6 +172,30 @@ def test_a_cell_that_was_stopped_goes_on_to_the_same_choice(study, fault):
     for key in ("chosen_step", "chosen_epoch", "validation_loss", "final_loss", "checkpoint", "steps"):
         assert cell[key] == expected[key], key
     assert (study / "study" / "eval" / "records.jsonl").read_text() == (whole / "eval" / "records.jsonl").read_text()
+
+
+def rescued(study, whole):
+    """Runs the study again: a cell whose weights were gone comes out as in the undisturbed run."""
+    done = run("study", study.study, *OVERFITS, timeout=240)
+    assert done.code == 0 and "the weights are gone, the cell is trained anew" in done.err, done.err
+    assert (study / "study" / "eval" / "records.jsonl").read_text() == (whole / "eval" / "records.jsonl").read_text()
+    assert with_weights(study) == list(cells(study))
+
+
+def test_a_cell_whose_chosen_checkpoint_is_gone_is_trained_anew_and_loses_no_other(study):
+    """As after a backup that was restored in part."""
+    whole = study.folder.parent / "whole"
+    assert run("study", study.study, *OVERFITS, "--set", f"output={whole}", timeout=240).code == 0
+    killed(study, "study.cell_done=kill", *OVERFITS)
+    ((name, cell),) = cells(study).items()
+    chosen = study / "study" / cell["checkpoint"]
+    others = [p for p in chosen.parent.iterdir() if p.is_dir() and p != chosen]
+    assert len(others) == 1, "the last one"
+    shutil.rmtree(chosen)
+    rescued(study, whole)
+    assert (others[0].parent / f"{others[0].name}.damaged").is_dir(), "set aside, not lost"
+    shutil.rmtree(chosen)
+    rescued(study, whole)
 
 
 def test_a_killed_cell_whose_best_checkpoint_is_damaged_is_trained_anew(study):

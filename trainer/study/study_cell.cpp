@@ -13,6 +13,7 @@
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/checkpoint/training_state.h"
 #include "trainer/study/study_data.h"
+#include "trainer/study/study_files.h"
 #include "trainer/training_run.h"
 
 namespace breakeven {
@@ -73,16 +74,19 @@ void TakeChosen(const TrainSummary& summary, const std::string& run, World& worl
   state.chosen_epoch = world.control->AllReduce(state.chosen_epoch, ReduceOp::kMax);
 }
 
+std::string ManifestOf(const std::string& checkpoint) { return checkpoint + "/manifest.json"; }
+
 void KeepOnly(const std::string& checkpoint, const std::string& folder) {
+  if (!IsThere(ManifestOf(checkpoint))) {
+    throw Error(ErrorKind::kBadData, ManifestOf(checkpoint) + ": missing; nothing is deleted");
+  }
   const std::string kept = fs::path(checkpoint).filename();
   for (const CheckpointEntry& entry : ListCheckpoints(folder)) {
     if (fs::path(entry.path).filename() == kept) {
       WriteLatest(folder, entry.step);
       continue;
     }
-    std::error_code error;
-    fs::remove_all(entry.path, error);
-    if (error) throw Error(ErrorKind::kIo, entry.path + ": cannot delete: " + error.message());
+    RemoveFolder(entry.path);
   }
 }
 
@@ -94,7 +98,7 @@ void DropMoments(const std::string& checkpoint) {
   }
   if (!dropped.empty()) {
     for (const std::string& path : dropped) manifest.files.erase(path);
-    WriteFileDurably(checkpoint + "/manifest.json", manifest.ToJson());
+    WriteFileDurably(ManifestOf(checkpoint), manifest.ToJson());
   }
   // Also what a crash after the new manifest left.
   std::error_code error;
@@ -142,6 +146,12 @@ std::string DescribeTraining(const StudyConfig& config, const CellState& cell) {
             std::to_string(cell.steps);
   }
   return text;
+}
+
+bool HasWeights(const std::string& checkpoint, World& world) {
+  bool has = true;
+  RunTogether(*world.control, /*root_only=*/true, [&] { has = IsThere(ManifestOf(checkpoint)); });
+  return world.control->AllReduce(int64_t{has}, ReduceOp::kMin) != 0;
 }
 
 void KeepWeightsOf(const std::string& checkpoint, const std::string& folder) {

@@ -18,9 +18,12 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
 // "loss 1.2345, 2 min, kept as after step 3 of 8".
 std::string DescribeTraining(const StudyConfig& config, const CellState& cell);
 
+// COLLECTIVE. Whether rank 0 sees a checkpoint's manifest, which a folder that was restored in part may lack. Error(kIo).
+bool HasWeights(const std::string& checkpoint, World& world);
+
 // Of a finished cell's `folder` keeps the weights of `checkpoint` alone: deletes the other checkpoints, and the optimizer's
 // moments of this one, two thirds of its bytes. It stays a whole checkpoint by its manifest, but no run can go on from it.
-// Done again it does nothing. Error(kIo).
+// Done again it does nothing. Error(kIo); Error(kBadData), before anything is deleted, where `checkpoint` has no manifest.
 void KeepWeightsOf(const std::string& checkpoint, const std::string& folder);
 
 }  // namespace breakeven

@@ -225,13 +225,20 @@ void Study::ChooseBaseline() {
   LogInfo("dev chose the prompt '" + baseline_.name + "' of " + std::to_string(variants.size()));
 }
 
-// A cell without weights whose score on dev was lost can only be trained anew.
+// What can only be trained anew: a cell whose weights are lost, or removed with its score on dev lost.
 void Study::ForgetIfLost(const StudyCell& cell) {
   StudyState& state = store_->state;
   const auto found = state.cells.find(cell.name);
-  if (found == state.cells.end() || !found->second.removed) return;
-  if (state.arms.count(inputs_.set.Key("dev", cell.name, own_.name)) != 0) return;
-  state.cells.erase(found);
+  if (found == state.cells.end()) return;
+  if (found->second.removed) {
+    if (state.arms.count(inputs_.set.Key("dev", cell.name, own_.name)) != 0) return;
+  } else {
+    if (HasWeights(Checkpoint(cell), world_)) return;
+    if (world_.is_root()) {
+      LogWarning(Checkpoint(cell) + ": the weights are gone, the cell is trained anew");
+    }
+  }
+  ForgetCell(state, cell.name);
 }
 
 void Study::TrainAndScore(const StudyCell& cell) {

@@ -29,6 +29,15 @@ std::string PartFile(const std::string& key) {
   return "eval/parts/" + HashHex(Hash64(key)) + ".jsonl";
 }
 
+void ForgetCell(StudyState& state, const std::string& cell) {
+  const auto is_of_cell = [&](const auto& entry) {
+    return entry.first.find("/" + cell + "/") != std::string::npos;
+  };
+  state.cells.erase(cell);
+  std::erase_if(state.arms, is_of_cell);
+  std::erase_if(state.serving, is_of_cell);
+}
+
 std::string FormatStudyState(const StudyState& state) {
   Json json = {{"format", 1},
                {"fingerprint", state.fingerprint},

@@ -44,6 +44,9 @@ std::string ArmKey(const std::string& split, const std::string& model, const std
 // Where an arm's records lie until the study is whole: eval/parts/<hash of the key>.jsonl, below RUN.
 std::string PartFile(const std::string& key);
 
+// As if the cell had never been trained: without its scores and timings, which other weights would stand beside.
+void ForgetCell(StudyState& state, const std::string& cell);
+
 std::string FormatStudyState(const StudyState& state);
 // Error(kBadData) naming `where`.
 StudyState ParseStudyState(const std::string& json, const std::string& where);

@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Key;
 
 StudyConfig SmallConfig() {
   StudyConfig config;
@@ -246,6 +247,10 @@ TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   EXPECT_EQ(ParseStudyState(text, "state").cells.at("n8").chosen_epoch, 1);
   EXPECT_EQ(ParseStudyState(text, "state").rates, state.rates);
   EXPECT_THROW(ParseStudyState("{\"format\":1}", "state"), Error);
+  state.arms["test/n8/plain"] = state.arms["test/n80/plain"] = arm;
+  ForgetCell(state, "n8");
+  EXPECT_TRUE(state.cells.empty());
+  EXPECT_THAT(state.arms, ElementsAre(Key("dev/base/plain"), Key("test/n80/plain")));
   // The same words in study.json.
   const ServingMeasurement serving = ParseServing(FormatServing(state.serving.begin()->second), "");
   EXPECT_EQ(serving.batches.at(0).device_seconds, 0.125);
