@@ -298,8 +298,12 @@ def test_shots_that_are_asked_too_are_said(study):
 def test_another_config_does_not_go_on_in_the_folder_and_a_second_look_is_flagged(study):
     small = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-3]", "--json"]
     assert run("study", study.study, *small, timeout=240).code == 0
+    written = (study / "study" / "config.yaml").read_text()
     other = run("study", study.study, *small, "--set", "train.epochs=3", timeout=240)
     assert other.code == 64 and "another config" in other.err, other.err
+    other = run("study", study.study, *small, "--set", "precision=bfloat16", timeout=240)
+    assert other.code == 64, other.err
+    assert (study / "study" / "config.yaml").read_text() == written, "that of the study that is there"
     second = ["--set", "train.epochs=3", "--set", f"output={study.folder}/second"]
     done = run("study", study.study, *small, *second, timeout=240)
     assert done.code == 0, done.err

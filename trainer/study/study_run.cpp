@@ -36,8 +36,14 @@ class Study {
   Study(const StudyConfig& config, World& world, std::string_view resolved_yaml,
         const std::string& config_hash)
       : config_(config), world_(world), own_(config.OwnPrompt()) {
-    OpenFolder(resolved_yaml);
-    ReadInputs(config_hash);
+    OpenFolder();
+    ReadInputs();
+    OpenState(config_hash);
+    // Only now: a study that is refused leaves the folder's own config alone.
+    OnRoot([&] {
+      if (!resolved_yaml.empty()) WriteFileDurably(config_.output + "/config.yaml", resolved_yaml);
+    });
+    Plan();
   }
 
   void Run() {
@@ -62,9 +68,11 @@ class Study {
   void OnRoot(const Work& work) {
     RunTogether(*world_.control, /*root_only=*/true, work);
   }
-  void OpenFolder(std::string_view resolved_yaml);
-  void ReadInputs(const std::string& config_hash);
-  void MeasurePlan();
+  void OpenFolder();
+  void ReadInputs();
+  void OpenState(const std::string& config_hash);
+  void Plan();
+  void MeasurePlan(const LoadedModel& base);
   void Expect();
   void SearchPrompts();
   void EndIfSignalled();
@@ -126,18 +134,17 @@ class Study {
   StudyChoices choices_;
 };
 
-void Study::OpenFolder(std::string_view resolved_yaml) {
+void Study::OpenFolder() {
   OnRoot([&] {
     for (const char* folder : {"", "/cells", "/eval", "/eval/parts", "/data"}) {
       CreateFolders(config_.output + folder);
     }
     lock_ = std::make_unique<FolderLock>(config_.output);
-    if (!resolved_yaml.empty()) WriteFileDurably(config_.output + "/config.yaml", resolved_yaml);
   });
   if (fs::is_directory(config_.output)) SetLogFile(config_.output + "/log.txt");
 }
 
-void Study::ReadInputs(const std::string& config_hash) {
+void Study::ReadInputs() {
   const int num_threads = SetEvalThreads(config_.threads, world_);
   const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   inputs_ = ReadStudyInputs(config_, base.chat, num_threads, world_);
@@ -146,6 +153,9 @@ void Study::ReadInputs(const std::string& config_hash) {
   }
   OnRoot([&] { model_hash_ = HashModelFolder(config_.model); });
   world_.control->Broadcast(model_hash_, /*root=*/0);
+}
+
+void Study::OpenState(const std::string& config_hash) {
   const std::string limit = std::to_string(config_.limit);
   store_ = std::make_unique<StudyStore>(
       config_.output, config_hash + "-" + model_hash_ + "-" + inputs_.Fingerprint() + "-" + limit,
@@ -153,17 +163,20 @@ void Study::ReadInputs(const std::string& config_hash) {
   store_->KeepPrecision(config_.precision);
   inputs_.set.config.precision = config_.precision;
   if (inputs_.regression.has_value()) inputs_.regression->config.precision = config_.precision;
+}
+
+void Study::Plan() {
+  const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   OnRoot([&] {  // a continued study holds a part of it already
     if (store_->state.cells.empty()) CheckDisk(config_, base.config.num_parameters());
   });
-  MeasurePlan();
+  MeasurePlan(base);
   pieces_ = work_.Pieces(config_);
   progress_ = std::make_unique<StudyProgress>(pieces_, world_.is_root());
   Expect();
 }
 
-void Study::MeasurePlan() {
-  const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
+void Study::MeasurePlan(const LoadedModel& base) {
   RunTogether(*world_.control, /*root_only=*/false,
               [&] { work_ = MeasureWork(config_, inputs_, base); });
 }
@@ -199,7 +212,7 @@ void Study::SearchPrompts() {
   inputs_.set.config = config_.Scoring();
   num_prompts_tried_ = result.num_tried;
   const StudyWork before = work_;
-  MeasurePlan();
+  MeasurePlan(ReadEvalModel(kBase, config_.model, world_));
   work_.search_scores = before.search_scores;
   work_.search_tokens = before.search_tokens;
   Expect();
