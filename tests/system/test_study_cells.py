@@ -174,6 +174,22 @@ def test_a_cell_that_was_stopped_goes_on_to_the_same_choice(study, fault):
     assert (study / "study" / "eval" / "records.jsonl").read_text() == (whole / "eval" / "records.jsonl").read_text()
 
 
+# The chosen checkpoint may go meanwhile: nothing is left to train, but the last one is not what was promised.
+@pytest.mark.parametrize("best_is_lost", [False, True])
+def test_a_cell_killed_behind_its_last_step_is_what_it_was(study, best_is_lost):
+    whole = study.folder.parent / "whole"
+    assert run("study", study.study, *OVERFITS, "--set", f"output={whole}", timeout=240).code == 0
+    killed(study, "study.cell_trained=kill", *OVERFITS)
+    assert not (study / "study" / "study_state.json").exists() or not cells(study)
+    if best_is_lost:
+        best = sorted(p for p in (study / "study" / "cells").rglob("step_*") if p.is_dir())[0]
+        shutil.rmtree(best)
+    done = run("study", study.study, *OVERFITS, timeout=240)
+    assert done.code == 0 and "trained n6" in done.err and "loss nan" not in done.err, done.err
+    assert ("the cell is trained anew" in done.err) == best_is_lost, done.err
+    assert (study / "study" / "eval" / "records.jsonl").read_text() == (whole / "eval" / "records.jsonl").read_text()
+
+
 def rescued(study, whole):
     """Runs the study again: a cell whose weights were gone comes out as in the undisturbed run."""
     done = run("study", study.study, *OVERFITS, timeout=240)

@@ -1,11 +1,13 @@
 #include "trainer/study/study_cell.h"
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/fault_point.h"
 #include "comm/base/log.h"
 #include "comm/base/progress.h"
 #include "comm/base/timing.h"
@@ -63,6 +65,14 @@ void TakeChosen(const TrainSummary& summary, const std::string& run, World& worl
                 CellState& state) {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     const std::string& best = summary.best_checkpoint;
+    const int64_t best_step = StateAt(summary.last_checkpoint).best_step;
+    if (best.empty() && best_step >= 0) {
+      throw Error(ErrorKind::kIo, summary.last_checkpoint +
+                                      ": the one with the lowest loss on dev, " +
+                                      CheckpointName(best_step) +
+                                      ", is gone from beside it; run the same command again, "
+                                      "and the cell is trained anew");
+    }
     const std::string& chosen = best.empty() ? summary.last_checkpoint : best;
     state.checkpoint = fs::relative(chosen, run).string();
     const TrainingState at = StateAt(chosen);
@@ -125,6 +135,7 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
                                ValidationDataset(config.output), folder),
                   world);
   state.seconds += watch.Seconds();
+  FaultPoint("study.cell_trained", kCallNumber);
   // One clock speaks for all, so that every rank holds the same state.
   double shared[] = {state.seconds};
   world.control->AllReduce(std::span<double>(shared), ReduceOp::kMax);
@@ -138,8 +149,10 @@ CellState TrainCell(const StudyConfig& config, const StudyCell& cell, const std:
 }
 
 std::string DescribeTraining(const StudyConfig& config, const CellState& cell) {
-  char loss[32];
-  std::snprintf(loss, sizeof(loss), "loss %.4f, ", cell.final_loss);
+  char loss[32] = "";  // not known after a kill behind the last step
+  if (std::isfinite(cell.final_loss)) {
+    std::snprintf(loss, sizeof(loss), "loss %.4f, ", cell.final_loss);
+  }
   std::string text = loss + FormatSeconds(cell.seconds);
   if (ChoosesEpoch(config.train)) {
     text += ", kept as after step " + std::to_string(cell.chosen_step) + " of " +

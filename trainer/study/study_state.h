@@ -18,7 +18,7 @@ struct CellState {
   double seconds = 0;  // wall clock, over restarts
   int64_t steps = 0;
   int64_t tokens = 0;
-  double final_loss = 0;
+  double final_loss = 0;       // NaN where a process was killed behind the last step
   double validation_loss = 0;  // on dev, the lowest; NaN without validation
   std::string checkpoint;      // below RUN: that with the lowest loss on dev, else the last one
   bool removed = false;        // its weights, when its rate lost
