@@ -12,6 +12,7 @@
 #include "data_pipeline/prepare.h"
 #include "trainer/prompt_eval/eval_checks.h"
 #include "trainer/prompt_eval/prompt_search.h"
+#include "trainer/study/study_files.h"
 #include "trainer/study/study_plan.h"
 
 namespace breakeven {
@@ -125,7 +126,7 @@ std::string LinesOf(const EvalDocuments& split, int64_t count) {
 std::optional<int64_t> WriteTokens(const StudyConfig& config, const std::string& split,
                                    const std::string& lines, const std::string& path,
                                    const std::string& dataset) {
-  if (std::filesystem::exists(dataset) && ReadFile(path) == lines) return std::nullopt;
+  if (IsThere(dataset) && ReadFile(path) == lines) return std::nullopt;
   WriteFileDurably(path, lines);
   PrepareConfig prepare;
   prepare.task = config.task;

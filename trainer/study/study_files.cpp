@@ -20,4 +20,13 @@ void RemoveFolder(const std::string& folder) {
   if (error) throw Error(ErrorKind::kIo, folder + ": cannot delete: " + error.message());
 }
 
+int64_t FreeBytes(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(folder, error);
+  if (error) {
+    throw Error(ErrorKind::kIo, folder + ": cannot see how much is free: " + error.message());
+  }
+  return static_cast<int64_t>(space.available);
+}
+
 }  // namespace breakeven

@@ -1,9 +1,8 @@
 #include "trainer/study/study_inputs.h"
 
-#include <filesystem>
-
 #include "comm/base/error.h"
 #include "comm/base/progress.h"
+#include "trainer/study/study_files.h"
 #include "trainer/study/study_plan.h"
 #include "trainer/study/study_regression.h"
 
@@ -36,7 +35,7 @@ StudyInputs ReadStudyInputs(const StudyConfig& config, const ChatFormat& chat, i
 
 void CheckDisk(const StudyConfig& config, int64_t num_parameters) {
   const int64_t need = DiskNeed(config, num_parameters);
-  const auto free = static_cast<int64_t>(std::filesystem::space(config.output).available);
+  const int64_t free = FreeBytes(config.output);
   if (need <= free) return;
   throw Error(ErrorKind::kCannotCreate, config.output + ": the study needs up to " +
                                             FormatCount(need >> 20) + " MiB for checkpoints, and " +

@@ -17,6 +17,7 @@
 #include "trainer/study/study_cell.h"
 #include "trainer/study/study_choice.h"
 #include "trainer/study/study_data.h"
+#include "trainer/study/study_files.h"
 #include "trainer/study/study_inputs.h"
 #include "trainer/study/study_look.h"
 #include "trainer/study/study_outcome.h"
@@ -25,8 +26,6 @@
 
 namespace breakeven {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr char kBase[] = "base";
 
@@ -141,7 +140,9 @@ void Study::OpenFolder() {
     }
     lock_ = std::make_unique<FolderLock>(config_.output);
   });
-  if (fs::is_directory(config_.output)) SetLogFile(config_.output + "/log.txt");
+  std::error_code unseen;  // another host may not have the folder
+  if (std::filesystem::is_directory(config_.output, unseen))
+    SetLogFile(config_.output + "/log.txt");
 }
 
 void Study::ReadInputs() {
@@ -291,7 +292,7 @@ void Study::ChooseRateOf(int64_t size) {
     FaultPoint("study.before_removal", kCallNumber);
   }
   for (const StudyCell& cell : Losers(config_, size, rate)) {
-    OnRoot([&] { fs::remove_all(CheckpointsFolder(CellFolder(cell))); });
+    OnRoot([&] { RemoveFolder(CheckpointsFolder(CellFolder(cell))); });
   }
 }
 

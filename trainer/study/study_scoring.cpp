@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <numeric>
 
 #include "comm/base/durable_file.h"
@@ -12,6 +11,7 @@
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "comm/watched_world.h"
+#include "trainer/study/study_files.h"
 
 namespace breakeven {
 namespace {
@@ -102,7 +102,7 @@ StudyStore::StudyStore(const std::string& run_folder, const std::string& fingerp
   // Rank 0 looks at the files, for all: ranks must not differ in what is still to be done.
   std::string text;
   RunTogether(*world_.control, /*root_only=*/true, [&] {
-    if (std::filesystem::exists(path)) state = ParseStudyState(ReadFile(path), path);
+    if (IsThere(path)) state = ParseStudyState(ReadFile(path), path);
     if (!state.fingerprint.empty() && state.fingerprint != fingerprint) {
       throw Error(
           ErrorKind::kUsage,
@@ -115,7 +115,7 @@ StudyStore::StudyStore(const std::string& run_folder, const std::string& fingerp
     // A part that a crash lost or damaged is scored again.
     std::erase_if(state.arms, [&](const auto& entry) {
       const std::string part = PartPath(entry.first);
-      return !std::filesystem::exists(part) || HashHex(HashFile(part)) != entry.second.records_hash;
+      return !IsThere(part) || HashHex(HashFile(part)) != entry.second.records_hash;
     });
     text = FormatStudyState(state);
   });
