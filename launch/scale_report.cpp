@@ -108,9 +108,7 @@ bool CanForecast(const ScaleConfig& config, const ForecastBasis& basis, const st
 bool CanForecastOn(const ClusterConfig& cluster, const ForecastBasis& basis) {
   if (cluster.measured_exchange.empty()) return true;
   const auto law = basis.exchange.find(cluster.measured_exchange);
-  if (law == basis.exchange.end()) return false;
-  const Fabric& fabric = law->second.fabric;
-  return fabric.in_node.seconds_per_byte > 0 || fabric.between_nodes.seconds_per_byte > 0;
+  return law != basis.exchange.end() && law->second.KnowsALink();
 }
 
 void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& report) {

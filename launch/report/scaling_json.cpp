@@ -97,6 +97,7 @@ Json FitJson(const ScalingReport& report) {
         {"beta_seconds_per_byte", fabric.in_node.seconds_per_byte},
         {"network_alpha_seconds", fabric.between_nodes.latency_seconds},
         {"network_beta_seconds_per_byte", fabric.between_nodes.seconds_per_byte},
+        {"links_told_apart", law.links_told_apart},
         {"stretch_in_a_step", law.stretch},
         {"num_collectives", law.num_points}};
   }

@@ -108,6 +108,8 @@ std::string FitText(const ScalingReport& report) {
   }
   for (const auto& [name, law] : report.fit.exchange) {
     text += Line("%-36s ", name.c_str());
+    if (!law.links_told_apart)
+      text += " a node's link and the network cannot be told apart by these numbers of ranks:";
     if (law.fabric.in_node.seconds_per_byte > 0)
       text += " in a node " + LinkText(law.fabric.in_node);
     if (law.fabric.between_nodes.seconds_per_byte > 0)

@@ -15,7 +15,9 @@ constexpr double kUpdateBytes =
     30;  // AdamW: weight, gradient, moments read; weight, moments, bf16 copy written
 constexpr double kBackwardShare = 2.0 / 3;  // of a micro-batch's operations
 
-bool WasMeasured(const LinkCost& link) { return link.seconds_per_byte > 0; }
+bool WasMeasured(const ExchangeLaw& law, const LinkCost& link) {
+  return law.links_told_apart && link.seconds_per_byte > 0;
+}
 
 uint64_t DrawStream() { return static_cast<uint64_t>(RandomStream::kBootstrap); }
 
@@ -84,18 +86,16 @@ Fabric ClusterStep::FabricOf(const Constants& constants) const {
   // shared_memory sends a node's sum by one rank, which has the whole of the node's link.
   const double ranks = fabric.shared_memory ? static_cast<double>(cluster_.ranks_per_node) : 1;
   const Fabric& found = exchange_->fabric;
-  fabric.in_node =
-      WasMeasured(found.in_node) ? measured(found.in_node) : stated(cluster_.in_node, 1);
-  fabric.between_nodes = WasMeasured(found.between_nodes) ? measured(found.between_nodes)
-                                                          : stated(cluster_.between_nodes, ranks);
+  fabric.in_node = WasMeasured(*exchange_, found.in_node) ? measured(found.in_node)
+                                                          : stated(cluster_.in_node, 1);
+  fabric.between_nodes = WasMeasured(*exchange_, found.between_nodes)
+                             ? measured(found.between_nodes)
+                             : stated(cluster_.between_nodes, ranks);
   return fabric;
 }
 
 bool ClusterStep::Knows(int64_t world_size) const {
-  const Fabric fabric = FabricOf(Middle());
-  const Topology topology = TopologyOf(world_size);
-  return (topology.ranks_on_node() == 1 || fabric.in_node.seconds_per_byte > 0) &&
-         (topology.num_nodes() == 1 || fabric.between_nodes.seconds_per_byte > 0);
+  return HasLinks(FabricOf(Middle()), TopologyOf(world_size));
 }
 
 std::string ClusterStep::ExchangeOrigin() const {
@@ -103,7 +103,7 @@ std::string ClusterStep::ExchangeOrigin() const {
   const Fabric& found = exchange_->fabric;
   std::string text;
   const auto add = [&](const char* where, const LinkCost& link, const LinkConfig& config) {
-    const char* how = WasMeasured(link)             ? "measured here"
+    const char* how = WasMeasured(*exchange_, link) ? "measured here"
                       : config.bytes_per_second > 0 ? "stated"
                                                     : "not known";
     text += std::string(text.empty() ? "" : ", ") + where + how;

@@ -6,6 +6,11 @@
 
 namespace breakeven {
 
+bool HasLinks(const Fabric& fabric, const Topology& topology) {
+  return (topology.ranks_on_node() <= 1 || fabric.in_node.seconds_per_byte > 0) &&
+         (topology.num_nodes() <= 1 || fabric.between_nodes.seconds_per_byte > 0);
+}
+
 CollectiveTerms TermsOf(bool shared_memory, const Topology& topology, double bytes,
                         NetworkAlgorithm algorithm) {
   CollectiveTerms terms;

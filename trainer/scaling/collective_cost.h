@@ -36,6 +36,9 @@ struct Topology {
   int64_t num_nodes() const { return (world_size + ranks_per_node - 1) / ranks_per_node; }
 };
 
+// Every link that so many ranks need has a bandwidth.
+bool HasLinks(const Fabric& fabric, const Topology& topology);
+
 // How often each constant of a fabric counts.
 struct CollectiveTerms {
   double launches = 0;

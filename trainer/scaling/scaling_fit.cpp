@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <set>
 
 #include "trainer/statistics/bootstrap.h"
@@ -17,10 +16,7 @@ constexpr double kLargestContention = 4;
 constexpr double kLargestOversubscription = 4;
 constexpr double kSmallestOversubscription = -0.5;
 constexpr size_t kFewestWorldSizes = 3;
-
-double Turns(const Topology& topology, double cores) {
-  return std::max(1.0, static_cast<double>(topology.ranks_on_node()) / cores);
-}
+constexpr size_t kFewestPredicted = 2;  // of them, by fits without them
 
 double Neighbours(const Topology& topology, double cores) {
   if (cores <= 1) return 0;
@@ -109,38 +105,6 @@ void FitCrowd(std::span<const FitCell> cells, ScalingFit& fit) {
   with(contention, best_oversubscription(contention));
 }
 
-// α and β of one exchange: columns as CollectiveTerms, between nodes by the better of both algorithms.
-void FitFabric(std::span<const FitCollective> points, const std::string& name, ExchangeLaw& law) {
-  double best = std::numeric_limits<double>::infinity();
-  for (const NetworkAlgorithm algorithm :
-       {NetworkAlgorithm::kHalvingDoubling, NetworkAlgorithm::kRing}) {
-    std::vector<std::vector<double>> rows;
-    for (const FitCollective& point : points) {
-      if (point.exchange != name) continue;
-      law.fabric.shared_memory = point.shared_memory;
-      const CollectiveTerms terms =
-          TermsOf(point.shared_memory, point.topology, point.bytes, algorithm);
-      const double wire = 1 / point.seconds;
-      const double node = wire * Turns(point.topology, point.cores);
-      rows.push_back({node * terms.node_latencies, node * terms.node_bytes,
-                      wire * terms.network_latencies, wire * terms.network_bytes});
-    }
-    law.num_points = std::ssize(rows);
-    if (rows.empty()) return;
-    const std::vector<double> x =
-        NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0));
-    double squares = 0;
-    for (const std::vector<double>& row : rows) {
-      const double error = row[0] * x[0] + row[1] * x[1] + row[2] * x[2] + row[3] * x[3] - 1;
-      squares += error * error;
-    }
-    if (squares >= best) continue;
-    best = squares;
-    law.fabric.in_node = {x[0], x[1]};
-    law.fabric.between_nodes = {x[2], x[3]};
-  }
-}
-
 double SumOfBuckets(const FitCell& cell, Fabric fabric) {
   const double turns = Turns(cell.topology, cell.cores);
   fabric.in_node.latency_seconds *= turns;
@@ -221,8 +185,7 @@ bool ScalingFit::Knows(const FitCell& cell) const {
   if (cell.buckets.empty()) return true;
   const auto law = exchange.find(cell.exchange);
   if (law == exchange.end()) return false;
-  const Fabric& fabric = law->second.fabric;
-  return fabric.in_node.seconds_per_byte > 0 || fabric.between_nodes.seconds_per_byte > 0;
+  return law->second.Knows(cell.topology);
 }
 
 ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollective> collectives) {
@@ -272,9 +235,14 @@ LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
 
 ForecastError ErrorOfForecasts(std::span<const FitCell> cells, const LeftOut& without_cell,
                                const LeftOut& without_world_size) {
-  std::set<int64_t> sizes;
-  for (const FitCell& cell : cells) sizes.insert(cell.topology.world_size);
-  if (sizes.size() >= kFewestWorldSizes && std::isfinite(without_world_size.median_size))
+  std::set<int64_t> sizes, predicted;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    sizes.insert(cells[i].topology.world_size);
+    if (std::isfinite(without_world_size.errors.at(i)))
+      predicted.insert(cells[i].topology.world_size);
+  }
+  if (sizes.size() >= kFewestWorldSizes && predicted.size() >= kFewestPredicted &&
+      std::isfinite(without_world_size.median_size))
     return {ForecastError::Source::kWorldSize, without_world_size.median_size};
   if (!cells.empty() && std::isfinite(without_cell.median_size))
     return {ForecastError::Source::kCell, without_cell.median_size};

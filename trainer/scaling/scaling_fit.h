@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "trainer/scaling/collective_cost.h"
+#include "trainer/scaling/fabric_fit.h"
 #include "trainer/scaling/measurements.h"
 
 namespace breakeven {
@@ -41,11 +41,6 @@ struct ComputeLaw {
   double seconds_per_flop = 0;
   double seconds_per_step = 0;
 };
-struct ExchangeLaw {
-  Fabric fabric;           // launch_seconds 0: the latencies have it
-  double stretch = 1;      // g
-  int64_t num_points = 0;  // collectives that were measured
-};
 struct ScalingFit {
   std::map<std::string, ComputeLaw> compute;
   std::map<std::string, ExchangeLaw> exchange;
@@ -55,17 +50,7 @@ struct ScalingFit {
   double Busy(const FitCell& cell) const;
   double Exposed(const FitCell& cell) const;
   double Step(const FitCell& cell) const { return Busy(cell) + Exposed(cell); }
-  bool Knows(const FitCell& cell) const;  // every law that the cell needs
-};
-
-// A collective by itself, for α and β. In a node oversubscribed ones stretch by ranks ÷ cores.
-struct FitCollective {
-  std::string exchange;
-  bool shared_memory = false;
-  Topology topology;
-  double cores = 1;
-  double bytes = 0;
-  double seconds = 0;
+  bool Knows(const FitCell& cell) const;  // every law that the cell needs, on every link
 };
 
 ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollective> collectives);
@@ -84,7 +69,8 @@ LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
                              std::span<const FitCollective> collectives);
 
 // The error that forecasts are given. They are of numbers of ranks that nobody measured, so it is that of unseen ones, where
-// a fit without one has two others to stand on; else that of unseen cells, which is of ranks that the fit has seen.
+// a fit without one has two others to stand on and at least two numbers could be predicted so; else that of unseen cells,
+// which is of ranks that the fit has seen.
 struct ForecastError {
   enum class Source { kUnknown, kCell, kWorldSize };
   Source source = Source::kUnknown;

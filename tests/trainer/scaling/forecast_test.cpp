@@ -173,6 +173,16 @@ TEST(ForecastTest, WhatWasMeasuredInANodeEndsWithTheNode) {
             "in a node measured here, between nodes stated (mpi on net)");
 }
 
+TEST(ForecastTest, LinksThatAreNotToldApartAreNotMeasured) {
+  Fabric fabric;
+  fabric.in_node = {1e-5, 1e-10};  // all of it, by the fit's choice
+  Case made = MeasuredCase(2, fabric, 1);
+  made.basis.exchange["mpi on net"].links_told_apart = false;
+  const Forecast forecast = MakeForecast(made.config, "c", "w", made.basis);
+  EXPECT_EQ(forecast.exchange, "in a node not known, between nodes not known (mpi on net)");
+  EXPECT_EQ(forecast.points.size(), 1u) << "one rank exchanges nothing";
+}
+
 TEST(ClusterConfigTest, ALinkIsStatedOrMeasured) {
   ClusterConfig cluster = MakeCase(45e9).config.clusters["c"];
   EXPECT_NO_THROW(cluster.Validate());

@@ -104,13 +104,15 @@ TEST(ScalingFitTest, ForecastsHaveTheErrorOfUnseenRanksWhereThereAreEnough) {
     for (const int64_t n : sizes) cells.emplace_back().topology.world_size = n;
     return cells;
   };
-  const LeftOut cell = {{}, 0.02, 0.1, NAN, NAN}, ranks = {{}, 0.2, 0.4, NAN, NAN};
-  const LeftOut unknown = {{}, NAN, NAN, NAN, NAN};
+  const std::vector<double> some(4, 0.2), none(4, NAN), one_size = {0.2, NAN, NAN, NAN};
+  const LeftOut cell = {some, 0.02, 0.1, NAN, NAN}, ranks = {some, 0.2, 0.4, NAN, NAN};
+  const LeftOut unknown = {none, NAN, NAN, NAN, NAN}, one = {one_size, 0.2, 0.2, NAN, NAN};
   const ForecastError enough = ErrorOfForecasts(with({1, 2, 2, 4}), cell, ranks);
   EXPECT_EQ(enough.source, Source::kWorldSize);
   EXPECT_EQ(enough.size, 0.2);
   for (const auto& [cells, left_out] :
-       {std::pair(with({1, 2, 2}), ranks), std::pair(with({1, 2, 4}), unknown)}) {
+       {std::pair(with({1, 2, 2}), ranks), std::pair(with({1, 2, 4}), unknown),
+        std::pair(with({1, 2, 4}), one)}) {
     const ForecastError error = ErrorOfForecasts(cells, cell, left_out);
     EXPECT_EQ(error.source, Source::kCell);
     EXPECT_EQ(error.size, 0.02);
@@ -145,6 +147,68 @@ TEST(ScalingFitTest, AWireIsNoSlowerWhereRanksTakeTurns) {
   EXPECT_NEAR(law.fabric.between_nodes.seconds_per_byte, 8e-9, 1e-14);
   EXPECT_NEAR(law.stretch, 1, 1e-6);
   EXPECT_NEAR(fit.Exposed(cell), cell.exposed_communication_seconds, 1e-9);
+}
+
+// Nodes of two ranks: sizes up to 2 use a node's link alone, larger ones both.
+Planted PlantNodes(const std::vector<int64_t>& sizes) {
+  Planted planted;
+  planted.truth.compute["c"] = {1e-11, 0};
+  ExchangeLaw& law = planted.truth.exchange["e"];
+  law.fabric.in_node = {5e-6, 1 / 2e9};
+  law.fabric.between_nodes = {1e-4, 1 / 1e8};
+  for (const int64_t n : sizes) {
+    FitCell& cell = planted.cells.emplace_back();
+    cell.compute = "c";
+    cell.exchange = "e";
+    cell.topology = {n, 2};
+    cell.cores = 8;
+    cell.flops = 4e10;
+    cell.busy_seconds = 0.4;
+    if (n == 1) continue;
+    cell.buckets = {16e6, 4e6, 1e6};
+    cell.exposed_communication_seconds = planted.truth.Exposed(cell);
+    for (const double bytes : {1e3, 1e6, 6.4e7}) {
+      planted.collectives.push_back({"e", false, cell.topology, 8, bytes,
+                                     AllReduceSeconds(law.fabric, cell.topology, bytes)});
+    }
+  }
+  return planted;
+}
+
+TEST(ScalingFitTest, ACellIsPredictedOnlyWhereAllItsLinksWereMeasured) {
+  const Planted planted = PlantNodes({1, 2, 4});
+  const ScalingFit fit = FitScaling(planted.cells, planted.collectives);
+  EXPECT_TRUE(fit.exchange.at("e").links_told_apart);
+  EXPECT_NEAR(fit.exchange.at("e").fabric.between_nodes.seconds_per_byte, 1e-8, 1e-12);
+  const LeftOut size = LeaveOneWorldSizeOut(planted.cells, planted.collectives);
+  EXPECT_NEAR(size.errors[0], 0, 1e-6);
+  EXPECT_TRUE(std::isnan(size.errors[1])) << "two nodes do not say what one of them takes";
+  EXPECT_TRUE(std::isnan(size.errors[2])) << "one node says nothing of a network";
+  const Planted more = PlantNodes({1, 2, 4, 8});
+  const LeftOut size_of_more = LeaveOneWorldSizeOut(more.cells, more.collectives);
+  for (const size_t i : {1, 2, 3}) EXPECT_NEAR(size_of_more.errors[i], 0, 0.01) << i;
+}
+
+TEST(ScalingFitTest, LinksInOneProportionAreNotToldApart) {
+  const Planted planted = PlantNodes({1, 4});
+  for (const bool collectives : {true, false}) {
+    const ScalingFit fit =
+        FitScaling(planted.cells, collectives ? planted.collectives : std::vector<FitCollective>{});
+    const ExchangeLaw& law = fit.exchange.at("e");
+    EXPECT_FALSE(law.links_told_apart);
+    EXPECT_FALSE(law.KnowsALink());
+    FitCell cell = planted.cells[1];
+    EXPECT_TRUE(fit.Knows(cell)) << "their sum was measured";
+    EXPECT_NEAR(fit.Step(cell) / cell.step_seconds(), 1, 0.02);
+    for (const int64_t n : {2, 8}) {
+      cell.topology.world_size = n;
+      EXPECT_FALSE(fit.Knows(cell)) << n;
+    }
+  }
+  for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{1, 2}, {1, 2, 4}, {4, 8}}) {
+    const Planted told = PlantNodes(sizes);
+    EXPECT_TRUE(FitScaling(told.cells, told.collectives).exchange.at("e").links_told_apart);
+  }
 }
 
 TEST(ScalingFitTest, WhatCannotBeToldIsLeftOpen) {

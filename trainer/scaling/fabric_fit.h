@@ -1,0 +1,48 @@
+// Pure. α and β of an exchange, from collectives by themselves.
+#ifndef BREAKEVEN_TRAINER_SCALING_FABRIC_FIT_H_
+#define BREAKEVEN_TRAINER_SCALING_FABRIC_FIT_H_
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "trainer/scaling/collective_cost.h"
+
+namespace breakeven {
+
+// In a node oversubscribed ones stretch by ranks ÷ cores.
+struct FitCollective {
+  std::string exchange;
+  bool shared_memory = false;
+  Topology topology;
+  double cores = 1;
+  double bytes = 0;
+  double seconds = 0;
+};
+
+struct ExchangeLaw {
+  Fabric fabric;           // launch_seconds 0: the latencies have it
+  double stretch = 1;      // g
+  int64_t num_points = 0;  // collectives that were measured
+  // False: in all that was measured a node's link and the network count in one proportion, as where all of it was two nodes
+  // of two ranks. Their sum is known there, which of them takes how much is not: `fabric` has it on either.
+  bool links_told_apart = true;
+  std::set<std::pair<int64_t, int64_t>> measured = {};  // ranks of a node, nodes
+
+  // What ranks placed so take: on every link that they need, or, links not told apart, as was measured.
+  bool Knows(const Topology& topology) const;
+  bool KnowsALink() const;
+};
+
+// How often ranks of a node take turns on its cores; 1 = never.
+double Turns(const Topology& topology, double cores);
+
+// Least squares of relative errors, α and β ≥ 0; columns as CollectiveTerms, between nodes by the better of both algorithms.
+// Of `points` those of the exchange `name`; none: the law stays as it is.
+void FitFabric(std::span<const FitCollective> points, const std::string& name, ExchangeLaw& law);
+
+}  // namespace breakeven
+
+#endif  // BREAKEVEN_TRAINER_SCALING_FABRIC_FIT_H_
