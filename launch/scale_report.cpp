@@ -32,6 +32,7 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
   cell.exchange = row.backend + " on " + what.network;
   cell.topology = {what.world_size, row.ranks_per_node};
   cell.shared_memory = row.backend == "shared_memory";
+  cell.overlapped = row.backend == "nccl";
   cell.cores = config.CoresOfNode(cores, what.network, cell.topology.num_nodes()) /
                static_cast<double>(row.threads);
   cell.flops = row.flops;

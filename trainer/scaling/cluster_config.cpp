@@ -36,7 +36,7 @@ void ClusterConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"between_nodes", "a device's share of its node's network"}, between_nodes);
   v.Visit({"measured_exchange",
            "BACKEND on NETWORK: in place of the links and of launch_seconds stand the alpha, beta "
-           "and g that this sweep measured there; empty = as stated"},
+           "and, of CPU ranks, g that this sweep measured there; empty = as stated"},
           measured_exchange);
   v.Visit({"latency_spread", "how uncertain latencies are: drawn within ± this share",
            Between(0, 0.99)},

@@ -32,7 +32,8 @@ struct ClusterConfig {
   LinkConfig in_node;
   LinkConfig between_nodes;
   // "BACKEND on NETWORK", as the fit of the sweep names it: α, β and g of that, where it was measured, stand in place of the
-  // links above and of launch_seconds, and all of its time is exposed. Ranks that need a link neither measured nor stated are
+  // links above and of launch_seconds, and all of its time is exposed. Of nccl α and β alone stand there: its collectives run
+  // beside backward, as `overlapped` says. Ranks that need a link neither measured nor stated are
   // left out of the forecast.
   std::string measured_exchange;
   double latency_spread = 0.3;     // relative: each latency is drawn within ±

@@ -16,7 +16,7 @@ constexpr double kUpdateBytes =
 constexpr double kBackwardShare = 2.0 / 3;  // of a micro-batch's operations
 
 bool WasMeasured(const ExchangeLaw& law, const LinkCost& link) {
-  return law.links_told_apart && link.seconds_per_byte > 0;
+  return law.TellsLinks() && link.seconds_per_byte > 0;
 }
 
 uint64_t DrawStream() { return static_cast<uint64_t>(RandomStream::kBootstrap); }
@@ -78,7 +78,8 @@ Fabric ClusterStep::FabricOf(const Constants& constants) const {
     fabric.pipelined = cluster_.pipelined;
     return fabric;
   }
-  const double factor = exchange_->stretch * constants.exchange;
+  const double stretch = exchange_->overlapped ? 1 : exchange_->stretch;
+  const double factor = stretch * constants.exchange;
   const auto measured = [&](const LinkCost& link) {
     return LinkCost{link.latency_seconds * factor, link.seconds_per_byte * factor};
   };
@@ -137,8 +138,8 @@ StepSchedule ClusterStep::ScheduleOf(double tokens, const StepSettings& settings
   const double compute = pace * ComputeSeconds(tokens, constants, world_size);
   schedule.backward_seconds = kBackwardShare * compute / micro_batches;
   schedule.forward_seconds = compute - schedule.backward_seconds;
-  // g is of what the measured steps exposed.
-  schedule.overlapped = cluster_.overlapped && exchange_ == nullptr;
+  // g of CPU ranks is of what the measured steps exposed, which is all.
+  schedule.overlapped = cluster_.overlapped && (exchange_ == nullptr || exchange_->overlapped);
   schedule.shard = settings.shard && world_size > 1;
   if (cluster_.memory_bytes_per_second > 0) {
     const double parts = schedule.shard ? static_cast<double>(world_size) : 1;

@@ -56,7 +56,7 @@ bool ExchangeLaw::Knows(const Topology& topology) const {
 }
 
 bool ExchangeLaw::KnowsALink() const {
-  return links_told_apart &&
+  return TellsLinks() &&
          (fabric.in_node.seconds_per_byte > 0 || fabric.between_nodes.seconds_per_byte > 0);
 }
 

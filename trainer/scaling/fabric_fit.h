@@ -26,6 +26,9 @@ struct ExchangeLaw {
   Fabric fabric;           // launch_seconds 0: the latencies have it
   double stretch = 1;      // g
   int64_t num_points = 0;  // collectives that were measured
+  // Its collectives run beside backward (GPUs): g is of what backward did not hide at the sizes that were measured, and says
+  // nothing of others, for backward hides a time, not a share.
+  bool overlapped = false;
   // False: in all that was measured a node's link and the network count in one proportion, as where all of it was two nodes
   // of two ranks. Their sum is known there, which of them takes how much is not: `fabric` has it on either.
   bool links_told_apart = true;
@@ -33,6 +36,8 @@ struct ExchangeLaw {
 
   // What ranks placed so take: on every link that they need, or, links not told apart, as was measured.
   bool Knows(const Topology& topology) const;
+  // α and β of a link are its own: told apart, and of collectives by themselves where steps hide a part.
+  bool TellsLinks() const { return links_told_apart && (num_points > 0 || !overlapped); }
   bool KnowsALink() const;
 };
 

@@ -192,7 +192,7 @@ ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollect
   ScalingFit fit;
   for (const FitCell& cell : cells) {
     fit.compute[cell.compute];
-    if (!cell.buckets.empty()) fit.exchange[cell.exchange];
+    if (!cell.buckets.empty()) fit.exchange[cell.exchange].overlapped = cell.overlapped;
   }
   FitCrowd(cells, fit);
   for (auto& [name, law] : fit.exchange) {

@@ -27,6 +27,7 @@ struct FitCell {
   std::string compute;   // what a and c are fitted for: model and precision
   std::string exchange;  // what α, β and g are fitted for: back end and network
   bool shared_memory = false;
+  bool overlapped = false;  // collectives run beside backward
   Topology topology;
   double cores = 1;             // ranks that a node runs at once
   double flops = 0;             // of a rank and step

@@ -153,6 +153,38 @@ TEST(ForecastTest, MeasuredExchangeIsUsedAndAllOfItExposed) {
   EXPECT_LT(wide.points.back().efficiency_interval.low, 0.95 * wide.points.back().efficiency);
 }
 
+TEST(ForecastTest, MeasuredExchangeOfGpusIsHiddenByTheScheduleAndNotByAShare) {
+  Fabric fabric;
+  fabric.between_nodes = {14e-6, 1 / 45e9};
+  // Backward hid nearly all at the sizes that were measured.
+  Case made = MeasuredCase(1, fabric, 0.01);
+  made.basis.exchange["mpi on net"].overlapped = true;
+  ClusterConfig& cluster = made.config.clusters["c"];
+  cluster.interference_low = cluster.interference_high = 0;
+  const Forecast measured = MakeForecast(made.config, "c", "w", made.basis);
+  cluster.measured_exchange = "";
+  cluster.between_nodes = {14e-6, 45e9};
+  cluster.launch_seconds = 0;
+  cluster.pipelined = false;
+  const Forecast stated = MakeForecast(made.config, "c", "w", made.basis);
+  ASSERT_EQ(measured.points.size(), stated.points.size());
+  for (size_t i = 0; i < stated.points.size(); ++i) {
+    EXPECT_NEAR(measured.points[i].step_seconds, stated.points[i].step_seconds, 1e-9);
+    EXPECT_NEAR(measured.points[i].exposed_communication_seconds,
+                stated.points[i].exposed_communication_seconds, 1e-9);
+  }
+}
+
+TEST(ForecastTest, WhatBackwardLeftOverDoesNotSayWhatALinkTakes) {
+  ExchangeLaw law;
+  law.fabric.between_nodes = {14e-6, 1 / 45e9};
+  EXPECT_TRUE(law.KnowsALink()) << "all of it was exposed";
+  law.overlapped = true;
+  EXPECT_FALSE(law.KnowsALink()) << "no collective was measured by itself";
+  law.num_points = 7;
+  EXPECT_TRUE(law.KnowsALink());
+}
+
 TEST(ForecastTest, WhatWasMeasuredInANodeEndsWithTheNode) {
   Fabric fabric;
   fabric.shared_memory = true;
