@@ -80,6 +80,8 @@ void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& co
   report.without_world_size = LeaveOneWorldSizeOut(report.cells, points);
   report.forecast_error =
       ErrorOfForecasts(report.cells, report.without_cell, report.without_world_size);
+  report.exchange_errors =
+      ErrorsOfExchange(report.cells, report.without_cell, report.without_world_size);
 }
 
 ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
@@ -89,6 +91,8 @@ ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
   basis.cores = static_cast<double>(report.cores);
   basis.exchange = report.fit.exchange;
   basis.model_error = report.forecast_error.size;
+  for (const auto& [name, error] : report.exchange_errors)
+    if (error.source != ForecastError::Source::kUnknown) basis.exchange_error[name] = error.size;
   for (const auto& [name, workload] : config.forecast.workloads) {
     basis.models[name] = ParseModelConfig(ReadFile(workload.model), workload.model);
     if (workload.measured_model.empty()) continue;

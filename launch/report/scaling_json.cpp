@@ -99,7 +99,10 @@ Json FitJson(const ScalingReport& report) {
         {"network_beta_seconds_per_byte", fabric.between_nodes.seconds_per_byte},
         {"links_told_apart", law.links_told_apart},
         {"stretch_in_a_step", law.stretch},
-        {"num_collectives", law.num_points}};
+        {"num_collectives", law.num_points},
+        {"error_of_forecasts", report.exchange_errors.count(name) > 0
+                                   ? ForecastErrorJson(report.exchange_errors.at(name))
+                                   : Json(nullptr)}};
   }
   for (size_t i = 0; i < report.fitted.size(); ++i) {
     Json cell = Cell(report.rows[report.fitted[i]].cell);

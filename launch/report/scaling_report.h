@@ -28,7 +28,8 @@ struct ScalingReport {
   ScalingFit fit;
   LeftOut without_cell;
   LeftOut without_world_size;
-  ForecastError forecast_error;  // that intervals of forecasts hold
+  ForecastError forecast_error;                          // that intervals of forecasts hold
+  std::map<std::string, ForecastError> exchange_errors;  // likewise, of each exchange alone
   std::map<std::string, ClusterConfig> clusters;
   std::map<std::string, WorkloadConfig> workloads;
   double paying_efficiency = 0;

@@ -1,6 +1,7 @@
 // Pure. The report as text: sentences, and the tables of a terminal.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "comm/base/progress.h"
 #include "comm/base/timing.h"
@@ -194,22 +195,41 @@ constexpr char kSimulationLimits[] =
     "is played through is "
     "the order of buckets, the messages between nodes, and who waits for whom.";
 
-// What intervals of forecasts that rest on measurements hold; "" where none does.
-std::string ErrorSentence(const ScalingReport& report) {
+std::string ErrorWords(const ForecastError& error) {
   using Source = ForecastError::Source;
-  const bool measured =
-      std::any_of(report.forecasts.begin(), report.forecasts.end(),
-                  [](const Forecast& forecast) { return forecast.measured_compute; });
-  if (!measured) return "";
-  const std::string begin = "Intervals of forecasts that compute as measured here hold ";
-  const std::string size = PerCent(report.forecast_error.size);
-  if (report.forecast_error.source == Source::kWorldSize)
-    return begin + "the error of predicting a number of ranks that was not seen, " + size + ".";
-  if (report.forecast_error.source == Source::kCell) {
-    return begin + "the error of predicting a cell that was not seen, " + size +
-           ": too few numbers of ranks were measured to leave one out.";
+  const std::string size = PerCent(error.size);
+  if (error.source == Source::kWorldSize)
+    return "the error of predicting a number of ranks that was not seen, " + size;
+  if (error.source == Source::kCell) {
+    return "the error of predicting a cell that was not seen, " + size +
+           ": too few numbers of ranks were measured to leave one out";
   }
-  return begin + "no error of the model: too little was measured to leave anything out.";
+  return "no error of the model: too little was measured to leave anything out";
+}
+
+// What intervals of forecasts that rest on measurements hold.
+std::vector<std::string> ErrorSentences(const ScalingReport& report) {
+  std::vector<std::string> sentences;
+  const auto& forecasts = report.forecasts;
+  if (std::any_of(forecasts.begin(), forecasts.end(),
+                  [](const Forecast& forecast) { return forecast.measured_compute; })) {
+    sentences.push_back("Intervals of forecasts that compute as measured here hold " +
+                        ErrorWords(report.forecast_error) + ".");
+  }
+  std::set<std::string> exchanges;
+  for (const Forecast& forecast : forecasts) exchanges.insert(forecast.measured_exchange);
+  exchanges.erase("");
+  for (const std::string& name : exchanges) {
+    const auto found = report.exchange_errors.find(name);
+    const bool alone = found != report.exchange_errors.end() &&
+                       found->second.source != ForecastError::Source::kUnknown;
+    sentences.push_back(
+        "Intervals of forecasts that exchange by " + name + " as measured here hold for the " +
+        (alone ? "exchange alone " + ErrorWords(found->second)
+               : "exchange what whole steps have: " + ErrorWords(report.forecast_error)) +
+        ".");
+  }
+  return sentences;
 }
 
 // More ranks than CPUs for them, as the fit counts.
@@ -273,7 +293,7 @@ std::vector<std::string> ScalingDetails(const ScalingReport& report) {
     details.emplace_back(
         "Figures for other clusters are predicted from constants that are stated, or measured here "
         "where a forecast says so; none of them is measured.");
-  if (const std::string error = ErrorSentence(report); !error.empty()) details.push_back(error);
+  for (const std::string& sentence : ErrorSentences(report)) details.push_back(sentence);
   if (!report.simulated.empty()) details.emplace_back(kSimulationLimits);
   return details;
 }

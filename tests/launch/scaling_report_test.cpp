@@ -83,6 +83,20 @@ TEST(ScalingDetailsTest, SayWhichErrorIntervalsHold) {
   EXPECT_THAT(details(), HasSubstr("no error of the model"));
 }
 
+TEST(ScalingDetailsTest, SpeakOfMeasuredExchangeWithAssumedComputingToo) {
+  ScalingReport report = Example();
+  const auto details = [&] { return testing::PrintToString(ScalingDetails(report)); };
+  report.forecast_error = {ForecastError::Source::kWorldSize, 0.125};
+  report.forecasts.emplace_back().measured_exchange = "mpi on node";
+  EXPECT_THAT(details(), HasSubstr("exchange what whole steps have: the error of predicting a "
+                                   "number of ranks that was not seen, 12.5 %"));
+  EXPECT_THAT(details(), testing::Not(HasSubstr("compute as measured")));
+  report.exchange_errors["mpi on node"] = {ForecastError::Source::kCell, 0.5};
+  EXPECT_THAT(details(), HasSubstr("that exchange by mpi on node as measured here hold for the "
+                                   "exchange alone the error of predicting a cell that was not "
+                                   "seen, 50.0 %"));
+}
+
 TEST(SimulationTextTest, SaysWhatBothFormsShare) {
   EXPECT_THAT(FormatSimulationText({SimulatedPoint{}}), HasSubstr("in part by construction"));
 }

@@ -54,9 +54,14 @@ Constants ClusterStep::Draw(uint64_t draw) const {
   drawn.interference = between(cluster_.interference_low, cluster_.interference_high);
   drawn.pace_spread = between(cluster_.pace_spread_low, cluster_.pace_spread_high);
   // The median of |x| of a normal x is 0.6745 of its standard deviation.
-  const double deviation = basis_.model_error / 0.6745;
-  drawn.compute = std::exp(deviation * RandomNormal(kSeed, DrawStream(), index++));
-  drawn.exchange = std::exp(deviation * RandomNormal(kSeed, DrawStream(), index++));
+  const auto off_by = [&](double median) {
+    return std::exp(median / 0.6745 * RandomNormal(kSeed, DrawStream(), index++));
+  };
+  drawn.compute = off_by(basis_.model_error);
+  // Most of a measured step is computing: how well steps are predicted says little of their exchange.
+  const auto alone = basis_.exchange_error.find(cluster_.measured_exchange);
+  drawn.exchange =
+      off_by(alone == basis_.exchange_error.end() ? basis_.model_error : alone->second);
   return drawn;
 }
 

@@ -91,6 +91,7 @@ Forecast MakeForecast(const ForecastConfig& config, const std::string& cluster_n
   Forecast forecast;
   forecast.cluster = cluster_name;
   forecast.workload = workload;
+  forecast.measured_exchange = cluster.cluster().measured_exchange;
   forecast.exchange = cluster.ExchangeOrigin();
   forecast.measured_compute = !config.workloads.at(workload).measured_model.empty();
   std::vector<int64_t> sizes = config.world_sizes;

@@ -19,12 +19,13 @@ namespace breakeven {
 
 // What forecasts need beside their config.
 struct ForecastBasis {
-  std::map<std::string, ModelConfig> models;    // of each workload, by its name
-  std::map<std::string, ComputeLaw> measured;   // of workloads with measured_model
-  std::map<std::string, ExchangeLaw> exchange;  // by what measured_exchange of clusters says
-  double contention = 0;                        // of the fit, for those
-  double cores = 1;                             // likewise
-  double model_error = 0;                       // ErrorOfForecasts; 0 = unknown
+  std::map<std::string, ModelConfig> models;          // of each workload, by its name
+  std::map<std::string, ComputeLaw> measured;         // of workloads with measured_model
+  std::map<std::string, ExchangeLaw> exchange;        // by what measured_exchange of clusters says
+  double contention = 0;                              // of the fit, for those
+  double cores = 1;                                   // likewise
+  double model_error = 0;                             // ErrorOfForecasts; 0 = unknown
+  std::map<std::string, double> exchange_error = {};  // ErrorsOfExchange; else model_error
   double confidence = 0.95;
 };
 
@@ -56,7 +57,8 @@ struct Forecast {
   std::string cluster;
   std::string workload;
   bool measured_compute = false;
-  std::string exchange;  // "stated", or which of its constants were measured, and on what
+  std::string measured_exchange;  // of the cluster
+  std::string exchange;           // "stated", or which of its constants were measured, and on what
   std::vector<ForecastPoint> points;
   std::vector<BestSettings> best;
   int64_t weak_limit = 0;    // most ranks that still pay, of those forecast

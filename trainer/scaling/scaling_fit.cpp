@@ -142,22 +142,36 @@ void FitExchange(std::span<const FitCell> cells, const std::string& name, Exchan
     law.stretch = NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0))[0];
 }
 
-LeftOut Summarise(std::span<const FitCell> cells, std::vector<double> errors) {
+double Quantile(std::vector<double> values, double p) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? NAN : SortedQuantile(values, p);
+}
+
+LeftOut Summarise(std::span<const FitCell> cells, std::vector<double> errors,
+                  std::vector<double> exchange_errors) {
   std::vector<double> sizes, crowded;
   for (size_t i = 0; i < cells.size(); ++i) {
     if (std::isnan(errors[i])) continue;
     (cells[i].oversubscribed() ? crowded : sizes).push_back(std::abs(errors[i]));
   }
-  const auto quantile = [](std::vector<double>& values, double p) {
-    std::sort(values.begin(), values.end());
-    return values.empty() ? NAN : SortedQuantile(values, p);
-  };
-  return {std::move(errors), quantile(sizes, 0.5), quantile(sizes, 1), quantile(crowded, 0.5),
-          quantile(crowded, 1)};
+  return {std::move(errors),      Quantile(sizes, 0.5), Quantile(sizes, 1),
+          Quantile(crowded, 0.5), Quantile(crowded, 1), std::move(exchange_errors)};
 }
 
 double ErrorOf(const FitCell& cell, const ScalingFit& fit) {
   return fit.Knows(cell) ? fit.Step(cell) / cell.step_seconds() - 1 : NAN;
+}
+
+// `whole`: the fit of all cells and collectives; null: `fit` has seen the same collectives.
+double ExchangeErrorOf(const FitCell& cell, const ScalingFit& fit, const ScalingFit* whole) {
+  if (cell.buckets.empty() || !fit.Knows(cell)) return NAN;
+  double found = fit.Exposed(cell), truth = cell.exposed_communication_seconds;
+  if (cell.overlapped) {
+    if (whole == nullptr) return NAN;
+    found = SumOfBuckets(cell, fit.exchange.at(cell.exchange).fabric);
+    truth = SumOfBuckets(cell, whole->exchange.at(cell.exchange).fabric);
+  }
+  return truth > 0 ? found / truth - 1 : NAN;
 }
 
 }  // namespace
@@ -204,13 +218,15 @@ ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollect
 
 LeftOut LeaveOneCellOut(std::span<const FitCell> cells,
                         std::span<const FitCollective> collectives) {
-  std::vector<double> errors;
+  std::vector<double> errors, exchange_errors;
   for (size_t left_out = 0; left_out < cells.size(); ++left_out) {
     std::vector<FitCell> others(cells.begin(), cells.end());
     others.erase(others.begin() + static_cast<std::ptrdiff_t>(left_out));
-    errors.push_back(ErrorOf(cells[left_out], FitScaling(others, collectives)));
+    const ScalingFit fit = FitScaling(others, collectives);
+    errors.push_back(ErrorOf(cells[left_out], fit));
+    exchange_errors.push_back(ExchangeErrorOf(cells[left_out], fit, nullptr));
   }
-  return Summarise(cells, std::move(errors));
+  return Summarise(cells, std::move(errors), std::move(exchange_errors));
 }
 
 LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
@@ -227,10 +243,14 @@ LeftOut LeaveOneWorldSizeOut(std::span<const FitCell> cells,
       if (point.topology.world_size != n) points.push_back(point);
     fits[n] = FitScaling(others, points);
   }
-  std::vector<double> errors;
-  for (const FitCell& cell : cells)
-    errors.push_back(ErrorOf(cell, fits.at(cell.topology.world_size)));
-  return Summarise(cells, std::move(errors));
+  const ScalingFit whole = FitScaling(cells, collectives);
+  std::vector<double> errors, exchange_errors;
+  for (const FitCell& cell : cells) {
+    const ScalingFit& fit = fits.at(cell.topology.world_size);
+    errors.push_back(ErrorOf(cell, fit));
+    exchange_errors.push_back(ExchangeErrorOf(cell, fit, &whole));
+  }
+  return Summarise(cells, std::move(errors), std::move(exchange_errors));
 }
 
 ForecastError ErrorOfForecasts(std::span<const FitCell> cells, const LeftOut& without_cell,
@@ -247,6 +267,37 @@ ForecastError ErrorOfForecasts(std::span<const FitCell> cells, const LeftOut& wi
   if (!cells.empty() && std::isfinite(without_cell.median_size))
     return {ForecastError::Source::kCell, without_cell.median_size};
   return {};
+}
+
+std::map<std::string, ForecastError> ErrorsOfExchange(std::span<const FitCell> cells,
+                                                      const LeftOut& without_cell,
+                                                      const LeftOut& without_world_size) {
+  std::map<std::string, ForecastError> all;
+  for (const FitCell& cell : cells)
+    if (!cell.buckets.empty()) all[cell.exchange];
+  for (auto& [name, error] : all) {
+    std::set<int64_t> predicted;
+    // Cells with more ranks than CPUs count where there are no others.
+    const auto median = [&](const LeftOut& left_out) {
+      std::vector<double> sizes, crowded;
+      predicted.clear();
+      for (size_t i = 0; i < cells.size(); ++i) {
+        const double found = left_out.exchange_errors.at(i);
+        if (cells[i].exchange != name || !std::isfinite(found)) continue;
+        (cells[i].oversubscribed() ? crowded : sizes).push_back(std::abs(found));
+        predicted.insert(cells[i].topology.world_size);
+      }
+      return Quantile(sizes.empty() ? crowded : sizes, 0.5);
+    };
+    const double of_world_size = median(without_world_size);
+    if (predicted.size() >= kFewestPredicted) {
+      error = {ForecastError::Source::kWorldSize, of_world_size};
+      continue;
+    }
+    const double of_cell = median(without_cell);
+    if (std::isfinite(of_cell)) error = {ForecastError::Source::kCell, of_cell};
+  }
+  return all;
 }
 
 }  // namespace breakeven

@@ -63,6 +63,9 @@ struct LeftOut {
   double largest_size = 0;
   double oversubscribed_median = 0;  // of the others
   double oversubscribed_largest = 0;
+  // Likewise, one a cell, of its exchange alone: of what is exposed; of overlapped ones, of what the buckets' collectives take
+  // by themselves, against a fit of all.
+  std::vector<double> exchange_errors = {};
 };
 LeftOut LeaveOneCellOut(std::span<const FitCell> cells, std::span<const FitCollective> collectives);
 // All cells and collectives of a world size at once.
@@ -79,6 +82,10 @@ struct ForecastError {
 };
 ForecastError ErrorOfForecasts(std::span<const FitCell> cells, const LeftOut& without_cell,
                                const LeftOut& without_world_size);
+// The same of each exchange alone, by its name; a size with another left to stand on is enough.
+std::map<std::string, ForecastError> ErrorsOfExchange(std::span<const FitCell> cells,
+                                                      const LeftOut& without_cell,
+                                                      const LeftOut& without_world_size);
 
 }  // namespace breakeven
 

@@ -151,6 +151,17 @@ TEST(ForecastTest, MeasuredExchangeIsUsedAndAllOfItExposed) {
   made.basis.model_error = 0.1;
   const Forecast wide = MakeForecast(made.config, "c", "w", made.basis);
   EXPECT_LT(wide.points.back().efficiency_interval.low, 0.95 * wide.points.back().efficiency);
+  made.basis.model_error = 0;
+  made.basis.exchange_error["mpi on net"] = 0.5;
+  const Forecast wider = MakeForecast(made.config, "c", "w", made.basis);
+  EXPECT_LT(wider.points.back().efficiency_interval.low,
+            0.8 * wide.points.back().efficiency_interval.low);
+  EXPECT_NEAR(wider.points.front().tokens_interval.low, wider.points.front().tokens_interval.high,
+              1e-6)
+      << "one rank exchanges nothing";
+  made.basis.exchange_error = {{"mpi on elsewhere", 0.5}};
+  EXPECT_NEAR(MakeForecast(made.config, "c", "w", made.basis).points.back().efficiency_interval.low,
+              last.efficiency, 1e-9);
 }
 
 TEST(ForecastTest, MeasuredExchangeOfGpusIsHiddenByTheScheduleAndNotByAShare) {

@@ -189,6 +189,44 @@ TEST(ScalingFitTest, ACellIsPredictedOnlyWhereAllItsLinksWereMeasured) {
   for (const size_t i : {1, 2, 3}) EXPECT_NEAR(size_of_more.errors[i], 0, 0.01) << i;
 }
 
+TEST(ScalingFitTest, TheExchangeHasAnErrorOfItsOwn) {
+  using Source = ForecastError::Source;
+  Planted planted = PlantNodes({1, 2, 4, 8});
+  for (FitCell& cell : planted.cells) cell.topology.ranks_per_node = 8;
+  planted.truth.exchange["e"].fabric.between_nodes = {};
+  const auto errors = [&] {
+    planted.collectives.clear();
+    for (FitCell& cell : planted.cells) {
+      if (cell.topology.world_size == 1) continue;
+      // With each doubling the exchange in a step takes 1.3 times as much as its collectives say.
+      const double grows = std::pow(1.3, std::log2(static_cast<double>(cell.topology.world_size)));
+      cell.exposed_communication_seconds = grows * planted.truth.Exposed(cell);
+      for (const double bytes : {1e3, 1e6, 6.4e7}) {
+        planted.collectives.push_back(
+            {"e", false, cell.topology, 8, bytes,
+             AllReduceSeconds(planted.truth.exchange["e"].fabric, cell.topology, bytes)});
+      }
+    }
+    const LeftOut size = LeaveOneWorldSizeOut(planted.cells, planted.collectives);
+    EXPECT_TRUE(std::isnan(size.exchange_errors[0])) << "one rank exchanges nothing";
+    const LeftOut cell = LeaveOneCellOut(planted.cells, planted.collectives);
+    EXPECT_LT(ErrorOfForecasts(planted.cells, cell, size).size, 0.05) << "computing is most of it";
+    return ErrorsOfExchange(planted.cells, cell, size);
+  };
+  const ForecastError exposed = errors().at("e");
+  EXPECT_EQ(exposed.source, Source::kWorldSize);
+  EXPECT_GT(exposed.size, 0.1);
+  // Beside backward collectives by themselves count, and those follow the model.
+  for (FitCell& cell : planted.cells) cell.overlapped = true;
+  EXPECT_NEAR(errors().at("e").size, 0, 1e-6);
+  // Two numbers of ranks that exchange: without one of them, the other is one alone.
+  planted.cells.resize(2);
+  planted.cells[1].overlapped = false;
+  EXPECT_EQ(errors().at("e").source, Source::kUnknown);
+  planted.cells.push_back(planted.cells[1]);
+  EXPECT_EQ(errors().at("e").source, Source::kCell);
+}
+
 TEST(ScalingFitTest, LinksInOneProportionAreNotToldApart) {
   const Planted planted = PlantNodes({1, 4});
   for (const bool collectives : {true, false}) {
