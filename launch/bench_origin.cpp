@@ -1,5 +1,7 @@
 #include "launch/bench_origin.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
 
@@ -25,6 +27,7 @@ BenchOrigin DescribeOrigin(World& world) {
     if (hosts[rank] == hosts[0] && seen.insert(masks[rank]).second)
       origin.cpus_per_node += std::stoll(counts[rank]);
   }
+  origin.cpus_of_machine = ::sysconf(_SC_NPROCESSORS_ONLN);
   if (world.device.is_cuda()) {
     const CudaDevices visible = VisibleCudaDevices();
     if (!visible.devices.empty()) origin.gpu = visible.devices.front().name;

@@ -18,6 +18,7 @@ struct BenchOrigin {
   std::string time;                // UTC
   std::vector<std::string> hosts;  // of the ranks, each once, by first rank
   int64_t cpus_per_node = 0;       // that rank 0's host gives the job: masks are equal or apart
+  int64_t cpus_of_machine = 0;     // rank 0's, whatever the job has of them
   std::string gpu;                 // rank 0's; "" = CPUs
 };
 // COLLECTIVE. After the device is bound.

@@ -58,7 +58,7 @@ void RunScaleCommand(const CommandOptions& options, World& world) {
   if (options.dry_run) return PrintResult(world, DryRun(config, runs));
   if (options.cell >= 0) return RunCell(options, runs);
   if (options.simulate) {
-    const ScalingReport report = MakeScalingReport(config, runs, /*simulate=*/true);
+    const ScalingReport report = MakeScalingReport(config, whole.cluster, runs, /*simulate=*/true);
     return PrintResult(
         world, options.json ? FormatScalingJson(report) : FormatSimulationText(report.simulated));
   }
@@ -70,7 +70,7 @@ void RunScaleCommand(const CommandOptions& options, World& world) {
   } else {
     to_do = WriteSlurmArrays(config, whole.cluster, runs, OwnProgram(), ArgumentsOf(options));
   }
-  const ScalingReport report = MakeScalingReport(config, runs, /*simulate=*/false);
+  const ScalingReport report = MakeScalingReport(config, whole.cluster, runs, /*simulate=*/false);
   WriteScalingReport(report, config.output);
   PrintResult(world, options.json ? FormatScalingJson(report) : FormatScalingText(report) + to_do);
 }

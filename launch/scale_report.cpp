@@ -15,11 +15,16 @@ ModelConfig ModelOf(const ModelSourceConfig& source) {
                              : ReadModelConfig(source.path);
 }
 
-// Of a node that was measured, which need not be this one: a report of array jobs is made on a login node.
-double CoresOf(const ScaleConfig& config, const ScalingResults& results) {
+// Of a node that was measured, which need not be this one: a report of array jobs is made on a login node. Where mpirun is
+// given the machine, what its ranks may use are its CPUs; a Slurm element has as many as its ranks, of a node with more.
+double CoresOf(const ScaleConfig& config, const ClusterJobConfig& cluster,
+               const ScalingResults& results) {
+  const bool slurm = config.launcher == "slurm";
   int64_t cores = config.cores;
+  if (cores == 0 && slurm) cores = cluster.site.cores_per_node;
   if (cores == 0) {
-    for (const auto& [name, step] : results.steps) cores = std::max(cores, step.cpus_per_node);
+    for (const auto& [name, step] : results.steps)
+      cores = std::max({cores, step.cpus_per_node, slurm ? step.cpus_of_machine : 0});
   }
   return static_cast<double>(cores > 0 ? cores : DescribeProcess().num_cpus);
 }
@@ -61,20 +66,27 @@ std::vector<FitCollective> FitCollectives(const ScaleConfig& config,
   return points;
 }
 
+// Of a rank, as the cells with most ranks had them; 1 where nothing is measured.
+double ThreadsOf(const ScalingReport& report) {
+  double threads = 1;
+  for (const ScalingRow& row : report.rows)
+    if (row.num_repeats > 0) threads = static_cast<double>(row.threads);
+  return threads;
+}
+
 void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& collectives,
          ScalingReport& report) {
-  double threads = 1;
   const auto cores = static_cast<double>(report.cores);
   for (size_t i = 0; i < report.rows.size(); ++i) {
     const ScalingRow& row = report.rows[i];
     if (row.num_repeats == 0) continue;
-    threads = static_cast<double>(row.threads);
     report.fitted.push_back(i);
     report.cells.push_back(
         FitCellOf(config, row, ModelOf(config.models.at(row.cell.model)), cores));
   }
   if (report.cells.empty()) return;
-  const std::vector<FitCollective> points = FitCollectives(config, collectives, cores / threads);
+  const std::vector<FitCollective> points =
+      FitCollectives(config, collectives, cores / ThreadsOf(report));
   report.fit = FitScaling(report.cells, points);
   report.without_cell = LeaveOneCellOut(report.cells, points);
   report.without_world_size = LeaveOneWorldSizeOut(report.cells, points);
@@ -88,7 +100,7 @@ ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
   ForecastBasis basis;
   basis.confidence = config.confidence;
   basis.contention = report.fit.contention;
-  basis.cores = static_cast<double>(report.cores);
+  basis.cores = static_cast<double>(report.cores) / ThreadsOf(report);  // as FitCellOf
   basis.exchange = report.fit.exchange;
   basis.model_error = report.forecast_error.size;
   for (const auto& [name, error] : report.exchange_errors)
@@ -138,13 +150,14 @@ void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& repor
 
 }  // namespace
 
-ScalingReport MakeScalingReport(const ScaleConfig& config, const ScaleRuns& runs, bool simulate) {
+ScalingReport MakeScalingReport(const ScaleConfig& config, const ClusterJobConfig& cluster,
+                                const ScaleRuns& runs, bool simulate) {
   const ScalingResults results = runs.Read();
   ScalingReport report;
   report.title = config.title.empty() ? "How training scales" : config.title;
   report.currency = config.currency;
   report.confidence = config.confidence;
-  report.cores = static_cast<int64_t>(CoresOf(config, results));
+  report.cores = static_cast<int64_t>(CoresOf(config, cluster, results));
   report.num_runs = std::ssize(runs.runs());
   report.num_done = runs.NumDone();
   report.rows = MakeScalingTable(config, results);

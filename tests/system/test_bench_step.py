@@ -13,6 +13,7 @@ def test_json_splits_a_step_and_has_the_control(prepared, ranks):
     report = result.json()
     assert (report["format"], report["world_size"]) == (1, ranks)
     assert report["backend"] == ("mpi" if ranks == 1 else "shared_memory"), "auto is resolved"
+    assert 0 < report["cpus_per_node"] <= report["cpus_of_machine"]
     assert report["tokens_per_second"] > 0 and report["peak_memory_bytes"] > 0
     low, high = report["control"]["efficiency_interval"]
     assert 0 < low <= report["control"]["efficiency"] <= high

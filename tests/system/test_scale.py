@@ -248,6 +248,29 @@ def test_cpus_are_those_of_the_nodes_that_ran(sweep, tmp_path):
     assert report["cores"] == 96 and not any(cell["oversubscribed"] for cell in report["fit"]["cells"])
 
 
+def test_an_array_jobs_node_is_not_what_its_elements_had(sweep, tmp_path):
+    """An element has as many CPUs as its ranks; a forecast with a node full of ranks is not of ranks that take turns on those."""
+    folder = tmp_path / "copy"
+    shutil.copytree(sweep[0] / "out", folder)
+
+    def report(threads, *more):
+        for path in (folder / "cells").glob("step_*.json"):
+            step = json.loads(path.read_text())
+            step.update(cpus_per_node=step["world_size"] * threads, cpus_of_machine=64, threads_per_rank=threads)
+            path.write_text(json.dumps(step))
+        settings = ("launcher=slurm", f"output={folder}", "forecast.world_sizes=[1,64]", "forecast.clusters.here.ranks_per_node=64", *more)
+        return run("scale", sweep[1], *(word for setting in settings for word in ("--set", setting)), "--json").json()
+
+    def slower(made):
+        one, full = next(f for f in made["forecasts"] if f["cluster"] == "here")["points"]
+        return (full["step_seconds"] - full["exposed_communication_seconds"]) / one["step_seconds"] / (1 + made["fit"]["contention"])
+
+    made = report(1)
+    assert made["cores"] == 64 and slower(made) < 1.3, "64 ranks on 64 CPUs take no turns"
+    assert report(1, "cluster.site.cores_per_node=48")["cores"] == 48, "the site's word is before the machine's"
+    assert slower(report(32)) > 31, "two ranks of 32 threads run at once"
+
+
 def test_simulation_agrees_with_the_closed_form(tmp_path):
     result = run("scale", ROOT / "configs" / "scale_forecast.yaml", "--simulate", "--json", "--set", f"output={tmp_path}/out",
                  "--set", "forecast.world_sizes=[8,4096]", "--set", "forecast.draws=20")

@@ -23,7 +23,7 @@ struct ForecastBasis {
   std::map<std::string, ComputeLaw> measured;         // of workloads with measured_model
   std::map<std::string, ExchangeLaw> exchange;        // by what measured_exchange of clusters says
   double contention = 0;                              // of the fit, for those
-  double cores = 1;                                   // likewise
+  double cores = 1;                                   // of a node, for each thread of a rank
   double model_error = 0;                             // ErrorOfForecasts; 0 = unknown
   std::map<std::string, double> exchange_error = {};  // ErrorsOfExchange; else model_error
   double confidence = 0.95;

@@ -75,6 +75,7 @@ StepMeasurement ParseStepMeasurement(const std::string& text, const std::string&
     m.cpu = json.at("cpu");
     m.gpu = json.value("gpu", "");
     m.cpus_per_node = json.value("cpus_per_node", int64_t{0});
+    m.cpus_of_machine = json.value("cpus_of_machine", int64_t{0});
     m.hosts = json.value("hosts", std::vector<std::string>{});
     m.program = json.value("program", "");
     m.time = json.value("time", "");

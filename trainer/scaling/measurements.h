@@ -16,8 +16,9 @@ struct StepMeasurement {
   int64_t num_nodes = 1;
   int64_t threads = 1;
   std::string cpu;
-  std::string gpu;  // "" = CPUs
-  int64_t cpus_per_node = 0;
+  std::string gpu;              // "" = CPUs
+  int64_t cpus_per_node = 0;    // that the job had
+  int64_t cpus_of_machine = 0;  // likewise those of the whole node
   std::vector<std::string> hosts;
   std::string program;  // this and what is above: "" or 0 = an earlier program did not say
   std::string time;     // UTC

@@ -111,7 +111,11 @@ void ScaleConfig::VisitFields(FieldVisitor& v) {
            "at equal tokens (train.validation, train.prompt_eval); 0 = not",
            AtLeast(0)},
           quality_epochs);
-  v.Visit({"cores", "CPUs of a node; 0 = as the runs say that they had", AtLeast(0)}, cores);
+  v.Visit({"cores",
+           "CPUs of a node; 0 = as the runs say that they had; with Slurm, whose elements have a "
+           "part of a node, cluster.site.cores_per_node, or the machine's",
+           AtLeast(0)},
+          cores);
   v.Visit({"price_per_device_hour", "0 = no price", AtLeast(0), false}, price_per_device_hour);
   v.Visit({"currency", "of prices", {}, false}, currency);
   v.Visit({"confidence", "of intervals", Between(0.5, 0.999), false}, confidence);
