@@ -16,7 +16,7 @@
     const made = new Map();
     const same = (a, b) => a.model === b.model && a.scaling === b.scaling && a.precision === b.precision;
     for (const row of rows.filter((r) => r.world_size > 1)) {
-      const name = [row.model, row.scaling, row.backend, row.precision, row.network].join(', ');
+      const name = [row.model, row.scaling, row.backend_label, row.precision, row.network].join(', ');
       if (!made.has(name)) made.set(name, {name, rows: rows.filter((r) => r.world_size === 1 && same(r, row))});
       made.get(name).rows.push(row);
     }
@@ -35,7 +35,7 @@
       plot('Efficiency against ranks; the table below has its figures', 'ranks', 'efficiency, %', true, false, lines((row) => 100 * row.efficiency)),
       table([['Cell'], ['Runs', 'number'], ['Tokens/s', 'number'], ['Slowest to fastest', 'number'], ['Speed-up', 'number'], ['Efficiency, %', 'number'],
         [`${count(100 * data.confidence)} % interval`, 'number'], ['MFU, %', 'number']],
-        rows.map((row) => [row.name, count(row.num_repeats), rate(row.tokens_per_second),
+        rows.map((row) => [row.label, count(row.num_repeats), rate(row.tokens_per_second),
           `${rate(row.tokens_per_second_slowest)} to ${rate(row.tokens_per_second_fastest)}`, Number(row.speed_up).toFixed(2), percent(row.efficiency),
           range(row.efficiency_interval, percent), percent(row.mfu)])));
   };
@@ -44,7 +44,7 @@
     if (rows.length === 0) return;
     const parts = [['compute', 'compute_seconds'], ['exposed communication', 'exposed_communication_seconds'], ['update', 'update_seconds'],
       ['input', 'input_seconds'], ['skew', 'skew_seconds']];
-    const names = rows.map((row) => row.name);
+    const names = rows.map((row) => row.label);
     section('Where a step goes', 'Medians of repeats. Compute, update and input are the slowest rank\'s; exposed communication is what collectives take with ' +
       'no rank late, skew what ranks wait for a later one. A checkpoint is the time of one save.',
       plot('Share of a step by part; the table below has its figures', 'cell, in the order of the table', 'share of the step, %', false, false,
@@ -58,7 +58,7 @@
     const scores = (learned) => learned === null || learned === undefined ? '' : Object.entries(learned.scores).map(([name, value]) => `${name} ${value.toFixed(3)}`).join('; ');
     section('Cost, and what is learned from the same tokens', 'Scaling that costs quality shows here: trainings over the same data with each cell\'s batch.',
       table([['Cell'], ['Rank-hours for 1 M tokens', 'number'], ['Price', 'number'], ['All-reduce, bus GB/s', 'number'], ['Steps', 'number'], ['Validation loss', 'number'], ['Scores', 'prose']],
-        rows.map((row) => [row.name, row.rank_hours_per_million_tokens.toPrecision(3),
+        rows.map((row) => [row.label, row.rank_hours_per_million_tokens.toPrecision(3),
           row.price_per_million_tokens === null ? '–' : `${row.price_per_million_tokens.toPrecision(3)} ${data.currency}`,
           row.bus_bytes_per_second === null ? '–' : (row.bus_bytes_per_second / 1e9).toPrecision(3),
           row.learned ? count(row.learned.steps) : '–', row.learned && row.learned.validation_loss !== null ? row.learned.validation_loss.toFixed(4) : '–', scores(row.learned)])));
@@ -81,7 +81,7 @@
         [['one cell', fit.leave_one_cell_out], ['one number of ranks', fit.leave_one_world_size_out]].map(([name, e]) => [name, percent(e.median_error),
           percent(e.largest_error), percent(e.median_error_oversubscribed), percent(e.largest_error_oversubscribed)])),
       folded('Every cell', table([['Cell'], ['Measured', 'number'], ['Fitted', 'number'], ['Unseen cell, %', 'number'], ['Unseen ranks, %', 'number']],
-        fit.cells.map((cell) => [cell.name, seconds(cell.measured_seconds), seconds(cell.fitted_seconds), error(cell.error_without_cell), error(cell.error_without_world_size)]))),
+        fit.cells.map((cell) => [cell.label, seconds(cell.measured_seconds), seconds(cell.fitted_seconds), error(cell.error_without_cell), error(cell.error_without_world_size)]))),
       folded('Constants', table([['What'], ['Value', 'prose']], [
         ['neighbours on a full node', `${percent(fit.contention)} % slower`], ['more ranks than CPUs', `${percent(fit.oversubscription)} % beyond taking turns`],
         ...Object.entries(fit.compute).map(([name, law]) => [name, `${law.seconds_per_flop > 0 ? (1e-9 / law.seconds_per_flop).toPrecision(3) : '–'} GFLOP/s a rank alone, ${seconds(law.seconds_per_step)} a step`]),

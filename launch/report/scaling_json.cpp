@@ -35,6 +35,8 @@ Json Row(const ScalingRow& row) {
   json.update({{"num_repeats", row.num_repeats},
                {"num_failed", row.num_failed},
                {"backend_used", row.backend},
+               {"backend_label", BackendLabel(row)},
+               {"label", RowLabel(row)},
                {"ranks_per_node", row.ranks_per_node},
                {"threads_per_rank", row.threads}});
   if (row.num_repeats == 0) return json;
@@ -106,7 +108,8 @@ Json FitJson(const ScalingReport& report) {
   }
   for (size_t i = 0; i < report.fitted.size(); ++i) {
     Json cell = Cell(report.rows[report.fitted[i]].cell);
-    cell.update({{"oversubscribed", report.cells[i].oversubscribed()},
+    cell.update({{"label", RowLabel(report.rows[report.fitted[i]])},
+                 {"oversubscribed", report.cells[i].oversubscribed()},
                  {"measured_seconds", Number(report.cells[i].step_seconds())},
                  {"fitted_seconds", Number(report.fit.Step(report.cells[i]))},
                  {"error_without_cell", Number(report.without_cell.errors[i])},

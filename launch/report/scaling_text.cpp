@@ -1,6 +1,7 @@
 // Pure. The report as text: sentences, and the tables of a terminal.
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "comm/base/progress.h"
@@ -27,7 +28,7 @@ std::string Rate(double tokens_per_second) {
 
 std::string Measured(const ScalingReport& report) {
   size_t width = 4;
-  for (const ScalingRow& row : report.rows) width = std::max(width, row.cell.Name().size());
+  for (const ScalingRow& row : report.rows) width = std::max(width, RowLabel(row).size());
   const int w = static_cast<int>(width);
   std::string text =
       "\nMEASURED (medians of repeats; efficiency = a rank's speed against the fewest ranks)\n";
@@ -38,13 +39,13 @@ std::string Measured(const ScalingReport& report) {
       "exposed", "update", "input", "MFU");
   for (const ScalingRow& row : report.rows) {
     if (row.num_repeats == 0) {
-      text += Line("%-*s  %4d  not measured%s\n", w, row.cell.Name().c_str(), 0,
+      text += Line("%-*s  %4d  not measured%s\n", w, RowLabel(row).c_str(), 0,
                    row.num_failed > 0 ? ": failed" : "");
       continue;
     }
     text += Line(
         "%-*s  %4lld  %9.1f  %19s  %7s  %13s  %8s  %8s  %8s  %8s  %7s  %6s\n", w,
-        row.cell.Name().c_str(), static_cast<long long>(row.num_repeats), row.tokens_per_second,
+        RowLabel(row).c_str(), static_cast<long long>(row.num_repeats), row.tokens_per_second,
         Line("%.1f-%.1f", row.slowest_tokens_per_second, row.fastest_tokens_per_second).c_str(),
         PerCent(row.efficiency).c_str(), PerCentRange(row.efficiency_interval).c_str(),
         Short(row.step_seconds).c_str(), Short(row.compute_seconds).c_str(),
@@ -58,7 +59,7 @@ std::string Costs(const ScalingReport& report) {
   std::string text = "\nEqual tokens, and what a million of them costs\n";
   for (const ScalingRow& row : report.rows) {
     if (row.num_repeats == 0) continue;
-    text += Line("%-44s  %6.2f rank-hours%s", row.cell.Name().c_str(), row.rank_hours_per_million,
+    text += Line("%-44s  %6.2f rank-hours%s", RowLabel(row).c_str(), row.rank_hours_per_million,
                  std::isfinite(row.price_per_million)
                      ? Line(", %.3g %s", row.price_per_million, report.currency.c_str()).c_str()
                      : "");
@@ -121,7 +122,7 @@ std::string FitText(const ScalingReport& report) {
   text += LeftOutLine("unseen number of ranks", report.without_world_size);
   for (size_t i = 0; i < report.fitted.size(); ++i) {
     text += Line("  %-44s  measured %8s  fitted %8s  unseen cell %8s  unseen ranks %8s%s\n",
-                 report.rows[report.fitted[i]].cell.Name().c_str(),
+                 RowLabel(report.rows[report.fitted[i]]).c_str(),
                  Short(report.cells[i].step_seconds()).c_str(),
                  Short(report.fit.Step(report.cells[i])).c_str(),
                  Signed(report.without_cell.errors[i]).c_str(),
@@ -232,6 +233,19 @@ std::vector<std::string> ErrorSentences(const ScalingReport& report) {
   return sentences;
 }
 
+// Cells of other back ends than were asked for: "" where there are none.
+std::string OtherBackends(const ScalingReport& report) {
+  std::map<std::string, int64_t> counts;
+  for (const ScalingRow& row : report.rows)
+    if (UsedAnotherBackend(row)) ++counts[row.cell.backend + " was " + row.backend];
+  std::string text;
+  for (const auto& [what, count] : counts)
+    text += (text.empty() ? "" : ", ") + what + " in " + std::to_string(count);
+  if (text.empty()) return "";
+  return "Some cells were not measured with the back end that was asked for: " + text +
+         ". Cells of one back end measure the same, whatever their names say.";
+}
+
 // More ranks than CPUs for them, as the fit counts.
 bool IsCrowded(const ScalingReport& report, const ScalingRow& row) {
   for (size_t i = 0; i < report.fitted.size(); ++i) {
@@ -267,7 +281,7 @@ std::string ScalingSentence(const ScalingReport& report) {
       Line("%lld ranks train %s %.2f times as fast as %s (%s scaling, %s): each at %s",
            static_cast<long long>(most->cell.world_size), most->cell.model.c_str(), most->speed_up,
            fewest == 1 ? "one" : std::to_string(fewest).c_str(), most->cell.scaling.c_str(),
-           most->cell.backend.c_str(), PerCent(most->efficiency).c_str());
+           BackendLabel(*most).c_str(), PerCent(most->efficiency).c_str());
   if (std::isfinite(most->efficiency_interval.low))
     text += " [" + PerCentRange(most->efficiency_interval) + "]";
   return text + (fewest == 1 ? " of its speed alone." : " of its speed there.");
@@ -289,6 +303,7 @@ std::vector<std::string> ScalingDetails(const ScalingReport& report) {
              PerCent(report.without_cell.largest_size).c_str(),
              PerCent(report.without_world_size.median_size).c_str()));
   }
+  if (const std::string others = OtherBackends(report); !others.empty()) details.push_back(others);
   if (!report.forecasts.empty())
     details.emplace_back(
         "Figures for other clusters are predicted from constants that are stated, or measured here "

@@ -97,6 +97,32 @@ TEST(ScalingDetailsTest, SpeakOfMeasuredExchangeWithAssumedComputingToo) {
                                    "seen, 50.0 %"));
 }
 
+TEST(ScalingBackendTest, WhatMovedTheGradientsIsShownAndADifferenceIsSaid) {
+  ScalingReport report = Example();
+  for (const char* asked : {"shared_memory", "mpi", "auto"}) {
+    ScalingRow row = report.rows[0];
+    row.cell.backend = asked;
+    row.cell.world_size = 2;
+    row.backend = "nccl";
+    report.rows.push_back(row);
+  }
+  EXPECT_THAT(ScalingSentence(report), HasSubstr("nccl (asked for shared_memory)"));
+  const std::string details = testing::PrintToString(ScalingDetails(report));
+  EXPECT_THAT(details, HasSubstr("mpi was nccl in 1, shared_memory was nccl in 1."));
+  const std::string text = FormatScalingText(report);
+  const std::string json = FormatScalingJson(report, -1);
+  for (const char* label :
+       {"m_strong_n2_mpi_float32_node [nccl]", "m_strong_n1_one_rank_float32_node",
+        "m_strong_n2_auto_float32_node [nccl]"}) {
+    EXPECT_THAT(text, HasSubstr(label));
+    EXPECT_THAT(json, HasSubstr("\"label\":\"" + std::string(label) + "\""));
+  }
+  EXPECT_THAT(json, HasSubstr(R"("backend_label":"nccl (asked for mpi)")"));
+  EXPECT_THAT(json, HasSubstr(R"("backend_label":"nccl (auto)")"));
+  for (ScalingRow& row : report.rows) row.backend = row.cell.backend;
+  EXPECT_THAT(FormatScalingText(report), testing::Not(HasSubstr("asked for")));
+}
+
 TEST(SimulationTextTest, SaysWhatBothFormsShare) {
   EXPECT_THAT(FormatSimulationText({SimulatedPoint{}}), HasSubstr("in part by construction"));
 }

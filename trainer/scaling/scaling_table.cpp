@@ -98,6 +98,22 @@ const TrainMeasurement* LearnedBy(const std::vector<ScalingRun>& runs,
 
 }  // namespace
 
+bool UsedAnotherBackend(const ScalingRow& row) {
+  const std::string& asked = row.cell.backend;
+  return row.num_repeats > 0 && !row.backend.empty() && asked != "auto" && row.backend != asked;
+}
+
+std::string BackendLabel(const ScalingRow& row) {
+  const std::string& asked = row.cell.backend;
+  if (row.num_repeats == 0 || row.backend.empty() || row.backend == asked) return asked;
+  return row.backend + (asked == "auto" ? " (auto)" : " (asked for " + asked + ")");
+}
+
+std::string RowLabel(const ScalingRow& row) {
+  const std::string name = row.cell.Name();
+  return BackendLabel(row) == row.cell.backend ? name : name + " [" + row.backend + "]";
+}
+
 std::vector<ScalingRow> MakeScalingTable(const ScaleConfig& config, const ScalingResults& results) {
   const std::vector<ScalingRun> runs = PlanRuns(config);
   std::vector<ScalingRow> rows;

@@ -55,6 +55,13 @@ struct ScalingRow {
   double speed_up = 0;  // tokens a second against the base
   std::optional<TrainMeasurement> learned;
 };
+// Another back end moved the gradients than was asked for. `auto` asks for none.
+bool UsedAnotherBackend(const ScalingRow& row);
+// "mpi", "nccl (asked for mpi)", "shared_memory (auto)".
+std::string BackendLabel(const ScalingRow& row);
+// The cell's name, which has what was asked for, with " [nccl]" behind where that was another or auto.
+std::string RowLabel(const ScalingRow& row);
+
 std::vector<ScalingRow> MakeScalingTable(const ScaleConfig& config, const ScalingResults& results);
 
 }  // namespace breakeven
