@@ -115,33 +115,64 @@ ForecastBasis BasisOf(const ScaleConfig& config, const ScalingReport& report) {
   return basis;
 }
 
-// A workload that computes as was measured here has to wait until it was.
-bool CanForecast(const ScaleConfig& config, const ForecastBasis& basis, const std::string& name) {
-  return config.forecast.workloads.at(name).measured_model.empty() ||
-         basis.measured.count(name) > 0;
+// A workload that computes as was measured here has to wait until it was. "" = it can be forecast.
+std::string WhyNot(const ScaleConfig& config, const ForecastBasis& basis, const std::string& name) {
+  const std::string& model = config.forecast.workloads.at(name).measured_model;
+  if (model.empty() || basis.measured.count(name) > 0) return "";
+  return model + " in " + config.precisions.front() + " was not measured";
 }
 
 // A cluster that exchanges as was measured here likewise.
-bool CanForecastOn(const ClusterConfig& cluster, const ForecastBasis& basis) {
-  if (cluster.measured_exchange.empty()) return true;
-  const auto law = basis.exchange.find(cluster.measured_exchange);
-  return law != basis.exchange.end() && law->second.KnowsALink();
+std::string WhyNotOn(const ScaleConfig& config, const ForecastBasis& basis,
+                     const ClusterConfig& cluster) {
+  const std::string& name = cluster.measured_exchange;
+  if (name.empty()) return "";
+  const auto law = basis.exchange.find(name);
+  if (law == basis.exchange.end()) {
+    const bool asked = std::any_of(config.backends.begin(), config.backends.end(),
+                                   [&](const std::string& backend) {
+                                     return backend == "auto" || name.starts_with(backend + " on ");
+                                   });
+    return "\"" + name + "\" was not measured" + (asked ? "" : ", `backends` does not have it");
+  }
+  if (!law->second.links_told_apart)
+    return "the numbers of ranks that were measured cannot tell a node's link from the network, "
+           "\"" +
+           name + "\"";
+  if (!law->second.TellsLinks())
+    return "of \"" + name +
+           "\" was measured what backward did not hide, but no collective by "
+           "itself (all_reduce: true)";
+  return law->second.KnowsALink() ? "" : "\"" + name + "\" was too fast to find its bandwidth";
 }
 
 void AddForecasts(const ScaleConfig& config, bool simulate, ScalingReport& report) {
   const ForecastBasis basis = BasisOf(config, report);
   ForecastConfig possible = config.forecast;
-  for (const auto& [name, workload] : config.forecast.workloads)
-    if (!CanForecast(config, basis, name)) possible.workloads.erase(name);
-  std::erase_if(possible.clusters,
-                [&](const auto& cluster) { return !CanForecastOn(cluster.second, basis); });
+  for (const auto& [workload, unused_workload] : config.forecast.workloads) {
+    const std::string why_not = WhyNot(config, basis, workload);
+    if (!why_not.empty()) possible.workloads.erase(workload);
+    for (const auto& [name, cluster] : config.forecast.clusters) {
+      const std::string on = WhyNotOn(config, basis, cluster);
+      if (!on.empty()) possible.clusters.erase(name);
+      if (!why_not.empty() || !on.empty())
+        report.missing_forecasts.push_back({workload, name, why_not.empty() ? on : why_not});
+    }
+  }
   std::erase_if(possible.published, [&](const PublishedConfig& published) {
     return possible.workloads.count(published.workload) == 0 ||
            possible.clusters.count(published.cluster) == 0;
   });
   for (const auto& [workload, unused_workload] : possible.workloads) {
     for (const auto& [cluster, unused_cluster] : possible.clusters) {
-      report.forecasts.push_back(MakeForecast(possible, cluster, workload, basis));
+      Forecast forecast = MakeForecast(possible, cluster, workload, basis);
+      if (forecast.points.empty()) {
+        report.missing_forecasts.push_back(
+            {workload, cluster,
+             "all of forecast.world_sizes need a link that is neither measured nor stated"});
+        continue;
+      }
+      report.forecasts.push_back(std::move(forecast));
     }
   }
   report.published = ComparePublished(possible, basis);

@@ -94,9 +94,12 @@
     const edge = (end) => finite(points.map((point) => ({x: point.x, y: 100 * number(point.efficiency_interval?.[end] ?? null)})));
     const best = forecast.best.map((b) => [count(b.world_size), bytes(b.bucket_bytes), bytes(b.last_bucket_bytes), count(b.accumulation), b.shard ? 'yes' : 'no', percent(b.efficiency),
       `${(b.memory_bytes / 1e9).toPrecision(3)} GB${b.fits ? '' : ', too much'}`]);
+    // The limit of what is known is not the limit of what pays.
+    const upTo = (limit) => count(limit) + (points.length === 0 || limit < points[points.length - 1].x ? ''
+      : forecast.not_known.length > 0 ? ', not known beyond' : ', the most that are forecast');
     section(`Predicted: ${forecast.workload} on ${forecast.cluster_title || forecast.cluster}`, `Nothing of this is measured. Computing: ${forecast.compute}; exchange: ${forecast.exchange}; ` +
-      `${count(forecast.tokens_per_rank)} tokens a rank and step. Ranks pay up to ${count(forecast.weak_limit)} (each at least ${percent(data.paying_efficiency)} % of one alone); ` +
-      `with the global batch fixed, up to ${count(forecast.strong_limit)} (twice the ranks at least ${data.paying_speed_up} times as fast).`,
+      `${count(forecast.tokens_per_rank)} tokens a rank and step. Ranks pay up to ${upTo(forecast.weak_limit)} (each at least ${percent(data.paying_efficiency)} % of one alone); ` +
+      `with the global batch fixed, up to ${upTo(forecast.strong_limit)} (twice the ranks at least ${data.paying_speed_up} times as fast).`,
       plot(`Predicted efficiency of ${forecast.workload}; the table below has its figures`, 'ranks', 'efficiency, %', true, false, () => [
         {points: edge('low'), edge: true, band: colour('--band')}, {points: edge('high'), edge: true, band: colour('--band'), fill: '-1'},
         {label: 'predicted', dots: true, colour: colour('--accent'), dash: [3, 5], points: finite(points.map((point) => ({x: point.x, y: 100 * point.efficiency})))}]),

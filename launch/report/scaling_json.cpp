@@ -127,6 +127,7 @@ Json ForecastJson(const ScalingReport& report, const Forecast& forecast) {
                {"compute", forecast.measured_compute ? "measured here" : "assumed peak and MFU"},
                {"exchange", forecast.exchange},
                {"tokens_per_rank", report.workloads.at(forecast.workload).tokens_per_rank},
+               {"not_known", forecast.not_known},
                {"weak_limit", forecast.weak_limit},
                {"strong_limit", forecast.strong_limit},
                {"points", Json::array()},
@@ -203,6 +204,7 @@ std::string FormatScalingJson(const ScalingReport& report, int indent) {
                {"paying_efficiency", report.paying_efficiency},
                {"paying_speed_up", report.paying_speed_up},
                {"forecasts", Json::array()},
+               {"missing_forecasts", Json::array()},
                {"published", Json::array()},
                {"simulated", Json::array()},
                {"provenance", Json::array()}};
@@ -217,6 +219,9 @@ std::string FormatScalingJson(const ScalingReport& report, int indent) {
                                    {"correct", m.correct}});
   }
   for (const Forecast& f : report.forecasts) json["forecasts"].push_back(ForecastJson(report, f));
+  for (const MissingForecast& m : report.missing_forecasts)
+    json["missing_forecasts"].push_back(
+        {{"workload", m.workload}, {"cluster", m.cluster}, {"why", m.why}});
   for (const PublishedComparison& c : report.published)
     json["published"].push_back(PublishedJson(c));
   for (const SimulatedPoint& s : report.simulated) json["simulated"].push_back(SimulatedJson(s));

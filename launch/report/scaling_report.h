@@ -12,6 +12,13 @@
 
 namespace breakeven {
 
+// A workload on a cluster that there is no forecast of.
+struct MissingForecast {
+  std::string workload;
+  std::string cluster;
+  std::string why;
+};
+
 struct ScalingReport {
   std::string title;
   std::string currency;
@@ -35,6 +42,7 @@ struct ScalingReport {
   double paying_efficiency = 0;
   double paying_speed_up = 0;
   std::vector<Forecast> forecasts;
+  std::vector<MissingForecast> missing_forecasts;
   std::vector<PublishedComparison> published;
   std::vector<SimulatedPoint> simulated;
   std::vector<ReportFact> provenance;

@@ -132,6 +132,14 @@ std::string FitText(const ScalingReport& report) {
   return text;
 }
 
+// The limit of what is known is not the limit of what pays.
+std::string UpTo(const Forecast& forecast, int64_t limit) {
+  const std::string text = std::to_string(limit);
+  if (forecast.points.empty() || limit < forecast.points.back().world_size) return text;
+  return text +
+         (forecast.not_known.empty() ? ", the most that are forecast" : ", not known beyond");
+}
+
 std::string ForecastText(const ScalingReport& report) {
   std::string text;
   for (const Forecast& forecast : report.forecasts) {
@@ -149,10 +157,10 @@ std::string ForecastText(const ScalingReport& report) {
                    Rate(p.tokens_per_second_per_rank).c_str(), p.strong_speed_up);
     }
     text += Line(
-        "ranks pay up to %lld (each at least %s of one alone); with the global batch fixed up to "
-        "%lld\n",
-        static_cast<long long>(forecast.weak_limit), PerCent(report.paying_efficiency).c_str(),
-        static_cast<long long>(forecast.strong_limit));
+        "ranks pay up to %s (each at least %s of one alone); with the global batch fixed up to "
+        "%s\n",
+        UpTo(forecast, forecast.weak_limit).c_str(), PerCent(report.paying_efficiency).c_str(),
+        UpTo(forecast, forecast.strong_limit).c_str());
     if (forecast.best.empty()) continue;
     const BestSettings& best = forecast.best.back();
     text += Line(
@@ -303,6 +311,9 @@ std::vector<std::string> ScalingDetails(const ScalingReport& report) {
              PerCent(report.without_cell.largest_size).c_str(),
              PerCent(report.without_world_size.median_size).c_str()));
   }
+  for (const MissingForecast& missing : report.missing_forecasts)
+    details.push_back("Not forecast: " + missing.workload + " on " + missing.cluster + ": " +
+                      missing.why + ".");
   if (const std::string others = OtherBackends(report); !others.empty()) details.push_back(others);
   if (!report.forecasts.empty())
     details.emplace_back(

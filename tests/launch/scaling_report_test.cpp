@@ -123,6 +123,32 @@ TEST(ScalingBackendTest, WhatMovedTheGradientsIsShownAndADifferenceIsSaid) {
   EXPECT_THAT(FormatScalingText(report), testing::Not(HasSubstr("asked for")));
 }
 
+TEST(ScalingForecastTextTest, TheEndOfWhatIsKnownIsNotTheEndOfWhatPays) {
+  ScalingReport report = Example();
+  report.clusters["c"];
+  report.workloads["w"];
+  Forecast& forecast = report.forecasts.emplace_back();
+  forecast.cluster = "c";
+  forecast.workload = "w";
+  forecast.points.resize(2);
+  forecast.points[1].world_size = 2;
+  forecast.weak_limit = 2;
+  forecast.strong_limit = 1;
+  EXPECT_THAT(FormatScalingText(report), HasSubstr("pay up to 2, the most that are forecast ("));
+  forecast.not_known = {4, 8};
+  EXPECT_THAT(FormatScalingText(report), HasSubstr("pay up to 2, not known beyond ("));
+  EXPECT_THAT(FormatScalingText(report), HasSubstr("fixed up to 1\n"));
+  EXPECT_THAT(FormatScalingJson(report, -1), HasSubstr(R"("not_known":[4,8])"));
+}
+
+TEST(ScalingForecastTextTest, WhatIsNotForecastIsNamed) {
+  ScalingReport report = Example();
+  report.missing_forecasts.push_back({"w", "c", "\"mpi on net\" was not measured"});
+  EXPECT_THAT(FormatScalingText(report),
+              HasSubstr("Not forecast: w on c: \"mpi on net\" was not measured.\n"));
+  EXPECT_THAT(FormatScalingJson(report, -1), HasSubstr(R"("missing_forecasts":[{"workload":"w")"));
+}
+
 TEST(SimulationTextTest, SaysWhatBothFormsShare) {
   EXPECT_THAT(FormatSimulationText({SimulatedPoint{}}), HasSubstr("in part by construction"));
 }

@@ -177,7 +177,7 @@ def test_auto_has_the_figures_of_the_back_end_that_it_was(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
     result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "backends=[auto,mpi]",
                  "--set", "forecast.clusters.net.measured_exchange=mpi on node", "--set", "forecast.clusters.net.ranks_per_node=2",
-                 "--set", "forecast.world_sizes=[1,2,8]", "--json")
+                 "--set", "forecast.clusters.gone.measured_exchange=nccl on node", "--set", "forecast.world_sizes=[1,2,8]", "--json")
     assert result.code == 0 and result.json()["failures"] == {}, result.err
     report = result.json()
     one, auto, mpi = report["rows"]
@@ -188,6 +188,9 @@ def test_auto_has_the_figures_of_the_back_end_that_it_was(prepared, tmp_path):
     assert {name: law["num_collectives"] for name, law in laws.items()} == {"shared_memory on node": 7, "mpi on node": 7}
     net = next(f for f in report["forecasts"] if f["cluster"] == "net")
     assert net["exchange"] == "in a node measured here, between nodes not known (mpi on node)"
+    assert net["not_known"] == [8]
+    missing = {"workload": "tiny", "cluster": "gone", "why": '"nccl on node" was not measured'}
+    assert report["missing_forecasts"] == [missing] and any("Not forecast: tiny on gone" in detail for detail in report["details"])
     assert [point["world_size"] for point in net["points"]] == [1, 2] and net["points"][1]["exposed_communication_seconds"] > 0
 
 

@@ -97,7 +97,10 @@ Forecast MakeForecast(const ForecastConfig& config, const std::string& cluster_n
   std::vector<int64_t> sizes = config.world_sizes;
   std::sort(sizes.begin(), sizes.end());
   for (const int64_t n : sizes) {
-    if (!cluster.Knows(n)) continue;
+    if (!cluster.Knows(n)) {
+      forecast.not_known.push_back(n);
+      continue;
+    }
     forecast.points.push_back(PointOf(config, cluster, n, basis.confidence));
     if (n > 1) forecast.best.push_back(BestOf(config, cluster, n));
   }

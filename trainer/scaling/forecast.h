@@ -61,10 +61,11 @@ struct Forecast {
   std::string exchange;           // "stated", or which of its constants were measured, and on what
   std::vector<ForecastPoint> points;
   std::vector<BestSettings> best;
-  int64_t weak_limit = 0;    // most ranks that still pay, of those forecast
+  std::vector<int64_t> not_known;  // world sizes that need a link neither measured nor stated
+  // Most ranks that still pay, of those forecast: where that is the last of them, more may pay too.
+  int64_t weak_limit = 0;
   int64_t strong_limit = 0;  // likewise, with the global batch fixed
 };
-// World sizes that the cluster has no constants for are left out.
 Forecast MakeForecast(const ForecastConfig& config, const std::string& cluster,
                       const std::string& workload, const ForecastBasis& basis);
 

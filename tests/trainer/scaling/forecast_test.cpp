@@ -205,6 +205,7 @@ TEST(ForecastTest, WhatWasMeasuredInANodeEndsWithTheNode) {
   ASSERT_EQ(forecast.points.size(), 3u);
   EXPECT_EQ(forecast.points.back().world_size, 4);
   EXPECT_EQ(forecast.best.back().world_size, 4);
+  EXPECT_EQ(forecast.not_known, (std::vector<int64_t>{8, 16, 32, 64, 128, 256, 512, 1024}));
   EXPECT_EQ(forecast.exchange, "in a node measured here, between nodes not known (mpi on net)");
   EXPECT_EQ(SimulateForecasts(made.config, made.basis).size(), 3u);
   // The stated link is a rank's share; shared memory sends by one rank, which has all of it.
