@@ -117,8 +117,8 @@ TEST(ScalingBackendTest, WhatMovedTheGradientsIsShownAndADifferenceIsSaid) {
     EXPECT_THAT(text, HasSubstr(label));
     EXPECT_THAT(json, HasSubstr("\"label\":\"" + std::string(label) + "\""));
   }
-  EXPECT_THAT(json, HasSubstr(R"("backend_label":"nccl (asked for mpi)")"));
-  EXPECT_THAT(json, HasSubstr(R"("backend_label":"nccl (auto)")"));
+  EXPECT_THAT(json, HasSubstr(R"x("backend_label":"nccl (asked for mpi)")x"));
+  EXPECT_THAT(json, HasSubstr(R"x("backend_label":"nccl (auto)")x"));
   for (ScalingRow& row : report.rows) row.backend = row.cell.backend;
   EXPECT_THAT(FormatScalingText(report), testing::Not(HasSubstr("asked for")));
 }

@@ -301,6 +301,12 @@ def test_another_config_does_not_go_on_in_the_folder_and_a_second_look_is_flagge
     written = (study / "study" / "config.yaml").read_text()
     other = run("study", study.study, *small, "--set", "train.epochs=3", timeout=240)
     assert other.code == 64 and "another config" in other.err, other.err
+    config = study / "model" / "config.json"
+    before = config.read_text()
+    config.write_text(json.dumps({**json.loads(before), "rms_norm_eps": 0.5}))
+    other = run("study", study.study, *small, timeout=240)
+    assert other.code == 64 and "another config, model" in other.err, other.err
+    config.write_text(before)
     other = run("study", study.study, *small, "--set", "precision=bfloat16", timeout=240)
     assert other.code == 64, other.err
     assert (study / "study" / "config.yaml").read_text() == written, "that of the study that is there"

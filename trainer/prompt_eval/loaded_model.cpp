@@ -136,6 +136,17 @@ LoadedModel ReadEvalModel(const std::string& name, const std::string& folder, Wo
   return loaded;
 }
 
+std::string HashBesidesWeights(const LoadedModel& model) {
+  Hasher hasher;
+  for (const std::string& part :
+       {model.config.raw_json, model.tokenizer->fingerprint(), model.chat.chat_template,
+        model.chat.bos_token, model.chat.eos_token}) {
+    hasher.UpdateField(part);
+  }
+  for (const int32_t id : model.stop_ids) hasher.UpdateField(std::to_string(id));
+  return hasher.Hex();
+}
+
 std::string HashModelFolder(const std::string& folder) {
   const fs::path single = fs::path(folder) / "model.safetensors";
   if (fs::exists(single)) return HashHex(HashFile(single.string()));

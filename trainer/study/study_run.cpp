@@ -126,6 +126,7 @@ class Study {
   int64_t pieces_ = 0;  // of the plan as it is known
   int64_t num_prompts_tried_ = 0;
   std::string model_hash_;
+  std::string besides_weights_;
   std::unique_ptr<StudyStore> store_;
   std::unique_ptr<StudyProgress> progress_;
   std::unique_ptr<StudyScorer> scorer_;
@@ -152,15 +153,17 @@ void Study::ReadInputs() {
   for (const std::string& caution : inputs_.data.cautions) {
     if (world_.is_root()) LogWarning(caution);
   }
+  besides_weights_ = HashBesidesWeights(base);
   OnRoot([&] { model_hash_ = HashModelFolder(config_.model); });
   world_.control->Broadcast(model_hash_, /*root=*/0);
 }
 
 void Study::OpenState(const std::string& config_hash) {
   const std::string limit = std::to_string(config_.limit);
-  store_ = std::make_unique<StudyStore>(
-      config_.output, config_hash + "-" + model_hash_ + "-" + inputs_.Fingerprint() + "-" + limit,
-      world_);
+  store_ = std::make_unique<StudyStore>(config_.output,
+                                        config_hash + "-" + model_hash_ + "-" + besides_weights_ +
+                                            "-" + inputs_.Fingerprint() + "-" + limit,
+                                        world_);
   store_->KeepPrecision(config_.precision);
   inputs_.set.config.precision = config_.precision;
   if (inputs_.regression.has_value()) inputs_.regression->config.precision = config_.precision;
