@@ -6,7 +6,7 @@
 #include "comm/data_plane.h"
 #include "comm/device_cuda.h"
 #include "launch/bench.h"
-#include "launch/bench_text.h"
+#include "launch/print_text.h"
 
 namespace breakeven {
 namespace {
@@ -97,21 +97,21 @@ std::string ReportText(const AllReduceReport& report, const World& world) {
                      " node(s), in place unless it says otherwise, " + DescribeProcess().cpu_model +
                      (GpuName(report).empty() ? "" : ", " + GpuName(report)) +
                      "\nbandwidths of the median in 1e9 bytes/s; busbw = algbw x 2 (n - 1) / n\n\n";
-  text += Line("%10s  %-8s  %-26s  %9s  %9s  %9s  %8s  %8s  %7s  %s\n", "bytes", "dtype",
-               "back end", "median", "min", "max", "algbw", "busbw", "repeats", "values");
+  text += Print("%10s  %-8s  %-26s  %9s  %9s  %9s  %8s  %8s  %7s  %s\n", "bytes", "dtype",
+                "back end", "median", "min", "max", "algbw", "busbw", "repeats", "values");
   for (const AllReduceFigure& f : report.figures) {
-    text += Line("%10lld  %-8s  %-26s  %9s  %9s  %9s  %8.3f  %8.3f  %7lld  %s\n",
-                 static_cast<long long>(f.bytes), f.dtype.c_str(), f.backend.c_str(),
-                 FormatShortTime(f.seconds.median).c_str(), FormatShortTime(f.seconds.min).c_str(),
-                 FormatShortTime(f.seconds.max).c_str(), f.algbw, f.busbw,
-                 static_cast<long long>(f.seconds.repeats), f.correct ? "correct" : "WRONG");
+    text += Print("%10lld  %-8s  %-26s  %9s  %9s  %9s  %8.3f  %8.3f  %7lld  %s\n",
+                  static_cast<long long>(f.bytes), f.dtype.c_str(), f.backend.c_str(),
+                  FormatShortTime(f.seconds.median).c_str(), FormatShortTime(f.seconds.min).c_str(),
+                  FormatShortTime(f.seconds.max).c_str(), f.algbw, f.busbw,
+                  static_cast<long long>(f.seconds.repeats), f.correct ? "correct" : "WRONG");
   }
   if (!report.fits.empty()) text += "\nfit: time = alpha + bytes x beta, by relative error\n";
   for (const AllReduceFit& fit : report.fits) {
     text +=
-        Line("%-8s  %-26s  alpha %9s  1/beta %8.3f GB/s  R2 %.4f  (%lld sizes)\n",
-             fit.dtype.c_str(), fit.backend.c_str(), FormatShortTime(fit.latency_seconds).c_str(),
-             fit.bytes_per_second / 1e9, fit.r_squared, static_cast<long long>(fit.num_sizes));
+        Print("%-8s  %-26s  alpha %9s  1/beta %8.3f GB/s  R2 %.4f  (%lld sizes)\n",
+              fit.dtype.c_str(), fit.backend.c_str(), FormatShortTime(fit.latency_seconds).c_str(),
+              fit.bytes_per_second / 1e9, fit.r_squared, static_cast<long long>(fit.num_sizes));
   }
   return text;
 }

@@ -3,7 +3,7 @@
 
 #include "data_pipeline/loader_bench.h"
 #include "launch/bench.h"
-#include "launch/bench_text.h"
+#include "launch/print_text.h"
 
 namespace breakeven {
 namespace {
@@ -34,14 +34,14 @@ std::string ReportText(const LoaderReport& report) {
   std::string text = std::to_string(report.num_examples) + " examples, " +
                      std::to_string(report.num_tokens) +
                      " tokens, file in the page cache; times of one example or one step\n\n";
-  text += Line("%-8s  %-16s  %9s  %9s  %9s  %7s  %12s  %12s\n", "reader", "what", "median", "min",
-               "max", "repeats", "examples/s", "tokens/s");
+  text += Print("%-8s  %-16s  %9s  %9s  %9s  %7s  %12s  %12s\n", "reader", "what", "median", "min",
+                "max", "repeats", "examples/s", "tokens/s");
   for (const LoaderFigure& f : report.figures) {
-    text +=
-        Line("%-8s  %-16s  %9s  %9s  %9s  %7lld  %12.0f  %12.0f\n", f.reader.c_str(),
-             f.what.c_str(), FormatShortTime(f.seconds.median).c_str(),
-             FormatShortTime(f.seconds.min).c_str(), FormatShortTime(f.seconds.max).c_str(),
-             static_cast<long long>(f.seconds.repeats), f.examples_per_second, f.tokens_per_second);
+    text += Print("%-8s  %-16s  %9s  %9s  %9s  %7lld  %12.0f  %12.0f\n", f.reader.c_str(),
+                  f.what.c_str(), FormatShortTime(f.seconds.median).c_str(),
+                  FormatShortTime(f.seconds.min).c_str(), FormatShortTime(f.seconds.max).c_str(),
+                  static_cast<long long>(f.seconds.repeats), f.examples_per_second,
+                  f.tokens_per_second);
   }
   return text;
 }

@@ -3,7 +3,7 @@
 
 #include "comm/device_binding.h"
 #include "launch/bench.h"
-#include "launch/bench_text.h"
+#include "launch/print_text.h"
 #include "trainer/prompt_eval/evaluation.h"
 #include "trainer/prompt_eval/score_bench.h"
 
@@ -42,18 +42,19 @@ std::string ReportJson(const ScoreBenchReport& report, const World& world) {
 
 std::string ReportText(const ScoreBenchReport& report, const World& world) {
   std::string text =
-      Line("model %s, %s, %d ranks x %lld threads, %s\n\n", report.model.c_str(),
-           report.precision.c_str(), world.world_size(), static_cast<long long>(report.threads),
-           DescribeProcess().cpu_model.c_str());
-  text += Line("%-20s  %9s  %11s  %9s  %9s  %9s  %12s  %12s  %10s\n", "variant", "documents",
-               "documents/s", "median", "max", "requests", "tokens fed", "one by one", "generated");
+      Print("model %s, %s, %d ranks x %lld threads, %s\n\n", report.model.c_str(),
+            report.precision.c_str(), world.world_size(), static_cast<long long>(report.threads),
+            DescribeProcess().cpu_model.c_str());
+  text +=
+      Print("%-20s  %9s  %11s  %9s  %9s  %9s  %12s  %12s  %10s\n", "variant", "documents",
+            "documents/s", "median", "max", "requests", "tokens fed", "one by one", "generated");
   for (const ScoreFigure& f : report.figures) {
-    text += Line("%-20s  %9lld  %11.2f  %9s  %9s  %9s  %12lld  %12lld  %10lld\n", f.variant.c_str(),
-                 static_cast<long long>(f.num_documents), f.documents_per_second,
-                 FormatShortTime(f.seconds.median).c_str(), FormatShortTime(f.seconds.max).c_str(),
-                 FormatShortTime(f.request_seconds.median).c_str(),
-                 static_cast<long long>(f.fed_tokens), static_cast<long long>(f.request_tokens),
-                 static_cast<long long>(f.new_tokens));
+    text += Print(
+        "%-20s  %9lld  %11.2f  %9s  %9s  %9s  %12lld  %12lld  %10lld\n", f.variant.c_str(),
+        static_cast<long long>(f.num_documents), f.documents_per_second,
+        FormatShortTime(f.seconds.median).c_str(), FormatShortTime(f.seconds.max).c_str(),
+        FormatShortTime(f.request_seconds.median).c_str(), static_cast<long long>(f.fed_tokens),
+        static_cast<long long>(f.request_tokens), static_cast<long long>(f.new_tokens));
   }
   return text +
          "\nmedian, max: a pass over all documents, templates and tokens (requests) included; "

@@ -4,7 +4,7 @@
 #include "comm/data_plane.h"
 #include "launch/bench.h"
 #include "launch/bench_origin.h"
-#include "launch/bench_text.h"
+#include "launch/print_text.h"
 #include "trainer/step_bench.h"
 #include "trainer/training_run.h"
 
@@ -81,14 +81,14 @@ std::string ReportJson(const StepBenchReport& report, const BenchOrigin& origin,
 }
 
 std::string ControlText(const StepControl& control) {
-  return Line(
+  return Print(
              "\nthe same batches in turns, %lld steps each, of the slowest rank: with "
              "communication %s, "
              "without %s\n",
              static_cast<long long>(control.with.repeats),
              FormatShortTime(control.with.median).c_str(),
              FormatShortTime(control.without.median).c_str()) +
-         Line(
+         Print(
              "with is %.1f %% [%.1f, %.1f] as fast as without (%.1f %% by the mean rank); exposed "
              "%s, "
              "skew %s a step\n",
@@ -101,23 +101,23 @@ std::string ControlText(const StepControl& control) {
 std::string ReportText(const StepBenchReport& report, const World& world) {
   const int64_t steps = report.phases.step.repeats;
   std::string text =
-      Line("%d ranks x %lld threads, %s, %s; %lld steps after %lld to warm up\n\n",
-           world.world_size(), static_cast<long long>(report.threads), report.precision.c_str(),
-           DescribeProcess().cpu_model.c_str(), static_cast<long long>(steps),
-           static_cast<long long>(report.phases.step.discarded));
-  text += Line("%-14s  %9s  %9s  %9s  %9s  %6s\n", "phase", "median", "quartile", "quartile", "max",
-               "share");
+      Print("%d ranks x %lld threads, %s, %s; %lld steps after %lld to warm up\n\n",
+            world.world_size(), static_cast<long long>(report.threads), report.precision.c_str(),
+            DescribeProcess().cpu_model.c_str(), static_cast<long long>(steps),
+            static_cast<long long>(report.phases.step.discarded));
+  text += Print("%-14s  %9s  %9s  %9s  %9s  %6s\n", "phase", "median", "quartile", "quartile",
+                "max", "share");
   for (const Phase& phase : PhasesOf(report.phases)) {
     const Timing& t = *phase.seconds;
-    text += Line("%-14s  %9s  %9s  %9s  %9s  %5.1f%%  %s\n", phase.name,
-                 FormatShortTime(t.median).c_str(), FormatShortTime(t.lower_quartile).c_str(),
-                 FormatShortTime(t.upper_quartile).c_str(), FormatShortTime(t.max).c_str(),
-                 100 * t.median / report.phases.step.median, phase.what);
+    text += Print("%-14s  %9s  %9s  %9s  %9s  %5.1f%%  %s\n", phase.name,
+                  FormatShortTime(t.median).c_str(), FormatShortTime(t.lower_quartile).c_str(),
+                  FormatShortTime(t.upper_quartile).c_str(), FormatShortTime(t.max).c_str(),
+                  100 * t.median / report.phases.step.median, phase.what);
   }
-  text += Line("\n%.1f tokens/s without padding (%lld tokens, %lld of them targets, a step)\n",
-               report.tokens_per_second, static_cast<long long>(report.tokens / steps),
-               static_cast<long long>(report.target_tokens / steps));
-  text += Line(
+  text += Print("\n%.1f tokens/s without padding (%lld tokens, %lld of them targets, a step)\n",
+                report.tokens_per_second, static_cast<long long>(report.tokens / steps),
+                static_cast<long long>(report.target_tokens / steps));
+  text += Print(
       "MFU %.1f %% = %.1f GFLOP a step (6 a weight and row of every matrix product, causal "
       "attention at half) / time / %.0f GFLOP/s\n(measured: %lld x %lld products on all ranks at "
       "once)\n",
@@ -125,11 +125,11 @@ std::string ReportText(const StepBenchReport& report, const World& world) {
       report.peak_flops_per_second / 1e9, static_cast<long long>(report.peak_product_size),
       static_cast<long long>(report.peak_product_size));
   text +=
-      Line("of communication %s a step exposed, %s waiting for a later rank (mean over ranks)\n",
-           FormatShortTime(report.exposed_communication_seconds).c_str(),
-           FormatShortTime(report.skew_seconds).c_str());
-  text += Line("peak memory %.2f GB on the largest rank; mean loss %.6f\n",
-               static_cast<double>(report.peak_memory_bytes) / 1e9, report.loss);
+      Print("of communication %s a step exposed, %s waiting for a later rank (mean over ranks)\n",
+            FormatShortTime(report.exposed_communication_seconds).c_str(),
+            FormatShortTime(report.skew_seconds).c_str());
+  text += Print("peak memory %.2f GB on the largest rank; mean loss %.6f\n",
+                static_cast<double>(report.peak_memory_bytes) / 1e9, report.loss);
   if (report.control.has_value()) text += ControlText(*report.control);
   return text;
 }

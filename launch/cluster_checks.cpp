@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 
 #include "comm/base/error.h"
 #include "comm/base/progress.h"
 #include "data_pipeline/token_dataset.h"
+#include "launch/print_text.h"
 
 namespace breakeven {
 namespace {
@@ -93,12 +93,6 @@ void CheckGpus(const ClusterJob& job, std::vector<std::string>& notes) {
   }
 }
 
-std::string Number(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), "%.2g", value);
-  return buffer;
-}
-
 }  // namespace
 
 std::string LocalFileSystem(const std::string& path) {
@@ -160,9 +154,9 @@ std::string DescribeTime(const ClusterJob& job, const RunHistory& history, int64
                          int64_t lead_seconds) {
   if (history.step_seconds == 0) return "";
   std::string text = "the last run in " + job.output() + " did " + FormatCount(history.last_step) +
-                     " steps, " + Number(history.step_seconds) +
-                     " s each, and its longest save took " + Number(history.longest_save_seconds) +
-                     " s";
+                     " steps, " + Print("%.2g", history.step_seconds) +
+                     " s each, and its longest save took " +
+                     Print("%.2g", history.longest_save_seconds) + " s";
   if (total_steps == 0) return text;
   const double left = SecondsLeft(history, total_steps);
   const auto usable = static_cast<double>(job.cluster.time_minutes * 60 - lead_seconds);

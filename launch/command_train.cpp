@@ -1,11 +1,11 @@
 // breakeven train: fine-tunes a model, or trains one from scratch, by all ranks of the job.
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "comm/base/progress.h"
 #include "comm/data_plane.h"
 #include "launch/command.h"
+#include "launch/print_text.h"
 #include "trainer/training_run.h"
 
 namespace breakeven {
@@ -40,12 +40,6 @@ std::string SummaryJson(const TrainSummary& summary) {
   return json.dump(2) + "\n";
 }
 
-std::string Format(const char* format, double value) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof(buffer), format, value);
-  return buffer;
-}
-
 // Of the steps that this process did.
 std::string StepsText(const TrainSummary& summary) {
   if (summary.compute_share + summary.communication_share + summary.skew_share +
@@ -53,22 +47,22 @@ std::string StepsText(const TrainSummary& summary) {
       0) {
     return "no step was left to do\n";
   }
-  return "time in compute " + Format("%.1f", 100 * summary.compute_share) + " %, communication " +
-         Format("%.1f", 100 * summary.communication_share) + " %, waiting for other ranks " +
-         Format("%.1f", 100 * summary.skew_share) + " %, for input " +
-         Format("%.1f", 100 * summary.input_share) + " %; peak memory " +
-         Format("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
-         " GB on the largest rank\nlast training loss " + Format("%.4f", summary.final_loss) +
+  return "time in compute " + Print("%.1f", 100 * summary.compute_share) + " %, communication " +
+         Print("%.1f", 100 * summary.communication_share) + " %, waiting for other ranks " +
+         Print("%.1f", 100 * summary.skew_share) + " %, for input " +
+         Print("%.1f", 100 * summary.input_share) + " %; peak memory " +
+         Print("%.2f", static_cast<double>(summary.peak_memory_bytes) / 1e9) +
+         " GB on the largest rank\nlast training loss " + Print("%.4f", summary.final_loss) +
          " nats per target token\n";
 }
 
 std::string SummaryText(const TrainSummary& summary) {
   std::string text = "trained " + FormatCount(summary.steps) + " steps in " +
                      FormatSeconds(summary.seconds) + ": " + FormatCount(summary.tokens) +
-                     " tokens, " + Format("%.1f", summary.tokens_per_second) +
+                     " tokens, " + Print("%.1f", summary.tokens_per_second) +
                      " tokens/s (no padding)\n" + StepsText(summary);
   if (std::isfinite(summary.best_validation_loss)) {
-    text += "best validation loss " + Format("%.4f", summary.best_validation_loss) + "\n";
+    text += "best validation loss " + Print("%.4f", summary.best_validation_loss) + "\n";
   }
   if (summary.skipped_steps > 0) {
     text +=

@@ -1,13 +1,13 @@
 #include "launch/study_folder.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "launch/print_text.h"
 #include "launch/report/report_text.h"
 #include "trainer/study/shown_metric.h"
 #include "trainer/study/study_file.h"
@@ -96,10 +96,8 @@ StudyInput InputOf(const StudyFile& study, const fs::path& run) {
 }
 
 std::string CellTitle(const StudyFileCell& cell) {
-  char rate[32];
-  std::snprintf(rate, sizeof(rate), "%g", cell.learning_rate);
   return std::to_string(cell.num_examples) + " examples, seed " + std::to_string(cell.seed) +
-         ", rate " + rate;
+         ", rate " + Print("%g", cell.learning_rate);
 }
 
 // Calls `each` with the objects of a file of lines; a torn last line is left out.

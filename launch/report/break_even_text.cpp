@@ -1,17 +1,11 @@
 // Pure. The two break-even points in words, each interval with the coverage that was measured for it.
 #include <cmath>
-#include <cstdio>
 
+#include "launch/print_text.h"
 #include "launch/report/report_text.h"
 
 namespace breakeven {
 namespace {
-
-std::string Print(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
 
 // " (95 % interval LOW to HIGH; such intervals held in 94 % of …)".
 std::string IntervalText(double confidence, const std::string& range,

@@ -2,20 +2,16 @@
 #include "launch/report/cost_markdown.h"
 
 #include <cmath>
-#include <cstdio>
 #include <functional>
 
+#include "launch/print_text.h"
 #include "launch/report/markdown_text.h"
 #include "launch/report/report_text.h"
 
 namespace breakeven {
 namespace {
 
-std::string Digits(double value) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.3g", value);
-  return text;
-}
+std::string Digits(double value) { return Print("%.3g", value); }
 
 // "3.9 min (3.7 min to 4.1 min)"; of one batch there is no interval.
 std::string TimeOf1000(const QueryCost& cost) {

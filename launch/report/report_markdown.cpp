@@ -1,6 +1,5 @@
 // Pure.
-#include <cstdio>
-
+#include "launch/print_text.h"
 #include "launch/report/cost_markdown.h"
 #include "launch/report/markdown_text.h"
 #include "launch/report/report_page.h"
@@ -10,11 +9,7 @@
 namespace breakeven {
 namespace {
 
-std::string PValue(double p) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.2g", p);
-  return p < 1e-4 ? "< 0.0001" : text;
-}
+std::string PValue(double p) { return p < 1e-4 ? "< 0.0001" : Print("%.2g", p); }
 
 std::string Count(size_t count) { return CountText(static_cast<double>(count), ""); }
 

@@ -3,19 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "comm/base/progress.h"
+#include "launch/print_text.h"
 #include "trainer/study/shown_metric.h"
 
 namespace breakeven {
 namespace {
-
-std::string Print(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof(text), format, value);
-  return text;
-}
 
 std::string Confidence(const StudyReport& report) {
   return Print("%g", report.confidence * 100) + " % interval ";

@@ -6,14 +6,14 @@
 #include <set>
 
 #include "comm/base/durable_file.h"
-#include "launch/bench_text.h"
+#include "launch/print_text.h"
 #include "launch/report/page_parts.h"
 #include "launch/report/report_assets.h"
 
 namespace breakeven {
 namespace {
 
-std::string Field(double value) { return std::isfinite(value) ? Line("%.9g", value) : ""; }
+std::string Field(double value) { return std::isfinite(value) ? Print("%.9g", value) : ""; }
 
 std::string Quoted(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;

@@ -138,3 +138,11 @@ class Tiny:
 
     def __truediv__(self, name):
         return self.folder / name
+
+
+def study_in(own, config):
+    """dev and test with enough documents to choose and decide by, their texts not train's, and study.yaml."""
+    write_jsonl(own / "dev.jsonl", documents(24, 100))
+    write_jsonl(own / "test.jsonl", documents(36, 200))
+    own.study = own.write("study.yaml", config.format(own.folder))
+    return own

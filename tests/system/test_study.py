@@ -5,7 +5,7 @@ import re
 
 import pytest
 from program import BUILD, run
-from tiny import documents, write_jsonl
+from tiny import documents, study_in, write_jsonl
 
 STUDY = """
 model: {0}/model
@@ -30,11 +30,7 @@ threads: 1
 
 @pytest.fixture
 def study(own):
-    """Enough documents to choose and decide by; texts of the splits differ."""
-    write_jsonl(own / "dev.jsonl", documents(24, 100))
-    write_jsonl(own / "test.jsonl", documents(36, 200))
-    own.study = own.write("study.yaml", STUDY.format(own.folder))
-    return own
+    return study_in(own, STUDY)
 
 
 def state(study):

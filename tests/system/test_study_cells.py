@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from program import BUILD, run
-from tiny import documents, write_jsonl
+from tiny import study_in
 
 STUDY = """
 model: {0}/model
@@ -28,10 +28,7 @@ threads: 1
 
 @pytest.fixture
 def study(own):
-    write_jsonl(own / "dev.jsonl", documents(24, 100))
-    write_jsonl(own / "test.jsonl", documents(36, 200))
-    own.study = own.write("study.yaml", STUDY.format(own.folder))
-    return own
+    return study_in(own, STUDY)
 
 
 def cells(study):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from program import BUILD, run
-from tiny import documents, write_jsonl
+from tiny import documents, study_in, write_jsonl
 
 STUDY = """
 model: {0}/model
@@ -40,10 +40,7 @@ metrics: [target_loglikelihood, acc]
 
 @pytest.fixture
 def study(own):
-    write_jsonl(own / "dev.jsonl", documents(24, 100))
-    write_jsonl(own / "test.jsonl", documents(36, 200))
-    own.study = own.write("study.yaml", STUDY.format(own.folder))
-    return own
+    return study_in(own, STUDY)
 
 
 def test_a_study_of_targets_is_decided_by_their_loglikelihood(study):
