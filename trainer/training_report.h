@@ -39,8 +39,7 @@ class TrainingReport {
   void Validation(const TrainingState& state, double loss, int64_t target_tokens, double seconds,
                   bool stops_early);
   void Checkpoint(const SavedCheckpoint& checkpoint);
-  void Flush();
-  // COLLECTIVE. The same, durably: a checkpoint's run must not lack the lines of steps before it.
+  // COLLECTIVE. What was said so far is on the disk: a checkpoint's run must not lack the lines of steps before it.
   // Error(kIo), on all ranks.
   void Sync();
   // Ends the bar; what is said after this stands on lines of its own.
@@ -50,6 +49,7 @@ class TrainingReport {
   TrainSummary Summarize(const TrainingState& state, int64_t saved_step);
 
  private:
+  void Flush();  // COLLECTIVE
   void Split();  // COLLECTIVE
   void Line(const StepMetrics& last);
   std::string WhoIsLate() const;

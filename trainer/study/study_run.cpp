@@ -36,13 +36,13 @@ class Study {
         const std::string& config_hash)
       : config_(config), world_(world), own_(config.OwnPrompt()) {
     OpenFolder();
-    ReadInputs();
+    const LoadedModel base = ReadInputs();
     OpenState(config_hash);
     // Only now: a study that is refused leaves the folder's own config alone.
     OnRoot([&] {
       if (!resolved_yaml.empty()) WriteFileDurably(config_.output + "/config.yaml", resolved_yaml);
     });
-    Plan();
+    Plan(base);
   }
 
   void Run() {
@@ -68,9 +68,9 @@ class Study {
     RunTogether(*world_.control, /*root_only=*/true, work);
   }
   void OpenFolder();
-  void ReadInputs();
+  LoadedModel ReadInputs();  // the base model, without weights
   void OpenState(const std::string& config_hash);
-  void Plan();
+  void Plan(const LoadedModel& base);
   void MeasurePlan(const LoadedModel& base);
   void Expect();
   void SearchPrompts();
@@ -146,9 +146,9 @@ void Study::OpenFolder() {
     SetLogFile(config_.output + "/log.txt");
 }
 
-void Study::ReadInputs() {
+LoadedModel Study::ReadInputs() {
   const int num_threads = SetEvalThreads(config_.threads, world_);
-  const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
+  LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
   inputs_ = ReadStudyInputs(config_, base.chat, num_threads, world_);
   for (const std::string& caution : inputs_.data.cautions) {
     if (world_.is_root()) LogWarning(caution);
@@ -156,6 +156,7 @@ void Study::ReadInputs() {
   besides_weights_ = HashBesidesWeights(base);
   OnRoot([&] { model_hash_ = HashModelFolder(config_.model); });
   world_.control->Broadcast(model_hash_, /*root=*/0);
+  return base;
 }
 
 void Study::OpenState(const std::string& config_hash) {
@@ -169,8 +170,7 @@ void Study::OpenState(const std::string& config_hash) {
   if (inputs_.regression.has_value()) inputs_.regression->config.precision = config_.precision;
 }
 
-void Study::Plan() {
-  const LoadedModel base = ReadEvalModel(kBase, config_.model, world_);
+void Study::Plan(const LoadedModel& base) {
   OnRoot([&] {  // a continued study holds a part of it already
     if (store_->state.cells.empty()) CheckDisk(config_, base.config.num_parameters());
   });
