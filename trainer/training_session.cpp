@@ -242,6 +242,9 @@ const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
   const at::Tensor& whole_P = buckets->gradient_P();
   optimizer->PutMoment(moment, whole_P);
   buckets->GatherShards(whole_P, /*counts=*/false);
+  // Others may still read this rank's part (Communicator::StartAllGather), and what comes next fills the buffer anew: the other
+  // moment, or a step's gradients.
+  world.data->Barrier();
   return whole_P;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/comm/shared_memory_world.h"
 #include "tests/trainer/training/training_fixture.h"
 #include "trainer/checkpoint/run_folder.h"
 
@@ -99,6 +100,29 @@ TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
       }
     }
   }
+}
+
+// Ranks of a node gather by reading each other's memory: nobody may fill it anew while another still reads.
+TEST_F(CheckpointSaverTest, AMomentIsGatheredWholeBeforeAnythingElseTakesItsPlace) {
+  TrainConfig config = Config();
+  config.optimizer.shard = true;
+  RunSharedMemoryWorld(2, {}, [&](World& world) {
+    TrainingSession session(config, world, "");
+    const at::Tensor first = session.optimizer->exp_avg_P();
+    const at::Tensor second = session.optimizer->exp_avg_sq_P();
+    int64_t torn = 0;
+    for (int round = 0; round < 2000; ++round) {
+      first.fill_(1);
+      second.fill_(2);
+      const at::Tensor& whole_P = session.WholeMoment(Moment::kExpAvg);
+      if (world.is_root()) torn += (whole_P == 2).any().item<bool>();
+      session.WholeMoment(Moment::kExpAvgSq);
+      if (!world.is_root()) session.buckets->gradient_P().fill_(3);  // the next step's gradients
+      if (world.is_root()) torn += (session.buckets->gradient_P() == 3).any().item<bool>();
+      world.control->Barrier();
+    }
+    EXPECT_EQ(torn, 0) << "of 2000 rounds";
+  });
 }
 
 // Of one rank's thread: all ranks end with it at the next boundary, and nothing half-written stays.
