@@ -178,6 +178,7 @@ TEST_P(InvarianceTest, ARankWithoutExamplesJoins) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, InvarianceTest,
                          testing::Values(Variant{"Whole", false, false, "none", false},
+                                         Variant{"SharedMemory", true, false, "none", false},
                                          Variant{"SharedMemorySharded", true, true, "none", false},
                                          Variant{"ShardedRecomputed", false, true, "full", false},
                                          Variant{"AsOnGpus", false, false, "none", true},
@@ -295,6 +296,41 @@ TEST_F(ShardTest, ActivationCheckpointingChangesNoBit) {
       const std::string found = Bytes(Train(config, 2).last_checkpoint);
       if (expected.empty()) expected = found;
       EXPECT_TRUE(found == expected) << mode;
+    }
+  }
+}
+
+// Every rank's copies for the products are fresh after each update, whoever made it, and what is computed again is
+// rounded as it was.
+TEST_F(ShardTest, InBFloat16NeitherShardsNorCheckpointingNorAStopChangesABit) {
+  const RunWorld on_shared_memory = [](int size, const auto& body) {
+    RunSharedMemoryWorld(size, {}, body);
+  };
+  const auto rounded = [&](const std::string& output, bool shard, const std::string& mode) {
+    TrainConfig config = Config(output);
+    std::filesystem::remove_all(config.output);
+    config.precision = "bfloat16";
+    config.force_bfloat16 = true;
+    config.max_steps = 6;
+    config.optimizer.shard = shard;
+    config.activation_checkpointing = mode;
+    return config;
+  };
+  for (const std::string& model : {TinyLlamaJson(true), TinyGpt2Json()}) {
+    WriteBytes(folder_ / "config.json", model);
+    const std::string expected = Bytes(Train(rounded("whole", false, "none"), 2).last_checkpoint);
+    for (const bool shard : {false, true}) {
+      for (const std::string mode : {"none", "selective", "full"}) {
+        const TrainConfig config = rounded("other", shard, mode);
+        EXPECT_TRUE(Bytes(Train(config, 2, on_shared_memory).last_checkpoint) == expected)
+            << (shard ? "sharded, " : "whole, ") << mode;
+      }
+      const TrainConfig stopped = rounded("stopped", shard, "none");
+      SetFaults("train.stop_signal@2:1=errno:4");
+      MessageOf(ErrorKind::kSavedRequeue, [&] { Train(stopped, 2, on_shared_memory); });
+      SetFaults("");
+      EXPECT_TRUE(Bytes(Train(stopped, 2, on_shared_memory).last_checkpoint) == expected)
+          << (shard ? "sharded" : "whole") << ", stopped after step 3";
     }
   }
 }
