@@ -53,7 +53,8 @@ ArmScore ScoreComparer::Score(std::span<const size_t> arm) const {
   const Units units = MakeUnits(columns, table_.sizes, table_.groups);
   const RecipeEstimate estimate = CompareRecipes(units, all, {});
   ArmScore score{estimate.value, {}, StudentInterval(estimate.documents, config_.confidence)};
-  if (table_.unit_interval && table_.sizes.empty()) {
+  const bool bounded = table_.unit_interval && table_.sizes.empty();
+  if (bounded) {
     // Wilson's, for as many independent hits and misses as have this variance; at 0 or 1, as many as there are groups.
     const double p = std::clamp(estimate.value, 0.0, 1.0);
     const double variance = std::pow(estimate.documents.standard_error, 2);
@@ -67,6 +68,7 @@ ArmScore ScoreComparer::Score(std::span<const size_t> arm) const {
     score.documents = WilsonInterval(p * count, count, config_.confidence);
   }
   score.interval = JoinReplicates(estimate, score.documents, config_.confidence);
+  if (bounded) score.interval = score.interval.Within(0, 1);
   return score;
 }
 

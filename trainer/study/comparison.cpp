@@ -72,7 +72,8 @@ class ScoreComparer::Work {
 
   Interval At(double confidence) const {
     const Interval documents = documents_->At(confidence);
-    return replicated() ? JoinReplicates(estimate_, documents, confidence) : documents;
+    if (!replicated()) return documents;
+    return Possible(JoinReplicates(estimate_, documents, confidence));
   }
 
   Comparison Finish() const {
@@ -111,6 +112,12 @@ class ScoreComparer::Work {
   double document_error() const { return estimate_.documents.standard_error; }
 
  private:
+  bool bounded() const { return documents_->Has(IntervalMethod::kScaledScore); }
+  // Student's t knows no bounds: few seeds would reach beyond every score that there is.
+  Interval Possible(const Interval& interval) const {
+    return bounded() ? interval.Within(-1, 1) : interval;
+  }
+
   size_t Add(std::vector<std::vector<double>>& columns, size_t column) const {
     BE_CHECK(column < table_.columns.size(), std::to_string(column));
     columns.push_back(table_.columns[column]);
@@ -138,7 +145,8 @@ class ScoreComparer::Work {
       }
     }
     if (!replicated()) return others;
-    others.push_back({IntervalMethod::kReplicates, ReplicateInterval(estimate_, confidence)});
+    others.push_back(
+        {IntervalMethod::kReplicates, Possible(ReplicateInterval(estimate_, confidence))});
     if (distribution_.empty()) return others;
     const uint64_t seed = static_cast<uint64_t>(comparer_.config_.seed);
     std::vector<double> both = HierarchicalMeans(comparer_.resampled_, arm_, seed);
@@ -187,18 +195,19 @@ class ScoreComparer::Work {
       return;
     }
     double variance = std::pow(estimate_.documents.standard_error, 2);
-    const bool bounded = documents_->Has(IntervalMethod::kScaledScore);
     if (std::isnan(variance)) {  // one document, or one group: nothing can be seen
-      result.minimum_detectable_effect = bounded ? 1 : kInfinity;
+      result.minimum_detectable_effect = bounded() ? 1 : kInfinity;
       return;
     }
-    if (bounded) {
+    if (bounded()) {
       variance = std::max(variance, 2 * documents_->scaled().bound / (n * n));
     }
     const double of_documents = Needed(variance, estimate_.documents.degrees);
     const double of_replicates = Needed(estimate_.first.variance, estimate_.first.degrees) +
                                  Needed(estimate_.second.variance, estimate_.second.degrees);
     result.minimum_detectable_effect = std::sqrt(of_documents + of_replicates);
+    if (bounded())
+      result.minimum_detectable_effect = std::min(1.0, result.minimum_detectable_effect);
     const double effect = estimate_.value * estimate_.value;
     if (effect > of_replicates) {
       result.documents_to_settle = WholeNumber(n * of_documents / (effect - of_replicates));

@@ -271,6 +271,23 @@ TEST(ArmScoreTest, OneArmAlone) {
   EXPECT_NEAR(wide.interval.high, fifth.high, 0.01);
 }
 
+TEST(ArmScoreTest, FewSeedsReachNoFurtherThanScoresDo) {
+  ScoreTable table = Hits(10, 20, 0, 10);
+  table.columns.push_back(table.columns[1]);
+  const std::vector<size_t> seeds = {0, 2};  // 0.75 and 0.25: Student's t over two says ± 3.2
+  const ScoreComparer comparer(table, Config());
+  const ArmScore score = comparer.Score(seeds);
+  EXPECT_EQ(score.interval.low, 0);
+  EXPECT_EQ(score.interval.high, 1);
+  const Comparison result = comparer.Compare(seeds, kBaseline);
+  EXPECT_EQ(result.deciding.interval.low, -1);
+  EXPECT_EQ(result.deciding.interval.high, 1);
+  ASSERT_NE(Find(result, IntervalMethod::kReplicates), nullptr);
+  EXPECT_EQ(Find(result, IntervalMethod::kReplicates)->interval.high, 1);
+  EXPECT_EQ(result.minimum_detectable_effect, 1);
+  EXPECT_EQ(result.verdict, Verdict::kCannotTell);
+}
+
 TEST(ArmScoreTest, APerfectArmIsNotCertain) {
   const ArmScore score = ScoreComparer(Hits(40, 0, 0, 0), Config(0)).Score(kArm);
   EXPECT_EQ(score.score, 1);
