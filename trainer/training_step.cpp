@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,10 @@ struct BatchBuffer {
     return batch;
   }
 };
+
+double TotalOf(const std::vector<double>& seconds) {
+  return std::accumulate(seconds.begin(), seconds.end(), 0.0);
+}
 
 // Seconds since the last lap.
 double Lap(const TrainingSession& session, Stopwatch& watch) {
@@ -95,6 +100,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
   }
   result.outcome = buckets.Finish();
   result.times.backward += Lap(session, watch);
+  const double waits_before = TotalOf(buckets.waits());
   result.learning_rate = session.config.optimizer.learning_rate * session.schedule.Factor(step);
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
@@ -104,6 +110,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
   }
   result.times.update = Lap(session, watch);
   result.waits = buckets.waits();
+  result.times.gathering = TotalOf(result.waits) - waits_before;
   return result;
 }
 

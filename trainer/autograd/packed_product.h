@@ -6,7 +6,7 @@
 // Why ours: on processors that are not Intel's MKL takes its AVX2 path (measured on AMD's Zen 4: 88 % of
 // the peak, here 93 %). oneDNN is at the peak in bfloat16, but rounds a weight's gradient, and compiles and
 // keeps a kernel for every batch height that it meets: ragged batches never have the same. And a result
-// here does not depend on how high a batch is or what stands in its other rows.
+// here does not depend on what stands in a batch's other rows, nor on how many they are from kFewRows on (few_rows_product.h).
 #ifndef BREAKEVEN_TRAINER_AUTOGRAD_PACKED_PRODUCT_H_
 #define BREAKEVEN_TRAINER_AUTOGRAD_PACKED_PRODUCT_H_
 

@@ -138,9 +138,11 @@ def ratio(pairs, key, seed=1):
 
 
 def quiet(pairs, limit):
-    """Pairs in which nobody else used more than `limit` of the cores; all of them, when fewer than 3 are left."""
+    """(pairs in which nobody else used more than `limit` of the cores, how many were not, False); where fewer than 3 are left
+    (all pairs, how many were not, True): a noisy run, from which nothing follows."""
     kept = [pair for pair in pairs if max(turn["foreign_share"] for turn in pair) <= limit]
-    return (kept, len(pairs) - len(kept)) if len(kept) >= 3 else (pairs, 0)
+    noisy = len(kept) < 3
+    return (pairs if noisy else kept), len(pairs) - len(kept), noisy
 
 
 def read_jsonl(path):

@@ -211,21 +211,29 @@ def run_case(options, name, layout, datasets, folder):
         peer = peer_job(options, case, data, folder, layout)
         peer.start_up(2)
 
+        lines = []  # shown behind the parity: without that they say nothing
+
         def report(number, own, theirs):
-            tokens = tokens_between(lengths, case["batch"], *own["steps"])
-            print(f"    pair {number + 1:2}: ours {tokens / own['seconds']:7.1f} tokens/s, peer "
-                  f"{tokens / theirs['seconds']:7.1f}, ratio {theirs['seconds'] / own['seconds']:.2f}, of CPU time "
-                  f"{theirs['cpu_seconds'] / own['cpu_seconds']:.2f}, others used "
-                  f"{max(own['foreign_share'], theirs['foreign_share']):.0%}", flush=True)
+            for turn in (own, theirs):  # by tokens: a turn may have ended a step late
+                turn["tokens"] = tokens_between(lengths, case["batch"], *turn["steps"])
+                turn["seconds_per_token"] = turn["seconds"] / turn["tokens"]
+                turn["cpu_seconds_per_token"] = turn["cpu_seconds"] / turn["tokens"]
+            lines.append(f"    pair {number + 1:2}: ours {1 / own['seconds_per_token']:7.1f} tokens/s, peer "
+                         f"{1 / theirs['seconds_per_token']:7.1f}, ratio "
+                         f"{theirs['seconds_per_token'] / own['seconds_per_token']:.2f}, of CPU time "
+                         f"{theirs['cpu_seconds_per_token'] / own['cpu_seconds_per_token']:.2f}, others used "
+                         f"{max(own['foreign_share'], theirs['foreign_share']):.0%}")
+            print(f"    pair {number + 1} of {options.pairs} done", file=sys.stderr, flush=True)
 
         pairs = abba.pairs_of_turns(ours, peer, options.pairs, case["turn"], cpus, report)
         shared = min(len(ours.read_steps()), len(peer.read_steps()))
         parity = parity_of(ours, peer, min(options.parity_steps, shared), case.get("bf16", False))
-        kept, left_out = abba.quiet(pairs, options.foreign)
-        speed = [statistics.median(tokens_between(lengths, case["batch"], *pair[side]["steps"]) / pair[side]["seconds"]
-                                   for pair in kept) for side in (0, 1)]
+        print("\n".join(lines), flush=True)
+        kept, left_out, noisy = abba.quiet(pairs, options.foreign)
+        speed = [statistics.median(1 / pair[side]["seconds_per_token"] for pair in kept) for side in (0, 1)]
         return {"case": name, "peer": layout, "target": case["target"], "parity": parity, "pairs": pairs,
-                "left_out": left_out, "wall": abba.ratio(kept, "seconds"), "cpu": abba.ratio(kept, "cpu_seconds"),
+                "left_out": left_out, "noisy": noisy, "wall": abba.ratio(kept, "seconds_per_token"),
+                "cpu": abba.ratio(kept, "cpu_seconds_per_token"),
                 "tokens_per_second": {"ours": speed[0], "peer": speed[1]},
                 "peak_memory_bytes": {"ours": ours.peak_memory(), "peer": peer.peak_memory()}}
     finally:
@@ -243,13 +251,14 @@ def table(results):
         wall, cpu, memory = result["wall"], result["cpu"], result["peak_memory_bytes"]
         target = ""
         if result is best:
-            target = f">= {result['target']}: {'met' if wall['median'] >= result['target'] else 'MISSED'}"
+            met = "met" if wall["median"] >= result["target"] else "MISSED"
+            target = f">= {result['target']}: {'NOISY, says nothing' if result['noisy'] else met}"
         rows.append((result["case"], result["peer"], f"{result['tokens_per_second']['ours']:.0f}",
                      f"{result['tokens_per_second']['peer']:.0f}",
                      f"{wall['median']:.2f} [{wall['low']:.2f}, {wall['high']:.2f}]",
                      f"{cpu['median']:.2f} [{cpu['low']:.2f}, {cpu['high']:.2f}]", target,
                      f"{sum(memory['ours']) / 1e9:.1f} / {sum(memory['peer']) / 1e9:.1f}",
-                     f"{wall['pairs']}" + (f" ({result['left_out']} left out)" if result["left_out"] else "")))
+                     f"{wall['pairs']}" + (f" ({result['left_out']} {'disturbed' if result['noisy'] else 'left out'})" if result["left_out"] else "")))
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     line = lambda row: "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"  # noqa: E731
     return "\n".join([line(header), "|" + "|".join("-" * (width + 2) for width in widths) + "|", *map(line, rows)])
