@@ -1,4 +1,4 @@
-// What the decoder families share: their parameter table, cached attention and input checks.
+// What the decoder families share: their parameter table, blocks and input checks.
 #ifndef BREAKEVEN_TRAINER_MODEL_DECODER_H_
 #define BREAKEVEN_TRAINER_MODEL_DECODER_H_
 
@@ -64,12 +64,6 @@ std::function<at::Tensor()> NormAgain(Recompute recompute, const at::Tensor& res
                                       const NormWeights& norm);
 std::function<at::Tensor()> ActivationAgain(Recompute recompute, const at::Tensor& input,
                                             at::Tensor (*activation)(const at::Tensor&));
-
-// Causal attention of new tokens behind what `cache` holds for their sequences: [T, A] → [T, H·D],
-// no gradient. Rotates qkv_TA in place and writes its keys and values of `layer` to the cache.
-at::Tensor CachedAttention(at::Tensor qkv_TA, const RotaryAngles& angles,
-                           const AttentionShape& shape, const std::vector<int64_t>& segment_starts,
-                           KvCache& cache, int64_t layer);
 
 // Error(kInternal) when segments and tensors do not fit each other, a position is outside the
 // model, or the cache has another number of sequences, no room, or does not end where the new

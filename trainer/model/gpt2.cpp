@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/model/cached_attention.h"
 #include "trainer/model/decoder.h"
 
 namespace breakeven {

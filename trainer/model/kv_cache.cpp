@@ -25,29 +25,6 @@ KvCache::KvCache(const ModelConfig& config, const KvCache& parent, std::vector<i
   parents_ = std::move(parents);
 }
 
-void KvCache::Truncate(int64_t b, int64_t length) {
-  BE_CHECK(parent_ == nullptr, "a cache of its own");
-  BE_CHECK(length >= 0 && length <= this->length(b), std::to_string(length));
-  lengths_[static_cast<size_t>(b)] = length;
-}
-
-void KvCache::CopySequence(const KvCache& source, int64_t from, int64_t to) {
-  const int64_t length = source.length(from);
-  BE_CHECK(parent_ == nullptr && source.parent_ == nullptr, "caches of their own");
-  BE_CHECK(length <= max_tokens_, "room for " + std::to_string(length) + " tokens");
-  BE_CHECK(source.keys_LBMKD_.size(0) == keys_LBMKD_.size(0) &&
-               source.num_kv_heads_ == num_kv_heads_ && source.head_dim_ == head_dim_,
-           "caches of the same model");
-  if (&source != this || from != to) {
-    const auto prefix = [length](const at::Tensor& all, int64_t b) {
-      return all.select(1, b).narrow(1, 0, length);
-    };
-    prefix(keys_LBMKD_, to).copy_(prefix(source.keys_LBMKD_, from));
-    prefix(values_LBMKD_, to).copy_(prefix(source.values_LBMKD_, from));
-  }
-  lengths_[static_cast<size_t>(to)] = length;
-}
-
 void KvCache::Write(int64_t layer, int64_t first, int64_t count, const at::Tensor& keys_NX,
                     const at::Tensor& values_NX) {
   if (count == 0) return;

@@ -27,7 +27,7 @@ class KvCache {
           const at::TensorOptions& options);
   // Sequence b goes on behind sequence parents[b] of `parent`, which is read and never copied, and must
   // outlive this cache unchanged: a tree of shared prompts, each run once. Sequences with the same
-  // parent are neighbours. Room for max_tokens tokens of each one's own, which all come in one call.
+  // parent are neighbours. Room for max_tokens tokens of each one's own.
   KvCache(const ModelConfig& config, const KvCache& parent, std::vector<int64_t> parents,
           int64_t max_tokens);
   KvCache(const KvCache&) = delete;
@@ -42,13 +42,6 @@ class KvCache {
   const KvCache* parent() const { return parent_; }
   // Sequence of parent() that b goes on behind.
   int64_t parent_of(int64_t b) const { return parents_[static_cast<size_t>(b)]; }
-
-  // Forgets the tokens of sequence b from `length` on. Neither this nor copies where there is a parent.
-  void Truncate(int64_t b, int64_t length);
-  // Sequence `to` becomes a copy of `from` (of `source`, which may be another cache of the same
-  // model).
-  void CopySequence(int64_t from, int64_t to) { CopySequence(*this, from, to); }
-  void CopySequence(const KvCache& source, int64_t from, int64_t to);
 
   // For the models: `count` neighbouring sequences from `first` on that hold equally much. Write
   // puts rows [count · new tokens, K·D] of one layer behind what they hold; lengths grow in Advance

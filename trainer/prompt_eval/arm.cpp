@@ -31,10 +31,13 @@ using OnBatch = std::function<void(int64_t)>;
 
 std::vector<DocumentOutcome> Generate(const EvalConfig& config, const PromptConfig& variant,
                                       const ArmRequests& requests, LoadedModel& model, World& world,
-                                      const OnBatch& on_batch, ArmSummary& summary) {
-  const GenerateResult result = GenerateArm(config, variant, requests, model, world, on_batch);
+                                      const OnBatch& on_batch, PrefixSharing sharing,
+                                      ArmSummary& summary) {
+  const GenerateResult result =
+      GenerateArm(config, variant, requests, model, world, on_batch, sharing);
   summary.tokens = result.fed_tokens;
   summary.compute_seconds = result.compute_seconds;
+  summary.trunk_seconds = result.trunk_seconds;
   std::vector<DocumentOutcome> outcomes;
   RunTogether(*world.control, /*root_only=*/false, [&] {
     const AnswerScorer scorer(config.task, config.exact_match);
@@ -148,7 +151,7 @@ ArmResult ScoreArm(const EvalConfig& config, const PromptConfig& variant, const 
   };
   std::vector<DocumentOutcome> outcomes =
       config.task.output_type == "generate_until"
-          ? Generate(config, variant, requests, model, world, on_batch, summary)
+          ? Generate(config, variant, requests, model, world, on_batch, sharing, summary)
           : Score(config, requests, model, world, on_batch, sharing, summary);
   progress.Finish();
   summary.metrics = AggregateMetrics(EvalMetrics(config.task), requests.documents, outcomes);

@@ -42,10 +42,14 @@ ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& varia
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,
                     const LoadedModel& model);
 
+// What GenerateArm will feed of the prompts; a new token costs one more.
+BatchPlan PlanGenerationOf(const EvalConfig& config, const ArmRequests& requests,
+                           PrefixSharing sharing);
 // COLLECTIVE. The texts that the model goes on with, under the task's and the variant's options.
 GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant,
                            const ArmRequests& requests, LoadedModel& model, World& world,
-                           const std::function<void(int64_t)>& on_batch);
+                           const std::function<void(int64_t)>& on_batch,
+                           PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
 struct ArmResult {
   ArmSummary summary;

@@ -3,6 +3,7 @@
 #include "comm/base/hash.h"
 #include "trainer/prompt_eval/answer_scorer.h"
 #include "trainer/prompt_eval/arm.h"
+#include "trainer/prompt_eval/generation_plan.h"
 #include "trainer/prompt_eval/shots.h"
 
 namespace breakeven {
@@ -28,6 +29,14 @@ std::vector<std::string> StopTexts(const EvalConfig& config, const PromptConfig&
   const std::string delimiter = *ResolvePrompt(config.task, variant).fewshot_delimiter;
   if (delimiter.empty()) return {};
   return {delimiter};
+}
+
+std::vector<std::vector<int32_t>> PromptsOf(const ArmRequests& requests) {
+  std::vector<std::vector<int32_t>> prompts;
+  for (const DocumentRequests& document : requests.documents) {
+    prompts.push_back(document.requests.front().tokens);
+  }
+  return prompts;
 }
 
 // The solved examples that stand in the task file.
@@ -158,21 +167,24 @@ ArmRequests BuildArmRequests(const EvalConfig& config, const PromptConfig& varia
   return requests;
 }
 
+BatchPlan PlanGenerationOf(const EvalConfig& config, const ArmRequests& requests,
+                           PrefixSharing sharing) {
+  return PlanGeneration(PromptsOf(requests),
+                        {config.generation_batch, config.batch_tokens, config.task.max_gen_toks},
+                        sharing);
+}
+
 GenerateResult GenerateArm(const EvalConfig& config, const PromptConfig& variant,
                            const ArmRequests& requests, LoadedModel& model, World& world,
-                           const std::function<void(int64_t)>& on_batch) {
+                           const std::function<void(int64_t)>& on_batch, PrefixSharing sharing) {
   GenerateOptions options;
   options.max_new_tokens = config.task.max_gen_toks;
   options.until = StopTexts(config, variant);
   options.stop_ids = model.stop_ids;
   options.batch_prompts = config.generation_batch;
   options.max_length = MaxLength(config, model);
-  std::vector<std::vector<int32_t>> prompts;
-  for (const DocumentRequests& document : requests.documents) {
-    prompts.push_back(document.requests.front().tokens);
-  }
-  return GenerateTexts(*model.model, *model.tokenizer, *world.control, prompts, options,
-                       config.batch_tokens, on_batch);
+  return GenerateTexts(*model.model, *model.tokenizer, *world.control, PromptsOf(requests), options,
+                       config.batch_tokens, on_batch, sharing);
 }
 
 std::string ArmHash(const EvalConfig& config, const PromptConfig& variant, const EvalData& data,

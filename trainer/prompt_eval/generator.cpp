@@ -3,16 +3,17 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <chrono>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "comm/base/error.h"
 #include "comm/base/random.h"
+#include "comm/base/timing.h"
 #include "trainer/model/head.h"
 #include "trainer/model/kv_cache.h"
+#include "trainer/prompt_eval/generation_plan.h"
 #include "trainer/prompt_eval/packing.h"
-#include "trainer/prompt_eval/score_plan.h"
+#include "trainer/prompt_eval/trunk_cache.h"
 #include "trainer/tensor_bridge.h"
 
 namespace breakeven {
@@ -27,26 +28,29 @@ class BatchGenerator {
  public:
   BatchGenerator(Model& model, const Tokenizer& tokenizer,
                  std::span<const std::vector<int32_t>> prompts, std::span<const int64_t> numbers,
-                 const GenerateOptions& options)
+                 const GenerateOptions& options, const KvCache* trunk)
       : model_(model),
         tokenizer_(tokenizer),
         prompts_(prompts),
         numbers_(numbers),
         options_(options),
+        trunk_(trunk),
         head_VC_(model.HeadOfProducts()),
         max_length_(MaxLength(model, options)),
         texts_(numbers.size()),
         finished_(numbers.size(), false) {}
 
   std::vector<GeneratedText> Run(int64_t& fed_tokens) {
+    const int64_t shared = trunk_ == nullptr ? 0 : trunk_->length(0);
     int64_t longest = 0;
     SegmentPacker packer;
     for (int64_t number : numbers_) {
-      packer.Add(prompts_[number], 0);
+      packer.Add(std::span(prompts_[number]).subspan(static_cast<size_t>(shared)), shared);
       longest = std::max(longest, std::ssize(prompts_[number]));
     }
-    const int64_t room = std::min(max_length_, longest + options_.max_new_tokens);
-    KvCache cache(model_.config(), std::ssize(numbers_), room, head_VC_.options());
+    const int64_t room = std::min(max_length_, longest + options_.max_new_tokens) - shared;
+    const std::unique_ptr<KvCache> held = CacheBehind(trunk_, model_, std::ssize(numbers_), room);
+    KvCache& cache = *held;
     while (true) {
       fed_tokens += packer.num_tokens();
       const at::Tensor hidden_TC = model_.HiddenStates(packer.Pack(head_VC_.device()), cache);
@@ -126,35 +130,12 @@ class BatchGenerator {
   const std::span<const std::vector<int32_t>> prompts_;
   const std::span<const int64_t> numbers_;
   const GenerateOptions& options_;
+  const KvCache* const trunk_;  // one sequence; nullptr: none
   const at::Tensor head_VC_;
   const int64_t max_length_;
   std::vector<GeneratedText> texts_;
   std::vector<bool> finished_;
 };
-
-std::vector<ScoreBatch> PlanGeneration(std::span<const std::vector<int32_t>> prompts,
-                                       const GenerateOptions& options, int64_t batch_tokens) {
-  std::vector<int64_t> order(prompts.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return prompts[a].size() > prompts[b].size(); });
-  std::vector<ScoreBatch> batches;
-  for (int64_t number : order) {
-    const int64_t tokens = std::ssize(prompts[number]);
-    const bool fits = !batches.empty() &&
-                      std::ssize(batches.back().units) < options.batch_prompts &&
-                      batches.back().fed_tokens + tokens <= batch_tokens;
-    if (!fits) {
-      // A step costs about as much as reading all weights, however many sequences take part.
-      batches.emplace_back();
-      batches.back().cost = 8.0 * static_cast<double>(options.max_new_tokens);
-    }
-    batches.back().units.push_back(number);
-    batches.back().fed_tokens += tokens;
-    batches.back().cost += static_cast<double>(tokens + options.max_new_tokens);
-  }
-  return batches;
-}
 
 nlohmann::json WireForm(int64_t number, const GeneratedText& text) {
   // Text goes as bytes: a generation may end within a character.
@@ -189,33 +170,46 @@ void CheckPrompts(std::span<const std::vector<int32_t>> prompts, int64_t max_len
 std::vector<GeneratedText> GenerateBatch(Model& model, const Tokenizer& tokenizer,
                                          std::span<const std::vector<int32_t>> prompts,
                                          std::span<const int64_t> numbers,
-                                         const GenerateOptions& options, int64_t& fed_tokens) {
+                                         const GenerateOptions& options, const KvCache* trunk,
+                                         int64_t& fed_tokens) {
   const c10::InferenceMode inference;
   std::vector<GeneratedText> texts;
   WithDeviceMemory(
-      "lower generation_batch or the tokens to generate, or set precision: bfloat16",
-      [&] { texts = BatchGenerator(model, tokenizer, prompts, numbers, options).Run(fed_tokens); });
+      "lower generation_batch or the tokens to generate, or set precision: bfloat16", [&] {
+        texts = BatchGenerator(model, tokenizer, prompts, numbers, options, trunk).Run(fed_tokens);
+      });
   return texts;
 }
 
 GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& control,
                              std::span<const std::vector<int32_t>> prompts,
                              const GenerateOptions& options, int64_t batch_tokens,
-                             const std::function<void(int64_t)>& on_batch) {
+                             const std::function<void(int64_t)>& on_batch, PrefixSharing sharing) {
   GenerateResult result;
   nlohmann::json mine = nlohmann::json::array();
   RunTogether(control, /*root_only=*/false, [&] {
     CheckPrompts(prompts, MaxLength(model, options));
-    const std::vector<ScoreBatch> batches = PlanGeneration(prompts, options, batch_tokens);
-    const std::vector<int> rank_of = DealBatches(batches, control.world_size());
-    for (size_t i = 0; i < batches.size(); ++i) {
+    const BatchPlan plan = PlanGeneration(
+        prompts, {options.batch_prompts, batch_tokens, options.max_new_tokens}, sharing);
+    const std::vector<int> rank_of = DealBatches(plan.batches, control.world_size());
+    if (control.rank() == 0) {
+      for (const ScoreTrunk& trunk : plan.trunks) result.fed_tokens += std::ssize(trunk);
+    }
+    int64_t trunk_number = -1;
+    std::unique_ptr<KvCache> trunk;
+    for (size_t i = 0; i < plan.batches.size(); ++i) {
       if (rank_of[i] != control.rank()) continue;
-      const std::vector<int64_t>& numbers = batches[i].units;
-      const auto begin = std::chrono::steady_clock::now();
-      const std::vector<GeneratedText> texts =
-          GenerateBatch(model, tokenizer, prompts, numbers, options, result.fed_tokens);
-      result.compute_seconds +=
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+      const ScoreBatch& batch = plan.batches[i];
+      const Stopwatch watch;
+      if (batch.trunk != trunk_number) {
+        trunk = RunTrunk(model, plan.trunks[batch.trunk]);
+        trunk_number = batch.trunk;
+        result.trunk_seconds += watch.Seconds();
+      }
+      const std::vector<int64_t>& numbers = batch.units;
+      const std::vector<GeneratedText> texts = GenerateBatch(
+          model, tokenizer, prompts, numbers, options, trunk.get(), result.fed_tokens);
+      result.compute_seconds += watch.Seconds();
       for (size_t b = 0; b < numbers.size(); ++b) mine.push_back(WireForm(numbers[b], texts[b]));
       if (on_batch) on_batch(std::ssize(numbers));
     }

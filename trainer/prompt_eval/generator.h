@@ -10,8 +10,10 @@
 
 #include "comm/control.h"
 #include "data_pipeline/tokenizer/tokenizer.h"
+#include "trainer/model/kv_cache.h"
 #include "trainer/model/model.h"
 #include "trainer/prompt_eval/sampling.h"
+#include "trainer/prompt_eval/score_plan.h"
 
 namespace breakeven {
 
@@ -35,24 +37,29 @@ struct GeneratedText {
 
 struct GenerateResult {
   std::vector<GeneratedText> texts;  // by prompt
-  int64_t fed_tokens = 0;            // by all ranks
+  int64_t fed_tokens = 0;            // of all ranks; what prompts share counts once
   double compute_seconds = 0;        // summed over ranks
+  double trunk_seconds = 0;          // of it, on this rank, in what prompts share
 };
 
 // COLLECTIVE. Batches of at most options.batch_prompts prompts and about `batch_tokens` prompt tokens
-// are cut from the complete list, longest first, and dealt whole; every rank returns all. Prompts
+// are cut from the complete list (PlanGeneration) and dealt whole; every rank returns all. Prompts
 // have at least one token and leave room for one more: Error(kUsage) names the first that does not.
-// `on_batch(prompts)` after each of this rank's batches.
+// What many prompts begin with is fed once by each rank that has a batch of it, unless `sharing` forbids it. `on_batch(prompts)`
+// after each of this rank's batches.
 GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& control,
                              std::span<const std::vector<int32_t>> prompts,
                              const GenerateOptions& options, int64_t batch_tokens,
-                             const std::function<void(int64_t)>& on_batch = {});
+                             const std::function<void(int64_t)>& on_batch = {},
+                             PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
-// The prompts of one batch, in order; `numbers` are theirs in the complete list.
+// The prompts of one batch, in order; `numbers` are theirs in the complete list. They begin with what `trunk` holds (nullptr:
+// nothing), and go on behind it.
 std::vector<GeneratedText> GenerateBatch(Model& model, const Tokenizer& tokenizer,
                                          std::span<const std::vector<int32_t>> prompts,
                                          std::span<const int64_t> numbers,
-                                         const GenerateOptions& options, int64_t& fed_tokens);
+                                         const GenerateOptions& options, const KvCache* trunk,
+                                         int64_t& fed_tokens);
 
 }  // namespace breakeven
 

@@ -112,7 +112,7 @@ ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch
   return plan;
 }
 
-int64_t FedTokens(const ScorePlan& plan) {
+int64_t FedTokens(const BatchPlan& plan) {
   int64_t tokens = 0;
   for (const ScoreBatch& batch : plan.batches) tokens += batch.fed_tokens;
   for (const ScoreTrunk& trunk : plan.trunks) tokens += std::ssize(trunk);

@@ -37,11 +37,14 @@ struct ScoreBatch {
   double cost = 0;  // predicted, in any unit
 };
 
-struct ScorePlan {
+struct BatchPlan {
   std::vector<ScoreTrunk> trunks;
-  std::vector<ScoreUnit> units;
   // By trunk; then longest units first: what does not fit into memory fails at the start.
   std::vector<ScoreBatch> batches;
+};
+
+struct ScorePlan : BatchPlan {
+  std::vector<ScoreUnit> units;
 };
 
 // What of the documents' tokens is fed once: only what a document's own requests begin with (a server without a prefix
@@ -54,7 +57,7 @@ ScorePlan PlanScoring(std::span<const DocumentRequests> documents, int64_t batch
                       PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
 // Of all batches, and of the trunks once.
-int64_t FedTokens(const ScorePlan& plan);
+int64_t FedTokens(const BatchPlan& plan);
 
 // The rank of each batch: the next most expensive one to the rank that has least to do, the lowest
 // such rank.

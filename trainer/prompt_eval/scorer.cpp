@@ -12,6 +12,7 @@
 #include "trainer/model/head.h"
 #include "trainer/model/kv_cache.h"
 #include "trainer/prompt_eval/packing.h"
+#include "trainer/prompt_eval/trunk_cache.h"
 #include "trainer/tensor_bridge.h"
 
 namespace breakeven {
@@ -98,22 +99,14 @@ class BatchScorer {
       ScoreRows(model_, model_.HiddenStates(input), rows);
       return std::move(result_);
     }
-    const std::unique_ptr<KvCache> cache = PrefixCache();
+    const std::unique_ptr<KvCache> cache =
+        CacheBehind(trunk_, model_, prefixes_.num_segments(), longest_prefix_);
     RunSegments(prefixes_, prefix_rows_, *cache);
     if (!branches_.empty()) RunBranches(*cache);
     return std::move(result_);
   }
 
  private:
-  std::unique_ptr<KvCache> PrefixCache() const {
-    const int64_t count = prefixes_.num_segments();
-    if (trunk_ == nullptr) {
-      return std::make_unique<KvCache>(model_.config(), count, longest_prefix_, options_);
-    }
-    return std::make_unique<KvCache>(model_.config(), *trunk_, std::vector<int64_t>(count, 0),
-                                     longest_prefix_);
-  }
-
   void AddUnit(const ScoreUnit& unit, const DocumentRequests& document) {
     result_.emplace_back(unit.parts.size());
     const std::span<const int32_t> first = document.requests[unit.parts.front()].tokens;
@@ -174,21 +167,6 @@ class BatchScorer {
   RowCollector prefix_rows_;
   std::vector<Branch> branches_;
 };
-
-std::unique_ptr<KvCache> RunTrunk(Model& model, const ScoreTrunk& tokens) {
-  const c10::InferenceMode inference;
-  const at::TensorOptions options = model.HeadOfProducts().options();
-  SegmentPacker packer;
-  packer.Add(tokens, 0);
-  auto cache = std::make_unique<KvCache>(model.config(), 1, std::ssize(tokens), options);
-  PackedInput input = packer.Pack(options.device());
-  input.rows_R =
-      IndexTensor({std::ssize(tokens) - 1}, options.device());  // nobody asks for these rows
-  WithDeviceMemory("use fewer or shorter shots, or set precision: bfloat16",
-                   [&] { model.HiddenStates(input, *cache); });
-  AwaitCompute(options.device());  // so that its time is its own
-  return cache;
-}
 
 // What travels between ranks: plain bytes, one record a request.
 struct WireScore {

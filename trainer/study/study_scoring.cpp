@@ -78,7 +78,6 @@ ServingMeasurement MeasureServing(const ScoringSet& set, const PromptConfig& var
     serving.prompt_tokens += summary.mean_prompt_tokens * serving.batches.back().num_queries /
                              static_cast<double>(total);
     fed_tokens += static_cast<double>(summary.tokens);
-    if (generates) continue;  // generation keeps no prompt's keys for another one
     const ArmSummary cached = ask(part, PrefixSharing::kAcrossDocuments);
     serving.cached_batches.push_back(TimeOf(cached, world));
     fed_behind_cache += static_cast<double>(cached.tokens);
@@ -148,15 +147,12 @@ EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {
   return PartOf(data, "dev", places);
 }
 
-double RequestTokens(const EvalConfig& config, const ArmRequests& requests) {
+double RequestTokens(const EvalConfig& config, const ArmRequests& requests, PrefixSharing sharing) {
   if (config.task.output_type != "generate_until") {
-    return static_cast<double>(FedTokens(PlanScoring(requests.documents, config.batch_tokens)));
+    return static_cast<double>(
+        FedTokens(PlanScoring(requests.documents, config.batch_tokens, sharing)));
   }
-  double tokens = 0;
-  for (const DocumentRequests& document : requests.documents) {
-    tokens += static_cast<double>(document.requests.front().tokens.size());
-  }
-  return tokens;
+  return static_cast<double>(FedTokens(PlanGenerationOf(config, requests, sharing)));
 }
 
 double ServingTokens(const EvalConfig& config, const ArmRequests& requests, int64_t num_documents) {
@@ -164,11 +160,8 @@ double ServingTokens(const EvalConfig& config, const ArmRequests& requests, int6
   timed.documents.resize(std::min(requests.documents.size(), static_cast<size_t>(num_documents)));
   if (timed.documents.empty()) return 0;
   const double with_warm_up = 1 + 1 / static_cast<double>(NumBatches(std::ssize(timed.documents)));
-  const double behind_cache = RequestTokens(config, timed);
-  if (config.task.output_type == "generate_until") return with_warm_up * behind_cache;
-  const ScorePlan whole =
-      PlanScoring(timed.documents, config.batch_tokens, PrefixSharing::kWithinDocument);
-  return with_warm_up * static_cast<double>(FedTokens(whole)) + behind_cache;
+  return with_warm_up * RequestTokens(config, timed, PrefixSharing::kWithinDocument) +
+         RequestTokens(config, timed, PrefixSharing::kAcrossDocuments);
 }
 
 void StudyScorer::Score(const std::string& model, const std::string& folder,

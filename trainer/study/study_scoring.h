@@ -48,7 +48,8 @@ EvalData DevPart(const EvalData& data, int64_t begin, int64_t end);
 
 // What asking an arm's requests costs, in tokens of a forward pass: those that the scorer's plan feeds (what requests begin
 // with, once); of generation the prompts'.
-double RequestTokens(const EvalConfig& config, const ArmRequests& requests);
+double RequestTokens(const EvalConfig& config, const ArmRequests& requests,
+                     PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 
 // Likewise what StudyScorer::TimeServing asks.
 double ServingTokens(const EvalConfig& config, const ArmRequests& requests, int64_t num_documents);

@@ -51,6 +51,7 @@ class KvCacheTest : public testing::TestWithParam<std::string> {
   void GoOn();
   // Trunk, questions and choices of a scoring batch.
   void GoDownATree();
+  void GoOnBehindATrunk();
   void Round() {
     built_ = BuildRounded(GetParam(), built_);
     tolerance_ = kRoundedTolerance;
@@ -87,6 +88,7 @@ TEST_P(KvCacheTest, InBFloat16ItDoesSoToItsRounding) {
   Round();
   GoOn();
   GoDownATree();
+  GoOnBehindATrunk();
 }
 
 TEST_P(KvCacheTest, InBFloat16TheWayOfGpus) {
@@ -94,39 +96,7 @@ TEST_P(KvCacheTest, InBFloat16TheWayOfGpus) {
   const AtenOnly only;
   GoOn();
   GoDownATree();
-}
-
-TEST_P(KvCacheTest, ForkedSequencesGoTheirOwnWays) {
-  const std::vector<int64_t> prompt = Text(6, 1);
-  KvCache cache = MakeCache(3, 12);
-  Go(cache, {prompt, {}, Text(3, 9)}, {prompt, {}, Text(3, 9)}, "prompt");
-  cache.CopySequence(0, 1);
-  cache.CopySequence(0, 2);  // over another text
-  std::vector<std::vector<int64_t>> texts(3, prompt);
-  const std::vector<std::vector<int64_t>> first = {{1}, {2, 3}, {4}};
-  for (size_t b = 0; b < 3; ++b) Append(texts[b], first[b]);
-  Go(cache, first, texts, "fork");
-  const std::vector<std::vector<int64_t>> second = {{9}, {9}, {9}};
-  for (size_t b = 0; b < 3; ++b) Append(texts[b], second[b]);
-  Go(cache, second, texts, "after the fork");
-}
-
-TEST_P(KvCacheTest, CopiesFromAnotherCacheAndTruncates) {
-  const std::vector<int64_t> prompt = Text(5, 2);
-  KvCache prompts = MakeCache(2, 5);
-  Go(prompts, {Text(2, 7), prompt}, {Text(2, 7), prompt}, "prompts");
-  KvCache choices = MakeCache(1, 10);
-  for (const std::vector<int64_t>& choice :
-       std::vector<std::vector<int64_t>>{{1, 2, 3}, {4}, {5, 6, 7, 8, 9}}) {
-    choices.CopySequence(prompts, 1, 0);
-    std::vector<int64_t> text = prompt;
-    Append(text, choice);
-    Go(choices, {choice}, {text}, "choice");
-    choices.Truncate(0, 5);
-    EXPECT_EQ(choices.length(0), 5);
-    Go(choices, {choice}, {text}, "choice again");
-  }
-  EXPECT_EQ(prompts.length(1), 5);
+  GoOnBehindATrunk();
 }
 
 void KvCacheTest::GoDownATree() {
@@ -148,11 +118,33 @@ void KvCacheTest::GoDownATree() {
   EXPECT_EQ(branches.length(3), 5 + 4 + 2);
 }
 
+// Prompts behind one that all begin with, then a token each, as generation does; one ends early, and at last several
+// tokens at once.
+void KvCacheTest::GoOnBehindATrunk() {
+  const std::vector<int64_t> trunk_text = Text(6, 1);
+  KvCache trunk = MakeCache(1, 6);
+  Go(trunk, {trunk_text}, {trunk_text}, "trunk");
+  KvCache cache(built_.model->config(), trunk, {0, 0, 0, 0}, 12);
+  std::vector<std::vector<int64_t>> texts(4, trunk_text);
+  const std::vector<std::vector<std::vector<int64_t>>> steps = {
+      {Text(4, 2), Text(4, 3), Text(1, 4), Text(7, 5)},  // the first two as one batch
+      {{7}, {8}, {9}, {1}},
+      {{2}, {3}, {}, {4}},
+      {{5, 6, 7}, {1, 2, 3}, {}, {9, 8}}};
+  for (size_t step = 0; step < steps.size(); ++step) {
+    for (size_t b = 0; b < texts.size(); ++b) Append(texts[b], steps[step][b]);
+    Go(cache, steps[step], texts, "step " + std::to_string(step) + " behind a trunk");
+  }
+  EXPECT_EQ(trunk.length(0), 6);
+}
+
 TEST_P(KvCacheTest, ATreeOfSharedPromptsEqualsTheFullForward) { GoDownATree(); }
+TEST_P(KvCacheTest, StepsBehindASharedPromptEqualTheFullForward) { GoOnBehindATrunk(); }
 
 TEST_P(KvCacheTest, ATreeOfSharedPromptsTheWayOfGpus) {
   const AtenOnly only;
   GoDownATree();
+  GoOnBehindATrunk();
 }
 
 TEST_P(KvCacheTest, RefusesWhatDoesNotFit) {
@@ -176,8 +168,6 @@ TEST_P(KvCacheTest, RefusesWhatDoesNotFit) {
             }),
             ErrorKind::kInternal)
       << "two segments for one sequence";
-  EXPECT_EQ(kind_of([&] { cache.Truncate(0, 1); }), ErrorKind::kInternal)
-      << "truncated to more than it holds";
   EXPECT_EQ(cache.length(0), 0);
 }
 

@@ -87,6 +87,40 @@ TEST_F(GeneratorTest, TextsDoNotDependOnTheNumberOfRanks) {
   EXPECT_NE(Generate(options)[0].tokens, one[0].tokens);
 }
 
+TEST_F(GeneratorTest, WhatPromptsShareIsFedOnceAndChangesNoText) {
+  const std::vector<int32_t> shots =
+      tokenizer_->Encode("the cat sat in the hat, at noon; then it left");
+  ASSERT_GE(shots.size(), 16U);
+  for (std::vector<int32_t>& prompt : prompts_)
+    prompt.insert(prompt.begin(), shots.begin(), shots.end());
+  GenerateOptions options;
+  options.max_new_tokens = 12;
+  options.batch_prompts = 2;
+  const auto run = [&](PrefixSharing sharing, int world_size) {
+    GenerateResult of_root;
+    RunThreadWorld(world_size, [&](World& world) {
+      at::set_num_threads(1);
+      const GenerateResult result =
+          GenerateTexts(*model_, *tokenizer_, *world.control, prompts_, options, 1000, {}, sharing);
+      if (world.is_root()) of_root = result;
+    });
+    return of_root;
+  };
+  const GenerateResult alone = run(PrefixSharing::kWithinDocument, 1);
+  const GenerateResult shared = run(PrefixSharing::kAcrossDocuments, 1);
+  const int64_t saved = (std::ssize(prompts_) - 1) * std::ssize(shots);
+  EXPECT_EQ(alone.fed_tokens - shared.fed_tokens, saved);
+  EXPECT_EQ(alone.trunk_seconds, 0);
+  EXPECT_GT(shared.trunk_seconds, 0);
+  const GenerateResult three_ranks = run(PrefixSharing::kAcrossDocuments, 3);
+  EXPECT_EQ(three_ranks.fed_tokens, shared.fed_tokens) << "a trunk counts once, whoever feeds it";
+  for (size_t i = 0; i < prompts_.size(); ++i) {
+    EXPECT_EQ(shared.texts[i].tokens, GenerateSlowly(prompts_[i], 12)) << "prompt " << i;
+    EXPECT_EQ(alone.texts[i].tokens, shared.texts[i].tokens) << "prompt " << i;
+    EXPECT_EQ(three_ranks.texts[i].tokens, shared.texts[i].tokens) << "prompt " << i;
+  }
+}
+
 TEST_F(GeneratorTest, AnEndTokenEndsATextAndStandsInItsTokens) {
   GenerateOptions options;
   options.max_new_tokens = 8;
