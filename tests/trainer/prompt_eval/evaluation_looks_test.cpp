@@ -106,6 +106,7 @@ TEST_F(EvaluationTest, ASignalToOneRankEndsAllWithAskingForARequeue) {
       config_.task.output_type = output_type;
       if (config_.task.output_type != "multiple_choice") config_.task.doc_to_choice.clear();
       config_.task.max_gen_toks = 5;
+      config_.generation_batch = 2;  // some for every rank
       // Each rank has asked once before the first batch, so this is behind one of the last rank's.
       SetFaults("eval.stop_signal@" + std::to_string(world_size) +
                 "+:" + std::to_string(world_size - 1) + "=errno:4");
