@@ -61,6 +61,7 @@ std::string ReportJson(const StepBenchReport& report, const BenchOrigin& origin,
       {"peak_flops_per_second", report.peak_flops_per_second},
       {"mfu", report.mfu},
       {"peak_memory_bytes", report.peak_memory_bytes},
+      {"predicted_memory_bytes", report.predicted_memory_bytes},
       {"exposed_communication_seconds", report.exposed_communication_seconds},
       {"skew_seconds", report.skew_seconds},
       {"phases", nlohmann::ordered_json::object()}};
@@ -128,8 +129,13 @@ std::string ReportText(const StepBenchReport& report, const World& world) {
       Print("of communication %s a step exposed, %s waiting for a later rank (mean over ranks)\n",
             FormatShortTime(report.exposed_communication_seconds).c_str(),
             FormatShortTime(report.skew_seconds).c_str());
-  text += Print("peak memory %.2f GB on the largest rank; mean loss %.6f\n",
-                static_cast<double>(report.peak_memory_bytes) / 1e9, report.loss);
+  text +=
+      Print("peak memory %.2f GB on the largest rank, %.2f of the %.2f GB predicted from shapes\n",
+            static_cast<double>(report.peak_memory_bytes) / 1e9,
+            static_cast<double>(report.peak_memory_bytes) /
+                static_cast<double>(report.predicted_memory_bytes),
+            static_cast<double>(report.predicted_memory_bytes) / 1e9);
+  text += Print("mean loss %.6f\n", report.loss);
   if (report.control.has_value()) text += ControlText(*report.control);
   return text;
 }
@@ -144,7 +150,7 @@ void RunBenchStep(const CommandOptions& options, World& world) {
   }
   if (options.dry_run) {
     world.device = BindDevice(*world.control, config.train.device.Options());
-    return PrintResult(world, DryRunTraining(config.train, world));
+    return PrintResult(world, DryRunTraining(config.Measured(), world));
   }
   OpenDataPlane(world, config.train.comm, config.train.device.Options());
   const StepBenchReport report = MeasureSteps(config, world);

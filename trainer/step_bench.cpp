@@ -158,12 +158,10 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   KeepFreedMemory();
   InstallCachingAllocator();
   const ScratchFolder folder(world);
-  TrainConfig train = config.train;
+  TrainConfig train = config.Measured();
   train.output = folder.path();
-  train.resume = "none";
   const int64_t num_steps = config.warmup_steps + config.steps + config.control_batches;
   train.max_steps = std::max(train.max_steps, num_steps);  // the schedule's steps must fit
-  train.prompt_eval.reset();
   TrainingSession session(train, world, /*resolved_yaml=*/"");
   session.exact_phases = true;
   LoaderOptions options;
@@ -195,6 +193,7 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
     report.exposed_communication_seconds += split.exposed_communication / steps;
     report.skew_seconds += split.skew / steps;
   }
+  report.predicted_memory_bytes = EstimateMemory(train, session.inputs, world).total();
   report.peak_memory_bytes = control.AllReduce(PeakBytesOn(session.storage.device), ReduceOp::kMax);
   if (config.control_batches > 0) {
     report.control = MeasureControl(session, loader, config.control_batches);

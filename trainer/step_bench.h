@@ -17,11 +17,13 @@
 namespace breakeven {
 
 struct StepBenchConfig {
-  TrainConfig
-      train;  // its keys stand at the top level; `output`, `resume` and intervals are not used
+  // Its keys stand at the top level; `output`, `resume`, `validation`, `checkpoint` and `prompt_eval` are not used.
+  TrainConfig train;
   int64_t steps = 20;
   int64_t warmup_steps = 3;
   int64_t control_batches = 0;  // after these: done with and without communication
+  // What is trained: `train` without what is not used.
+  TrainConfig Measured() const;
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 };
@@ -57,13 +59,14 @@ struct StepBenchReport {
   int64_t tokens = 0;   // of all counted steps, over all ranks
   int64_t target_tokens = 0;
   StepPhases phases;
-  double tokens_per_second = 0;      // Σ tokens / Σ seconds of the counted steps
-  double loss = 0;                   // mean over the counted steps
-  double flops = 0;                  // of all counted steps: StepFlops
-  double peak_flops_per_second = 0;  // measured, over all ranks at once: products of matrices of
-  int64_t peak_product_size = 1024;  // this many rows and columns
-  double mfu = 0;                    // flops / seconds / peak
-  int64_t peak_memory_bytes = 0;     // of the largest rank
+  double tokens_per_second = 0;        // Σ tokens / Σ seconds of the counted steps
+  double loss = 0;                     // mean over the counted steps
+  double flops = 0;                    // of all counted steps: StepFlops
+  double peak_flops_per_second = 0;    // measured, over all ranks at once: products of matrices of
+  int64_t peak_product_size = 1024;    // this many rows and columns
+  double mfu = 0;                      // flops / seconds / peak
+  int64_t peak_memory_bytes = 0;       // of the largest rank
+  int64_t predicted_memory_bytes = 0;  // of a rank, from shapes (memory_estimate.h)
   double exposed_communication_seconds = 0;  // a step, mean (wait_split.h)
   double skew_seconds = 0;
   std::optional<StepControl> control;  // with control_batches

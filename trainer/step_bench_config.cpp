@@ -4,6 +4,15 @@
 
 namespace breakeven {
 
+TrainConfig StepBenchConfig::Measured() const {
+  TrainConfig measured = train;
+  measured.resume = "none";
+  measured.validation = {};
+  measured.checkpoint = {};
+  measured.prompt_eval.reset();
+  return measured;
+}
+
 void StepBenchConfig::VisitFields(FieldVisitor& v) {
   train.VisitFields(v);
   v.Visit({"bench_steps", "steps that count", AtLeast(1)}, steps);

@@ -28,7 +28,8 @@ void Grow(BatchShape& largest, const BatchShape& shape) {
 }
 
 // The largest micro-batches that the plan has; of a long run, those of its first steps speak for all.
-MemoryShape MeasurePlan(const TrainConfig& config, const TrainingInputs& inputs, World& world) {
+MemoryShape MeasurePlan(const TrainConfig& config, const TrainingInputs& inputs,
+                        const World& world) {
   constexpr int64_t kMostSteps = 512;
   MemoryShape shape;
   shape.world_size = world.world_size();
@@ -74,6 +75,11 @@ std::string DescribeMemory(const MemoryEstimate& estimate, const Control& contro
 
 }  // namespace
 
+MemoryEstimate EstimateMemory(const TrainConfig& config, const TrainingInputs& inputs,
+                              const World& world) {
+  return EstimateMemory(inputs.model_config, MeasurePlan(config, inputs, world));
+}
+
 EvalConfig PromptEvalBefore(const TrainConfig& config) {
   EvalConfig eval = *config.prompt_eval;
   if (!config.model.path.empty()) eval.models.emplace("base", config.model.path);
@@ -107,8 +113,7 @@ std::string DryRunTraining(const TrainConfig& config, World& world) {
           FormatCount(inputs.planner->num_steps(0)) + " in the first epoch), warm-up over " +
           FormatCount(Schedule(config.schedule, inputs.total_steps).warmup_steps()) + "\n";
   text += "precision: " + inputs.precision + "\n";
-  text += DescribeMemory(EstimateMemory(inputs.model_config, MeasurePlan(config, inputs, world)),
-                         *world.control);
+  text += DescribeMemory(EstimateMemory(config, inputs, world), *world.control);
   if (config.prompt_eval.has_value()) text += "prompt_eval: " + CheckPromptEval(config, world);
   return text;
 }

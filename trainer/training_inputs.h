@@ -11,6 +11,7 @@
 #include "comm/world.h"
 #include "data_pipeline/epoch_plan.h"
 #include "data_pipeline/token_dataset.h"
+#include "trainer/memory_estimate.h"
 #include "trainer/model/model_config.h"
 #include "trainer/process_resources.h"
 #include "trainer/training_config.h"
@@ -44,6 +45,10 @@ ExampleSizes SizesOf(const TokenDataset& dataset);
 // Steps of the whole run: max_steps, or what `epochs` takes (a fraction of an epoch rounds up to
 // whole steps).
 int64_t CountTotalSteps(const TrainConfig& config, const EpochPlanner& planner);
+
+// What a rank will need at most, by the largest micro-batches of the plan (training_dry_run.cpp).
+MemoryEstimate EstimateMemory(const TrainConfig& config, const TrainingInputs& inputs,
+                              const World& world);
 
 // Text for people: one line per rank with host, local rank, device, threads and CPU mask.
 // COLLECTIVE.
