@@ -17,7 +17,7 @@ namespace breakeven {
 namespace {
 
 constexpr int64_t kTimedBatches = 6;   // and one before them that is not counted
-constexpr int64_t kFewestOfBatch = 3;  // documents: fewer share no prefix (score_trunks.cpp)
+constexpr int64_t kFewestOfBatch = 3;  // documents: fewer share no prefix (shared_starts.cpp)
 constexpr double kWorthCaching = 16;   // tokens
 
 int64_t NumBatches(int64_t num_documents) {

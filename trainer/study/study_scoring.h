@@ -47,7 +47,7 @@ struct ScoringSet {
 EvalData DevPart(const EvalData& data, int64_t begin, int64_t end);
 
 // What asking an arm's requests costs, in tokens of a forward pass: those that the scorer's plan feeds (what requests begin
-// with, once); of generation the prompts'.
+// with, once); of generation the prompts' alone, likewise.
 double RequestTokens(const EvalConfig& config, const ArmRequests& requests,
                      PrefixSharing sharing = PrefixSharing::kAcrossDocuments);
 

@@ -138,10 +138,10 @@ def ratio(pairs, key, seed=1):
 
 
 def quiet(pairs, limit):
-    """(pairs in which nobody else used more than `limit` of the cores, how many were not, False); where fewer than 3 are left
-    (all pairs, how many were not, True): a noisy run, from which nothing follows."""
+    """(pairs in which nobody else used more than `limit` of the cores, how many were not, False); where some were not and
+    fewer than 3 are left (all pairs, how many were not, True): a noisy run, from which nothing follows."""
     kept = [pair for pair in pairs if max(turn["foreign_share"] for turn in pair) <= limit]
-    noisy = len(kept) < 3
+    noisy = len(kept) < min(3, len(pairs))
     return (pairs if noisy else kept), len(pairs) - len(kept), noisy
 
 
