@@ -195,24 +195,19 @@ GenerateResult GenerateTexts(Model& model, const Tokenizer& tokenizer, Control& 
     if (control.rank() == 0) {
       for (const ScoreTrunk& trunk : plan.trunks) result.fed_tokens += std::ssize(trunk);
     }
-    int64_t trunk_number = -1;
-    std::unique_ptr<KvCache> trunk;
+    TrunkCache trunks(model, plan.trunks);
     for (size_t i = 0; i < plan.batches.size(); ++i) {
       if (rank_of[i] != control.rank()) continue;
       const ScoreBatch& batch = plan.batches[i];
       const Stopwatch watch;
-      if (batch.trunk != trunk_number) {
-        trunk = RunTrunk(model, plan.trunks[batch.trunk]);
-        trunk_number = batch.trunk;
-        result.trunk_seconds += watch.Seconds();
-      }
       const std::vector<int64_t>& numbers = batch.units;
       const std::vector<GeneratedText> texts = GenerateBatch(
-          model, tokenizer, prompts, numbers, options, trunk.get(), result.fed_tokens);
+          model, tokenizer, prompts, numbers, options, trunks.Of(batch), result.fed_tokens);
       result.compute_seconds += watch.Seconds();
       for (size_t b = 0; b < numbers.size(); ++b) mine.push_back(WireForm(numbers[b], texts[b]));
       if (on_batch) on_batch(std::ssize(numbers));
     }
+    result.trunk_seconds = trunks.seconds();
   });
   const std::vector<uint8_t> packed = nlohmann::json::to_msgpack(mine);
   result.texts.resize(prompts.size());

@@ -210,20 +210,13 @@ ScoreResult LogLikelihood(Model& model, Control& control,
   const std::vector<int> rank_of = DealBatches(plan.batches, control.world_size());
   std::string wire;
   double seconds = 0;
-  double trunk_seconds = 0;
+  TrunkCache trunks(model, plan.trunks);
   RunTogether(control, /*root_only=*/false, [&] {
-    int64_t trunk_number = -1;
-    std::unique_ptr<KvCache> trunk;
     for (size_t i = 0; i < plan.batches.size(); ++i) {
       if (rank_of[i] != control.rank()) continue;
       const ScoreBatch& batch = plan.batches[i];
       const Stopwatch watch;
-      if (batch.trunk != trunk_number) {
-        trunk = RunTrunk(model, plan.trunks[batch.trunk]);
-        trunk_number = batch.trunk;
-        trunk_seconds += watch.Seconds();
-      }
-      const auto scores = ScoreBatchUnits(model, plan, batch, documents, trunk.get());
+      const auto scores = ScoreBatchUnits(model, plan, batch, documents, trunks.Of(batch));
       seconds += watch.Seconds();
       for (size_t u = 0; u < batch.units.size(); ++u) {
         const ScoreUnit& unit = plan.units[batch.units[u]];
@@ -249,7 +242,7 @@ ScoreResult LogLikelihood(Model& model, Control& control,
                                              std::to_string(num_expected) + " requests");
   control.AllReduce(std::span<double>(&seconds, 1), ReduceOp::kSum);
   result.compute_seconds = seconds;
-  result.trunk_seconds = trunk_seconds;
+  result.trunk_seconds = trunks.seconds();
   return result;
 }
 

@@ -4,12 +4,14 @@
 
 #include <vector>
 
+#include "comm/base/timing.h"
 #include "trainer/prompt_eval/packing.h"
 #include "trainer/tensor_bridge.h"
 
 namespace breakeven {
+namespace {
 
-std::unique_ptr<KvCache> RunTrunk(Model& model, std::span<const int32_t> tokens) {
+std::unique_ptr<KvCache> RunTrunk(Model& model, const ScoreTrunk& tokens) {
   const c10::InferenceMode inference;
   const at::TensorOptions options = model.HeadOfProducts().options();
   SegmentPacker packer;
@@ -20,8 +22,19 @@ std::unique_ptr<KvCache> RunTrunk(Model& model, std::span<const int32_t> tokens)
       IndexTensor({std::ssize(tokens) - 1}, options.device());  // nobody asks for these rows
   WithDeviceMemory("use fewer or shorter shots, or set precision: bfloat16",
                    [&] { model.HiddenStates(input, *cache); });
-  AwaitCompute(options.device());
+  AwaitCompute(options.device());  // so that its time is its own
   return cache;
+}
+
+}  // namespace
+
+const KvCache* TrunkCache::Of(const ScoreBatch& batch) {
+  if (batch.trunk == number_) return held_.get();
+  const Stopwatch watch;
+  held_ = RunTrunk(model_, trunks_[batch.trunk]);
+  number_ = batch.trunk;
+  seconds_ += watch.Seconds();
+  return held_.get();
 }
 
 std::unique_ptr<KvCache> CacheBehind(const KvCache* trunk, Model& model, int64_t count,
