@@ -4,9 +4,9 @@
 namespace breakeven {
 
 std::string_view CollectiveName(Collective collective) {
-  static constexpr std::string_view kNames[] = {"nothing",       "Allocate",  "AllReduce",
-                                                "ReduceScatter", "AllGather", "Broadcast",
-                                                "Barrier",       "Complete",  "Close"};
+  static constexpr std::string_view kNames[] = {
+      "nothing",   "Allocate",  "AllocateShared", "AllReduce", "ReduceScatter",
+      "AllGather", "Broadcast", "Barrier",        "Complete",  "Close"};
   return kNames[static_cast<size_t>(collective)];
 }
 
@@ -23,7 +23,9 @@ std::string CollectiveCall::Text() const {
   std::string text(plane == Plane::kControl ? "control " : "");
   text += CollectiveName(collective);
   text += ", call " + std::to_string(sequence);
-  if (collective == Collective::kAllocate) return text + ": " + std::to_string(count) + " bytes";
+  if (collective == Collective::kAllocate || collective == Collective::kAllocateShared) {
+    return text + ": " + std::to_string(count) + " bytes";
+  }
   if (collective == Collective::kBarrier || collective == Collective::kComplete ||
       collective == Collective::kClose) {
     return text;

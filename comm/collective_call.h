@@ -17,6 +17,7 @@ namespace breakeven {
 enum class Collective : uint8_t {
   kNone,
   kAllocate,
+  kAllocateShared,
   kAllReduce,
   kReduceScatter,
   kAllGather,
@@ -39,7 +40,7 @@ struct CollectiveCall {
   Plane plane = Plane::kData;
   Collective collective = Collective::kNone;
   int64_t count =
-      0;  // elements of the larger buffer; bytes of kAllocate; 0 of texts, whose sizes may differ
+      0;  // elements of the larger buffer; bytes of an allocation; 0 of texts, whose sizes may differ
   DType dtype = DType::kUInt8;
   ReduceOp op = ReduceOp::kSum;
   int root = 0;

@@ -13,6 +13,11 @@ Memory Communicator::Allocate(int64_t num_bytes, std::source_location site) {
                     [&] { return DoAllocate(num_bytes); });
 }
 
+Memory Communicator::AllocateShared(int64_t num_bytes, std::source_location site) {
+  return calls_.Run({.collective = Collective::kAllocateShared, .count = num_bytes, .site = site},
+                    [&] { return DoAllocateShared(num_bytes); });
+}
+
 void Communicator::AllReduce(Buffer inout, ReduceOp op, Stream stream, std::source_location site) {
   calls_.Run({.collective = Collective::kAllReduce,
               .count = inout.count,

@@ -35,6 +35,12 @@ class Communicator {
   // COLLECTIVE. Zeroed, 64-byte aligned memory that this back end reduces without a copy; same num_bytes on all ranks.
   // The block must be released before Close(). Error: kMachine when there is not enough.
   Memory Allocate(int64_t num_bytes, std::source_location site = std::source_location::current());
+  // COLLECTIVE. Zeroed, 64-byte aligned memory that all ranks have in common: what one writes the others read, behind a
+  // collective that both have been in. Null data on all ranks where they do not reach one memory equally well: on several
+  // nodes or NUMA nodes, in mpi_ and nccl_, or where there is too little. Not for this plane's collectives. Released before
+  // Close().
+  Memory AllocateShared(int64_t num_bytes,
+                        std::source_location site = std::source_location::current());
 
   // The stream on which collectives run beside the caller's own work; empty on CPU. Order it against other streams with
   // Record and Wait (device_cuda.h): Wait(data.stream(), Record(compute)) before a collective that reads what `compute`
@@ -94,6 +100,7 @@ class Communicator {
   // What a back end does; the contracts are those above. Back ends call each other's collectives only on communicators of
   // their own.
   virtual Memory DoAllocate(int64_t num_bytes) = 0;
+  virtual Memory DoAllocateShared(int64_t /*num_bytes*/) { return {}; }
   virtual void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) = 0;
   virtual void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) = 0;
   virtual void DoAllGather(Buffer in, Buffer out, Stream stream) = 0;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 #include "comm/base/aligned_mapping.h"
@@ -60,6 +61,13 @@ Memory AllocateHostMemory(int64_t num_bytes, std::atomic<int>* live_blocks) {
     }
     if (live_blocks != nullptr) --*live_blocks;
   });
+}
+
+bool HasSeveralNumaNodes() {
+  std::ifstream file("/sys/devices/system/node/has_memory");
+  std::string nodes;  // "0", "0-1", "0,2"; nothing where the kernel does not say
+  file >> nodes;
+  return nodes.find_first_of(",-") != std::string::npos;
 }
 
 }  // namespace breakeven

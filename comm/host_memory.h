@@ -14,6 +14,9 @@ namespace breakeven {
 // counts blocks not yet released and outlives them. Error: kMachine.
 Memory AllocateHostMemory(int64_t num_bytes, std::atomic<int>* live_blocks);
 
+// Whether this machine's memory is in several NUMA nodes: what one rank has written is then farther from some of the others.
+bool HasSeveralNumaNodes();
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_COMM_HOST_MEMORY_H_

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "comm/base/error.h"
@@ -91,6 +92,20 @@ Memory SharedMemoryExchange::DoAllocate(int64_t num_bytes) {
   ++*num_live_;
   return Memory(data, num_bytes, [table = blocks_, live = num_live_, number, data] {
     table->Drop(number, data);
+    --*live;
+  });
+}
+
+Memory SharedMemoryExchange::DoAllocateShared(int64_t num_bytes) {
+  BE_CHECK(num_bytes >= 0, "size " + std::to_string(num_bytes));
+  if (!one_node() || HasSeveralNumaNodes()) return {};
+  std::optional<SharedSegment> segment =
+      MakeCommonSegment(*setup_.control, source_, std::max<int64_t>(num_bytes, 64));
+  if (!segment.has_value()) return {};
+  auto held = std::make_shared<SharedSegment>(std::move(*segment));
+  ++*num_live_;
+  return Memory(held->data(), num_bytes, [held, live = num_live_] {
+    *held = SharedSegment();
     --*live;
   });
 }

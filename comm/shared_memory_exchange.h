@@ -55,6 +55,7 @@ class SharedMemoryExchange final : public Communicator {
 
  protected:
   Memory DoAllocate(int64_t num_bytes) override;
+  Memory DoAllocateShared(int64_t num_bytes) override;
   void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) override;
   void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) override;
   void DoAllGather(Buffer in, Buffer out, Stream stream) override;

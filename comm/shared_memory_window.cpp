@@ -56,6 +56,24 @@ WindowResult MakeWindow(Control& control, std::span<const int> node_ranks, Segme
   return result;
 }
 
+std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource source,
+                                               int64_t num_bytes) {
+  const bool makes = control.rank() == 0;
+  SharedSegment segment;
+  std::string failure = AnyFailure(control, FailureOf([&] {
+                                     if (makes) segment = SharedSegment::Create(source, num_bytes);
+                                   }));
+  if (!failure.empty()) return std::nullopt;
+  std::string name = segment.name();
+  control.Broadcast(name, /*root=*/0);
+  failure = AnyFailure(control, FailureOf([&] {
+                         if (!makes) segment = SharedSegment::Open(name);
+                       }));
+  segment.Seal();
+  if (!failure.empty()) return std::nullopt;
+  return segment;
+}
+
 void BlockTable::Add(int32_t number, size_t local_rank, SharedBlock block) {
   const std::lock_guard lock(mutex_);
   const char* base = block.base(local_rank);

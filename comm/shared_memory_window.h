@@ -37,6 +37,11 @@ struct WindowResult {
 WindowResult MakeWindow(Control& control, std::span<const int> node_ranks, SegmentSource source,
                         int64_t num_bytes);
 
+// COLLECTIVE over `control`, whose ranks are of one node. One segment for all of them, made by rank 0. Nothing, on all
+// ranks, where one of them cannot have it.
+std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource source,
+                                               int64_t num_bytes);
+
 // The blocks that this rank holds, by number; numbers are given in order of allocation, so they are the same on all ranks.
 // Blocks may be dropped on any thread.
 class BlockTable {

@@ -33,6 +33,20 @@ class ThreadCommunicator final : public Communicator {
     return AllocateHostMemory(num_bytes, &live_blocks_);
   }
 
+  Memory DoAllocateShared(int64_t num_bytes) override {
+    std::shared_ptr<Memory> block;
+    if (rank_ == 0) block = std::make_shared<Memory>(AllocateHostMemory(num_bytes, nullptr));
+    const auto posts =
+        hub_->Meet(rank_, {.collective = "AllocateShared", .data = &block, .count = num_bytes});
+    if (rank_ != 0) block = *static_cast<std::shared_ptr<Memory>*>(posts[0].data);
+    hub_->Part();
+    ++live_blocks_;
+    return Memory(block->data(), num_bytes, [block, this]() mutable {
+      block.reset();
+      --live_blocks_;
+    });
+  }
+
   // Each rank reduces the slice of its number and writes it to all: no two ranks touch one address.
   void DoAllReduce(Buffer inout, ReduceOp op, Stream) override {
     CheckHostBuffer(inout);

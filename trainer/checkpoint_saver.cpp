@@ -29,7 +29,7 @@ bool CheckpointSaver::ranks_share_folder() const {
 std::vector<HeldStretch> CheckpointSaver::OwnMoments() const {
   const AdamW& optimizer = *session_.optimizer;
   std::vector<HeldStretch> stretches;
-  if (session_.config.optimizer.shard) {
+  if (session_.inputs.shard) {
     const std::vector<FlatRange>& shard = optimizer.shard();
     for (const Moment moment : {Moment::kExpAvg, Moment::kExpAvgSq}) {
       for (const ShardPiece& piece : IntersectShard(shard, shard)) {
@@ -92,7 +92,7 @@ at::Tensor CheckpointSaver::Copied(const at::Tensor& values) {
 CheckpointPart CheckpointSaver::CollectPart(bool copied) {
   const World& world = session_.world;
   const int64_t num_elements = session_.storage.num_elements();
-  const bool gathers = session_.config.optimizer.shard && !ranks_share_folder();
+  const bool gathers = session_.inputs.shard && !ranks_share_folder();
   copied = copied || gathers;  // the gradient buffer holds one moment at a time
   CheckpointPart part;
   part.index = world.rank();

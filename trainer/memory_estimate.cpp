@@ -99,8 +99,9 @@ MemoryEstimate EstimateMemory(const ModelConfig& model, const MemoryShape& shape
   };
   const int64_t size = model.num_parameters();
   const std::string count = std::to_string(size) + " parameters";
-  add("weights: 4 bytes × " + count, kFloat * size);
-  if (shape.bfloat16) add("weights in bfloat16: 2 bytes × " + count, 2 * size);
+  const std::string shared = shape.shares_weights ? ", one copy for the node's ranks" : "";
+  add("weights: 4 bytes × " + count + shared, kFloat * size);
+  if (shape.bfloat16) add("weights in bfloat16: 2 bytes × " + count + shared, 2 * size);
   add("gradients: 4 bytes × " + count, kFloat * size);
   const int64_t shards = shape.shard ? shape.world_size : 1;
   add("moments: 8 bytes × " + count +
@@ -139,10 +140,15 @@ MemoryEstimate EstimateMemory(const ModelConfig& model, const MemoryShape& shape
       std::max(training, validation - kept));
   if (shape.shares_windows && shape.local_size > 1) {
     const int64_t others = shape.local_size - 1;
-    estimate.mapped_from_others =
-        (kFloat * size * others / shape.local_size) * (shape.shard ? 2 : 1);
+    const int64_t reduced = (kFloat * size * others / shape.local_size) *
+                            (shape.shard && !shape.shares_weights ? 2 : 1);
     add("other ranks' buffers, where this one reduces in them (they count once in the node)",
-        estimate.mapped_from_others);
+        reduced);
+    estimate.mapped_from_others = reduced;
+    if (shape.shares_weights) {
+      estimate.mapped_from_others +=
+          (kFloat + (shape.bfloat16 ? 2 : 0)) * size * others / shape.local_size;
+    }
   }
   add("program and libraries", kProgramBytes);
   return estimate;

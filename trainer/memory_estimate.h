@@ -24,6 +24,7 @@ struct MemoryShape {
   int local_size = 1;           // ranks of this node
   bool shares_windows = false;  // ranks of a node reduce in each other's memory
   bool shard = false;           // optimizer.shard
+  bool shares_weights = false;  // the ranks of the node have one copy
   bool bfloat16 = false;
   bool checkpoint_copies = false;  // saves in the middle of the run, asynchronous
   std::string activation_checkpointing = "none";

@@ -98,6 +98,28 @@ int ComputeCapability(const at::Device& device) {
   return devices.at(static_cast<size_t>(device.index())).capability;
 }
 
+namespace {
+
+FlatBuffer FlatOf(Memory memory, int64_t num_elements, const at::Device& device,
+                  at::ScalarType type) {
+  FlatBuffer flat{std::move(memory), {}};
+  const at::TensorOptions options = at::TensorOptions().dtype(type).device(device);
+  // The device is said, not asked of the pointer: this is memory that ATen has not made.
+  flat.values = at::for_blob(flat.memory.data(), {num_elements})
+                    .options(options)
+                    .target_device(device)
+                    .make_tensor();
+  return flat;
+}
+
+}  // namespace
+
+FlatBuffer AllocateSharedFlat(Communicator& data, int64_t num_elements, at::ScalarType type) {
+  Memory memory = data.AllocateShared(num_elements * static_cast<int64_t>(c10::elementSize(type)));
+  if (memory.data() == nullptr) return {};
+  return FlatOf(std::move(memory), num_elements, at::kCPU, type);
+}
+
 FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Device& device,
                         at::ScalarType type) {
   const auto size = static_cast<int64_t>(c10::elementSize(type));
@@ -106,13 +128,7 @@ FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Devi
     AwaitCompute(device);
     c10::getDeviceAllocator(at::kCUDA)->emptyCache();
   }
-  FlatBuffer flat{data.Allocate(num_elements * size), {}};
-  const at::TensorOptions options = at::TensorOptions().dtype(type).device(device);
-  // The device is said, not asked of the pointer: this is memory that ATen has not made.
-  flat.values = at::for_blob(flat.memory.data(), {num_elements})
-                    .options(options)
-                    .target_device(device)
-                    .make_tensor();
+  FlatBuffer flat = FlatOf(data.Allocate(num_elements * size), num_elements, device, type);
   if (!device.is_cuda()) return flat;
   // The communicator waits for its own work on a block before it frees it; kernels are ours to await.
   auto block = std::make_shared<Memory>(std::move(flat.memory));

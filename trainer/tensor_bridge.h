@@ -41,6 +41,11 @@ struct FlatBuffer {
 FlatBuffer AllocateFlat(Communicator& data, int64_t num_elements, const at::Device& device,
                         at::ScalarType type = at::kFloat);
 
+// COLLECTIVE. Of memory that the ranks have in common (Communicator::AllocateShared), on CPUs. `values` is undefined on all
+// ranks where there is none.
+FlatBuffer AllocateSharedFlat(Communicator& data, int64_t num_elements,
+                              at::ScalarType type = at::kFloat);
+
 // A flat float32 tensor of this rank's own, which no collective reads. Zeroed; on CPUs its pages come when they are first
 // written (host_memory.h). Error: kMachine.
 at::Tensor AllocateOwnFlat(int64_t num_elements, const at::Device& device);

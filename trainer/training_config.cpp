@@ -53,7 +53,7 @@ void OptimizerConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       Unhashed("shard",
                "ZeRO-1: every rank keeps the moments of its part of the weights only and updates "
-               "that part; the same results"),
+               "that part; the same results. null: where several ranks compute on CPUs"),
       shard);
 }
 
@@ -169,7 +169,7 @@ void TrainConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"loss_spikes", "a loss far above those before it"}, loss_spikes);
   v.Visit(Unhashed("check_replicas_every_steps",
                    "steps between comparisons of the weights' hash over ranks; 0 = only at the "
-                   "start and at every save",
+                   "start and at every save. Ranks that share one copy have nothing to compare",
                    AtLeast(0)),
           check_replicas_every_steps);
   v.Visit(Unhashed("comm", "how ranks exchange gradients"), comm);

@@ -33,7 +33,8 @@ struct OptimizerConfig {
   double epsilon = 1e-8;
   double weight_decay = 0.01;  // decoupled; never on norms and biases
   double max_grad_norm = 1.0;  // 0 = no clipping
-  bool shard = false;          // ZeRO-1: each rank keeps and updates its part of the moments
+  // ZeRO-1: each rank keeps and updates its part of the moments. Absent: several ranks on CPUs do.
+  std::optional<bool> shard;
   void VisitFields(FieldVisitor& v);
 };
 

@@ -3,6 +3,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/progress.h"
+#include "comm/host_memory.h"
 #include "trainer/memory_estimate.h"
 #include "trainer/model/model.h"
 #include "trainer/optim/schedule.h"
@@ -36,7 +37,9 @@ MemoryShape MeasurePlan(const TrainConfig& config, const TrainingInputs& inputs,
   shape.local_size = world.control->local_size();
   const bool ranks_are_threads = world.data != nullptr && world.data->name() == "thread";
   shape.shares_windows = !ranks_are_threads && config.comm.backend != "mpi";
-  shape.shard = config.optimizer.shard;
+  shape.shard = inputs.shard;
+  shape.shares_weights = inputs.shard && shape.shares_windows && !world.device.is_cuda() &&
+                         shape.local_size == shape.world_size && !HasSeveralNumaNodes();
   shape.bfloat16 = inputs.precision == "bfloat16";
   shape.activation_checkpointing = config.activation_checkpointing;
   const CheckpointConfig& saves = config.checkpoint;

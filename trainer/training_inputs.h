@@ -31,6 +31,7 @@ struct TrainingInputs {
   std::vector<RankPlace> places;             // by rank
   int64_t threads = 1;                       // of this rank
   std::string precision;                     // resolved
+  bool shard = false;                        // optimizer.shard, resolved
 };
 
 // COLLECTIVE. A file that one rank cannot open, or that differs between ranks, ends the job on all

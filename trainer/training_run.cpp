@@ -121,7 +121,7 @@ void TrainingRun::FailForMemory(const std::string& detail) const {
                   ". Lower batching.micro_batch_tokens (" +
                   std::to_string(config.batching.micro_batch_tokens) +
                   " now), set activation_checkpointing: full (" + config.activation_checkpointing +
-                  " now), optimizer.shard: true" +
+                  " now)" + (session_.inputs.shard ? "" : ", optimizer.shard: true") +
                   (config.checkpoint.asynchronous ? ", checkpoint.asynchronous: false" : "") +
                   ", or start fewer ranks a host; `breakeven train --dry-run` says what takes how "
                   "much.");

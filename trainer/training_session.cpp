@@ -12,6 +12,7 @@
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
+#include "trainer/autograd/aten_only.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/precision.h"
 #include "trainer/preflight.h"
@@ -106,13 +107,14 @@ TrainingSession::TrainingSession(const TrainConfig& train_config, World& the_wor
   ReadState();
   WriteConfig(resolved_yaml);
   storage.product_type = ProductTypeOf(inputs.precision);
+  if (inputs.shard && !world.device.is_cuda() && !AtenOnly::on()) storage.ShareWhereItCan();
   model = BuildModel(inputs.model_config, storage);
   model->set_recompute(RecomputeOf(config.activation_checkpointing));
   buckets =
       std::make_unique<GradientBuckets>(*model, storage, *world.data,
                                         BucketOptions{.bucket_bytes = config.bucket_bytes,
                                                       .last_bucket_bytes = config.last_bucket_bytes,
-                                                      .shard = config.optimizer.shard,
+                                                      .shard = inputs.shard,
                                                       .communicate = config.communicate});
   optimizer = std::make_unique<AdamW>(config.optimizer, storage, buckets->shard());
   LoadModel();
@@ -198,6 +200,7 @@ void TrainingSession::WriteConfig(std::string_view resolved_yaml) {
 }
 
 void TrainingSession::LoadModel() {
+  if (storage.shared()) world.data->Barrier();  // nobody reads the former weights any more
   RunTogether(*world.control, /*root_only=*/true, [&] {
     if (!resumed_from.empty()) {
       LoadWeights(resumed_from, *model);
@@ -208,8 +211,13 @@ void TrainingSession::LoadModel() {
       InitializeWeights(*model, static_cast<uint64_t>(config.seed));
     }
   });
-  BroadcastFlat(*world.data, storage.parameters_P);
-  RefreshCopies(storage);
+  if (storage.shared()) {
+    RefreshCopies(storage, buckets->shard());
+    world.data->Barrier();
+  } else {
+    BroadcastFlat(*world.data, storage.parameters_P);
+    RefreshCopies(storage);
+  }
   if (!resumed_from.empty()) LoadMoments();
   CheckWeightsOverRanks(*this);
 }
@@ -249,6 +257,7 @@ const at::Tensor& TrainingSession::WholeMoment(Moment moment) {
 }
 
 void CheckWeightsOverRanks(TrainingSession& session) {
+  if (session.storage.shared()) return;  // there is one
   CheckSameOnAllRanks(*session.world.control, ErrorKind::kInternal,
                       "the hash of all weights at step " + std::to_string(session.state.step),
                       HashOfWeights(session.storage.parameters_P));

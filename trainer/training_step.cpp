@@ -105,8 +105,12 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
   if (result.outcome.finite) {
     session.optimizer->Update(buckets.gradient_P(), result.learning_rate,
                               session.optimizer->GradScale(result.outcome.grad_norm));
-    buckets.GatherShards(session.storage.parameters_P);
-    RefreshCopies(session.storage, session.optimizer->uncopied());
+    if (session.storage.shared()) {
+      buckets.AwaitUpdates();
+    } else {
+      buckets.GatherShards(session.storage.parameters_P);
+      RefreshCopies(session.storage, session.optimizer->uncopied());
+    }
   }
   result.times.update = Lap(session, watch);
   result.waits = buckets.waits();

@@ -89,6 +89,29 @@ void AllocateGivesZeroedAlignedMemory(World& world) {
   }
 }
 
+// One memory for all ranks, or none for any.
+void SharedMemoryIsOneForAll(World& world) {
+  constexpr int64_t kOwn = 1000;
+  const int n = world.world_size();
+  const Memory memory = world.data->AllocateShared(n * kOwn);
+  const int64_t has = memory.data() != nullptr ? 1 : 0;
+  Expect(world.control->AllReduce(has, ReduceOp::kMax) == has, "only some ranks have it");
+  if (has == 0) {
+    return Expect(world.data->name() != "thread", "threads have all memory in common");
+  }
+  Expect(memory.num_bytes() == n * kOwn, "size is not what was asked for");
+  Expect(reinterpret_cast<uintptr_t>(memory.data()) % 64 == 0, "not aligned to 64 bytes");
+  auto* bytes = static_cast<char*>(memory.data());
+  Expect(std::count(bytes, bytes + n * kOwn, 0) == n * kOwn, "not zero");
+  world.data->Barrier();  // all have looked
+  std::fill_n(bytes + world.rank() * kOwn, kOwn, static_cast<char>(world.rank() + 1));
+  world.data->Barrier();
+  for (int r = 0; r < n; ++r) {
+    Expect(std::count(bytes + r * kOwn, bytes + (r + 1) * kOwn, r + 1) == kOwn,
+           "what rank " + std::to_string(r) + " wrote is not there");
+  }
+}
+
 void AllReduceOne(World& world, DType dtype, ReduceOp op, int64_t count) {
   GuardedBuffer guarded(world, dtype, count);
   guarded.Fill(world.rank());
@@ -362,6 +385,7 @@ void PlanesWorkAtOnceFromTwoThreads(World& world) {
 std::vector<Check> DataChecks() {
   return {
       {"AllocateGivesZeroedAlignedMemory", AllocateGivesZeroedAlignedMemory},
+      {"SharedMemoryIsOneForAll", SharedMemoryIsOneForAll},
       {"AllReduceFoldsInOrderOfRank", AllReduceFoldsInOrderOfRank},
       {"AllReduceOfLongBuffers", AllReduceOfLongBuffers},
       {"AllReduceInAllocatedMemory", AllReduceInAllocatedMemory},

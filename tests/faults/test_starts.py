@@ -164,8 +164,9 @@ def test_a_rank_without_memory(prepared, whole, tmp_path):
     output = tmp_path / "run"
     assert train(prepared, output, fault="train.step@8:0=kill").code == 137
     before = checkpoints(output)[0]
-    words = [*mpirun(2)[:1], *mpirun(2)[3:], "-n", 1, FAULTY, *arguments(prepared, output), ":",
-             "-n", 1, "bash", "-c", 'ulimit -v 8000000; exec "$@"', "rank", FAULTY, *arguments(prepared, output)]  # fmt: skip
+    own = arguments(prepared, output, "optimizer.shard=false")
+    words = [*mpirun(2)[:1], *mpirun(2)[3:], "-n", 1, FAULTY, *own, ":",
+             "-n", 1, "bash", "-c", 'ulimit -v 8000000; exec "$@"', "rank", FAULTY, *own]  # fmt: skip
     job = Job(prepared, None, words=words, fault="train.step@3:1=stop,train.step@3:1=sleep:2500")
     with open(f"/proc/{job.stopped}/statm", encoding="ascii") as file:
         size = int(file.read().split()[0]) * resource.getpagesize()

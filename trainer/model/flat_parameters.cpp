@@ -25,6 +25,8 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
   } else {
     const int64_t unit = kFlatBlock * communicator->world_size();
     offset = (offset + unit - 1) / unit * unit;
+    shared_ = wants_shared_ && AllocateShared(offset);
+    if (shared_) return;
     FlatBuffer flat = AllocateFlat(*communicator, offset, device);
     memory = std::move(flat.memory);
     parameters_P = std::move(flat.values);
@@ -32,6 +34,21 @@ void ModelStorage::Allocate(std::vector<ParameterRange> parameters) {
   if (product_type == at::kFloat) return;
   WithDeviceMemory("set precision: float32",
                    [&] { copies_P = at::zeros_like(parameters_P, product_type); });
+}
+
+bool ModelStorage::AllocateShared(int64_t num_elements) {
+  FlatBuffer weights = AllocateSharedFlat(*communicator, num_elements);
+  if (!weights.values.defined()) return false;
+  FlatBuffer copies;
+  if (product_type != at::kFloat) {
+    copies = AllocateSharedFlat(*communicator, num_elements, product_type);
+    if (!copies.values.defined()) return false;
+  }
+  memory = std::move(weights.memory);
+  parameters_P = std::move(weights.values);
+  copies_memory = std::move(copies.memory);
+  copies_P = std::move(copies.values);
+  return true;
 }
 
 at::ScalarType ProductTypeOf(std::string_view precision) {

@@ -43,6 +43,12 @@ struct ModelStorage {
   ModelStorage(const ModelStorage&) = delete;
   ModelStorage& operator=(const ModelStorage&) = delete;
 
+  // One copy of the weights for all ranks, where the communicator has memory for that
+  // (Communicator::AllocateShared): each rank updates its shard, and behind a barrier all read the
+  // whole. Before the model is built; of CPUs, with shards.
+  void ShareWhereItCan() { wants_shared_ = true; }
+  bool shared() const { return shared_; }
+
   // COLLECTIVE when made from a communicator. Lays the parameters out in the given order (sets
   // every offset, numel) and allocates parameters_P, zeroed. BuildModel calls it, once.
   void Allocate(std::vector<ParameterRange> parameters);
@@ -53,12 +59,19 @@ struct ModelStorage {
   // at::kMeta: names and shapes without memory. The communicator's, where there is one.
   at::Device device = at::kCPU;
   Memory memory;            // empty when communicator is null
+  Memory copies_memory;     // of copies_P where they are shared
   at::Tensor parameters_P;  // float32, flat
   // What matrix products read. bfloat16: BuildModel makes copies_P, and who changes the parameters
   // calls RefreshCopies (AdamW does it for what it updates) before the next forward pass.
   at::ScalarType product_type = at::kFloat;
   at::Tensor copies_P;                 // product_type, of the same layout; undefined for float32
   std::vector<ParameterRange> ranges;  // in the order of Model::parameters()
+
+ private:
+  bool AllocateShared(int64_t num_elements);  // false: there is no such memory
+
+  bool wants_shared_ = false;
+  bool shared_ = false;
 };
 
 // at::kBFloat16 or at::kFloat, of "bfloat16" or "float32" (precision.h): ModelStorage::product_type.

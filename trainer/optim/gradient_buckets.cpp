@@ -287,6 +287,10 @@ void GradientBuckets::GatherShards(const at::Tensor& flat_P, bool counts) {
   CompleteStarted();
 }
 
+void GradientBuckets::AwaitUpdates() {
+  if (options_.communicate) Timed([this] { data_.Barrier(); });
+}
+
 void GradientBuckets::GatherOnDevice(float* flat_P, bool counts) {
   LetCollectivesFollow(data_, device_);
   for (const FlatRange& bucket : plan_) {

@@ -69,6 +69,10 @@ class GradientBuckets {
   // update, moments to be saved. Nothing to do without `shard`. `counts`: in waits().
   void GatherShards(const at::Tensor& flat_P, bool counts = true);
 
+  // COLLECTIVE. Behind an update of weights that the ranks share (ModelStorage::shared): all have
+  // written their shards. None had begun before all had read: Finish has each rank's last gradients.
+  void AwaitUpdates();
+
   // From the next step on: BucketOptions::communicate.
   void set_communicate(bool communicate) { options_.communicate = communicate; }
 

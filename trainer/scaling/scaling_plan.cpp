@@ -22,6 +22,8 @@ TrainConfig CellTraining(const ScaleConfig& config, const ScalingCell& cell) {
   train.model = config.models.at(cell.model);
   train.batching.global_batch = BatchOf(config, cell);
   train.precision = cell.precision;
+  // The fitted model's exchange is an all-reduce, its update one of all weights.
+  if (!train.optimizer.shard.has_value()) train.optimizer.shard = false;
   const bool asked = cell.backend != kOneRank && cell.backend != kNccl;
   train.comm.backend = asked ? cell.backend : "auto";
   // One rank is what efficiency is against: on a GPU where the others are.

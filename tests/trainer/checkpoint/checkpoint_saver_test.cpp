@@ -74,8 +74,10 @@ TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
         CheckpointSaver saver(session);
         for (const int64_t step : {11, 12}) {  // the second in memory that the first has used
           state.step = step;
-          saver.Begin(state, /*in_background=*/true);
           const at::Tensor weights_P = session.storage.parameters_P.clone();
+          saver.Begin(state, /*in_background=*/true);
+          // As a step's reduction: ranks may share weights, and update them when all have come to it.
+          world.control->Barrier();
           session.storage.parameters_P.fill_(7);
           session.buckets->gradient_P().fill_(8);
           const at::Tensor moment_P = session.optimizer->exp_avg_P().clone();
@@ -88,6 +90,7 @@ TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
                         .Hash());
           session.storage.parameters_P.copy_(weights_P);
           session.optimizer->exp_avg_P().copy_(moment_P);
+          world.control->Barrier();
         }
         EXPECT_FALSE(saver.Finish().has_value()) << "nothing is under way";
       });
@@ -155,6 +158,7 @@ TEST_F(CheckpointSaverTest, AFailureIsEveryRanks) {
 // Another failure of all ranks finds a save under way: it is brought to its end first.
 TEST_F(CheckpointSaverTest, WhatIsUnderWayIsFinishedBeforeTheRunEnds) {
   TrainConfig config = Config();
+  config.optimizer.shard = false;  // weights of its own for each rank
   config.checkpoint.every_steps = 6;
   config.check_replicas_every_steps = 7;
   SetFaults("train.weight_flip@7:1=errno:5");

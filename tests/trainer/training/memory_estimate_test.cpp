@@ -43,6 +43,21 @@ TEST(MemoryEstimate, BuffersAreSixteenBytesAParameterOrLess) {
   EXPECT_EQ(whole.total() - sharded.total(), 8 * size - 2 * size) << "three of four ranks' moments";
 }
 
+TEST(MemoryEstimate, OneCopyOfTheWeightsCountsOnceInTheNode) {
+  const int64_t size = Config().num_parameters();
+  MemoryShape shape = Shape();
+  shape.local_size = 4;
+  shape.shares_windows = shape.shard = true;
+  const MemoryEstimate copies = EstimateMemory(Config(), shape);
+  shape.shares_weights = true;
+  const MemoryEstimate one = EstimateMemory(Config(), shape);
+  EXPECT_EQ(copies.total() - one.total(), 3 * size) << "nothing is gathered";
+  const auto of_node = [](const MemoryEstimate& estimate) {
+    return 4 * (estimate.total() - estimate.mapped_from_others);
+  };
+  EXPECT_EQ(of_node(copies) - of_node(one), 3 * 4 * size) << "three copies less";
+}
+
 TEST(MemoryEstimate, CopiesOfACheckpointAreOnePartARank) {
   const int64_t size = Config().num_parameters();
   MemoryShape shape = Shape();

@@ -195,6 +195,23 @@ class ShardTest : public TrainingTest {
   }
 };
 
+// On one node the ranks have one copy of the weights, over nodes one each that they gather.
+TEST_F(ShardTest, OneCopyOfTheWeightsOrSeveralGiveTheSameBits) {
+  for (const char* precision : {"float32", "bfloat16"}) {
+    std::vector<std::string> bytes;
+    for (const std::vector<int>& node_of : {std::vector<int>{0, 0, 0}, {0, 1, 2}}) {
+      TrainConfig config = Sharded(precision + std::to_string(node_of.back()));
+      config.precision = precision;
+      config.force_bfloat16 = true;
+      config.max_steps = 6;
+      bytes.push_back(Bytes(Train(config, 3, [&](int size, const auto& body) {
+                              RunSharedMemoryWorld(size, {.node_of = node_of}, body);
+                            }).last_checkpoint));
+    }
+    EXPECT_TRUE(bytes[0] == bytes[1]) << precision;
+  }
+}
+
 // Odd numbers of ranks too: nothing has to divide anything. The large vocabulary makes the looked-up
 // rows go apart from their table.
 TEST_F(ShardTest, SameBitsAsWithout) {

@@ -184,6 +184,7 @@ TEST_F(TrainingRunTest, DamagedNewestFallsBackAndIsSetAside) {
 
 TEST_F(TrainingRunTest, AWeightThatDiffersOnOneRankEndsTheRun) {
   TrainConfig config = Config();
+  config.optimizer.shard = false;  // weights of its own for each rank
   config.check_replicas_every_steps = 4;
   SetFaults("train.weight_flip@6:2=errno:5");
   const std::string message = MessageOf(ErrorKind::kInternal, [&] { Train(config, 3); });
