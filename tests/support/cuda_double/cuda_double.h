@@ -32,6 +32,7 @@ enum class FaultKind {
   kNeverArrives,  // is accepted, and this rank never comes to where the others wait for it
   kFailLater,  // is accepted; when it runs, `code` shows up as the asynchronous error and it never ends
   kHang,       // does not return before ReleaseHung()
+  kHangUntilAbort,  // of a call on a communicator: does not return before that is aborted, or ReleaseHung()
 };
 struct Fault {
   std::string call;  // "ncclAllReduce"

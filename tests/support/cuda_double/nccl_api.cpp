@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "tests/support/cuda_double/nccl_call.h"
 #include "tests/support/cuda_double/nccl_comm.h"
 #include "tests/support/cuda_double/nccl_reduce.h"
 #include "tests/support/cuda_double/state.h"
@@ -16,6 +17,7 @@ namespace {
 
 using cuda_double::Clique;
 using cuda_double::Collective;
+using cuda_double::CommCall;
 using cuda_double::CommState;
 using cuda_double::Complain;
 using cuda_double::EnterCall;
@@ -87,15 +89,22 @@ ncclResult_t EndGroup() {
   return by_comm.empty() ? ncclSuccess : ncclInProgress;
 }
 
-ncclResult_t Enqueue(ncclComm_t comm, cudaStream_t stream, size_t send_count, size_t receive_count,
+// How many elements a buffer has: as the function counts, or so for each rank.
+enum class Size { kCount, kCountPerRank };
+
+ncclResult_t Enqueue(ncclComm_t comm, cudaStream_t stream, Size send, Size receive,
                      Collective collective) {
-  const auto fault = EnterCall(collective.name, comm->state->device);
-  if (Fails(fault)) return CodeOf(fault);
-  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
-  const size_t width = cuda_double::SizeOf(collective.type);
-  const int device = comm->state->device;
-  if (!cuda_double::IsOn(device, collective.send, send_count * width) ||
-      !cuda_double::IsOn(device, collective.receive, receive_count * width)) {
+  const CommCall call(collective.name.c_str(), comm);
+  if (call.refusal()) return *call.refusal();
+  CommState& state = *call.state();
+  if (const ncclResult_t ready = state.CheckReady(); ready != ncclSuccess) return ready;
+  const int device = state.device;
+  const auto bytes_of = [&](Size size) {
+    const int num_parts = size == Size::kCountPerRank ? state.clique->num_ranks : 1;
+    return collective.count * cuda_double::SizeOf(collective.type) * static_cast<size_t>(num_parts);
+  };
+  if (!cuda_double::IsOn(device, collective.send, bytes_of(send)) ||
+      !cuda_double::IsOn(device, collective.receive, bytes_of(receive))) {
     Complain(collective.name + " was given memory that is not its device's");
     return ncclInvalidArgument;
   }
@@ -104,7 +113,7 @@ ncclResult_t Enqueue(ncclComm_t comm, cudaStream_t stream, size_t send_count, si
     Complain(collective.name + " was given a stream of another device");
     return ncclInvalidArgument;
   }
-  group.push_back({comm->state, std::move(work), std::move(collective), fault});
+  group.push_back({call.state(), std::move(work), std::move(collective), call.fault()});
   return group_depth > 0 ? ncclSuccess : EndGroup();
 }
 
@@ -151,7 +160,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int num_ranks, ncclUniqueI
     const std::lock_guard lock(clique->mutex);
     clique->devices[static_cast<size_t>(rank)] = device;
   }
-  *comm = new ncclComm{state};
+  *comm = cuda_double::MakeHandle(state);
   const int late_error =
       fault.has_value() && fault->kind == FaultKind::kFailLater ? fault->code : 0;
   return state->Start([raw = state.get(), late_error, away = StaysAway(fault)] {
@@ -163,14 +172,18 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int num_ranks, ncclUniqueI
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
-  const auto fault = EnterCall("ncclCommGetAsyncError", comm->state->device);
-  if (Fails(fault)) return CodeOf(fault);
-  *error = comm->state->async_error();
+  const CommCall call("ncclCommGetAsyncError", comm);
+  if (call.refusal()) return *call.refusal();
+  *error = call.state()->async_error();
   return ncclSuccess;
 }
 
 const char* ncclGetLastError(ncclComm_t comm) {
-  last_error_here = comm == nullptr ? "" : comm->state->last_error();
+  last_error_here.clear();
+  if (comm != nullptr) {
+    const CommCall call("ncclGetLastError", comm);
+    if (!call.refusal()) last_error_here = call.state()->last_error();
+  }
   return last_error_here.c_str();
 }
 
@@ -198,10 +211,11 @@ const char* ncclGetErrorString(ncclResult_t result) {
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
-  const auto fault = EnterCall("ncclCommFinalize", comm->state->device);
-  if (Fails(fault)) return CodeOf(fault);
-  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
-  return comm->state->Start([raw = comm->state.get(), away = StaysAway(fault)] {
+  const CommCall call("ncclCommFinalize", comm);
+  if (call.refusal()) return *call.refusal();
+  CommState* const state = call.state().get();
+  if (const ncclResult_t ready = state->CheckReady(); ready != ncclSuccess) return ready;
+  return state->Start([raw = state, away = StaysAway(call.fault())] {
     if (away) return raw->AwaitAbort();
     raw->AwaitWork();
     const ncclResult_t result = raw->MeetAll("finalize");
@@ -212,23 +226,23 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-  const auto fault = EnterCall("ncclCommDestroy", comm->state->device);
+  const CommCall call("ncclCommDestroy", comm, CommCall::Ends::kCommunicator);
+  if (call.state() == nullptr) return *call.refusal();
   {
-    const std::lock_guard lock(comm->state->clique->mutex);
-    if (!comm->state->finalized) Complain("a communicator was destroyed without being finalized");
-    if (!comm->state->registrations.empty()) Complain("a communicator went with registrations");
+    const std::lock_guard lock(call.state()->clique->mutex);
+    if (!call.state()->finalized) Complain("a communicator was destroyed without being finalized");
+    if (!call.state()->registrations.empty()) Complain("a communicator went with registrations");
   }
-  comm->state->StopThread();
-  delete comm;
-  return Fails(fault) ? CodeOf(fault) : ncclSuccess;
+  call.state()->StopThread();
+  return call.refusal().value_or(ncclSuccess);
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-  const auto fault = EnterCall("ncclCommAbort", comm->state->device);
-  comm->state->Abort();
-  comm->state->StopThread();
-  delete comm;
-  return Fails(fault) ? CodeOf(fault) : ncclSuccess;
+  const CommCall call("ncclCommAbort", comm, CommCall::Ends::kCommunicator);
+  if (call.state() == nullptr) return *call.refusal();
+  call.state()->Abort();
+  call.state()->StopThread();
+  return call.refusal().value_or(ncclSuccess);
 }
 
 ncclResult_t ncclMemAlloc(void** data, size_t size) {
@@ -244,34 +258,38 @@ ncclResult_t ncclMemFree(void* data) {
 }
 
 ncclResult_t ncclCommRegister(const ncclComm_t comm, void* data, size_t size, void** handle) {
-  const auto fault = EnterCall("ncclCommRegister", comm->state->device);
-  if (Fails(fault)) return CodeOf(fault);
-  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
-  if (!cuda_double::IsOn(comm->state->device, data, size)) return ncclInvalidArgument;
-  comm->state->Register(data);
+  const CommCall call("ncclCommRegister", comm);
+  if (call.refusal()) return *call.refusal();
+  CommState& state = *call.state();
+  if (const ncclResult_t ready = state.CheckReady(); ready != ncclSuccess) return ready;
+  if (!cuda_double::IsOn(state.device, data, size)) return ncclInvalidArgument;
+  state.Register(data);
   *handle = data;
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommDeregister(const ncclComm_t comm, void* handle) {
-  comm->state->Deregister(handle);
+  const CommCall call("ncclCommDeregister", comm);
+  if (call.refusal()) return *call.refusal();
+  call.state()->Deregister(handle);
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void* data, size_t size, ncclWindow_t* window,
                                     int) {
-  const auto fault = EnterCall("ncclCommWindowRegister", comm->state->device);
-  if (Fails(fault)) return CodeOf(fault);
-  if (const ncclResult_t ready = comm->state->CheckReady(); ready != ncclSuccess) return ready;
+  const CommCall call("ncclCommWindowRegister", comm);
+  if (call.refusal()) return *call.refusal();
+  CommState* const state = call.state().get();
+  if (const ncclResult_t ready = state->CheckReady(); ready != ncclSuccess) return ready;
   const bool aligned = reinterpret_cast<uintptr_t>(data) % NCCL_WIN_REQUIRED_ALIGNMENT == 0;
-  if (!aligned || !cuda_double::IsOn(comm->state->device, data, size)) return ncclInvalidArgument;
+  if (!aligned || !cuda_double::IsOn(state->device, data, size)) return ncclInvalidArgument;
   bool supported;
   {
     const std::lock_guard lock(cuda_double::state().mutex);
-    supported = cuda_double::state().window_support[static_cast<size_t>(comm->state->device)];
+    supported = cuda_double::state().window_support[static_cast<size_t>(state->device)];
   }
   // COLLECTIVE: the handle is filled in later.
-  return comm->state->Start([raw = comm->state.get(), data, window, supported] {
+  return state->Start([raw = state, data, window, supported] {
     if (const ncclResult_t result = raw->MeetAll("window"); result != ncclSuccess) return result;
     if (supported) {
       raw->Register(data);
@@ -305,26 +323,25 @@ ncclResult_t ncclGroupEnd() {
 
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  return Enqueue(comm, stream, count, count, {"ncclAllReduce", send, receive, count, type, op, 0});
+  return Enqueue(comm, stream, Size::kCount, Size::kCount,
+                 {"ncclAllReduce", send, receive, count, type, op, 0});
 }
 
 ncclResult_t ncclReduceScatter(const void* send, void* receive, size_t count, ncclDataType_t type,
                                ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  const size_t n = static_cast<size_t>(comm->state->clique->num_ranks);
-  return Enqueue(comm, stream, count * n, count,
+  return Enqueue(comm, stream, Size::kCountPerRank, Size::kCount,
                  {"ncclReduceScatter", send, receive, count, type, op, 0});
 }
 
 ncclResult_t ncclAllGather(const void* send, void* receive, size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream) {
-  const size_t n = static_cast<size_t>(comm->state->clique->num_ranks);
-  return Enqueue(comm, stream, count, count * n,
+  return Enqueue(comm, stream, Size::kCount, Size::kCountPerRank,
                  {"ncclAllGather", send, receive, count, type, ncclSum, 0});
 }
 
 ncclResult_t ncclBroadcast(const void* send, void* receive, size_t count, ncclDataType_t type,
                            int root, ncclComm_t comm, cudaStream_t stream) {
-  return Enqueue(comm, stream, count, count,
+  return Enqueue(comm, stream, Size::kCount, Size::kCount,
                  {"ncclBroadcast", send, receive, count, type, ncclSum, root});
 }
 

@@ -216,6 +216,11 @@ void CommState::Abort() {
   registrations.clear();
 }
 
+bool CommState::aborted() {
+  const std::lock_guard lock(clique->mutex);
+  return aborted_;
+}
+
 void CommState::AwaitWork() {
   std::unique_lock lock(clique->mutex);
   clique->changed.wait(lock, [&] { return num_launched == 0 || aborted_; });

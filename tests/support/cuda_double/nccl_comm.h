@@ -78,6 +78,7 @@ class CommState {
   void Abort();
   void StopThread();
   void AwaitWork();  // until launched collectives have ended, or the abort
+  bool aborted();
 
   const std::shared_ptr<Clique> clique;
   const int rank;
@@ -87,6 +88,8 @@ class CommState {
   bool finalized = false;
   uint64_t num_collectives = 0;
   int num_launched = 0;  // collectives that are on a stream and have not ended
+  int num_inside = 0;    // calls that have not returned
+  int num_hung = 0;      // of these, calls that a fault holds
   std::vector<void*> registrations;
 
  private:
@@ -105,10 +108,5 @@ class CommState {
 };
 
 }  // namespace cuda_double
-
-// NCCL's names for what its handles point at.
-struct ncclComm {
-  std::shared_ptr<cuda_double::CommState> state;
-};
 
 #endif  // BREAKEVEN_TESTS_SUPPORT_CUDA_DOUBLE_NCCL_COMM_H_

@@ -93,19 +93,33 @@ void ReleaseHung() {
   state().changed.notify_all();
 }
 
-std::optional<Fault> EnterCall(const std::string& call, int device) {
+std::optional<Fault> TakeFault(const std::string& call, int device) {
   State& s = state();
-  std::unique_lock lock(s.mutex);
+  const std::lock_guard lock(s.mutex);
   ++s.calls[call];
   for (Fault& fault : s.faults) {
     if (fault.call != call || (fault.device >= 0 && fault.device != device)) continue;
     if (fault.number == 0 || --fault.number > 0) continue;  // 0: has happened
-    const Fault hit = fault;
-    if (hit.kind != FaultKind::kHang) return hit;
-    s.changed.wait(lock, [&] { return s.hung_released; });
-    return std::nullopt;
+    return fault;
   }
   return std::nullopt;
+}
+
+std::optional<Fault> EnterCall(const std::string& call, int device) {
+  const std::optional<Fault> fault = TakeFault(call, device);
+  if (!fault.has_value() || fault->kind != FaultKind::kHang) return fault;
+  AwaitReleaseOfHung();
+  return std::nullopt;
+}
+
+void AwaitReleaseOfHung() {
+  std::unique_lock lock(state().mutex);
+  state().changed.wait(lock, [] { return state().hung_released; });
+}
+
+bool HungAreReleased() {
+  const std::lock_guard lock(state().mutex);
+  return state().hung_released;
 }
 
 int NumCalls(const std::string& call) {

@@ -51,8 +51,12 @@ int NumVisible();
 void SetCurrentOrdinal(int ordinal);
 int CurrentOrdinal();
 
-// The fault that this call meets, if any; counts the call. kHang has been waited out when it returns.
+// The fault that this call meets, if any; counts the call. TakeFault leaves it to the caller to hang.
+std::optional<Fault> TakeFault(const std::string& call, int device);
+// The same; kHang has been waited out when it returns.
 std::optional<Fault> EnterCall(const std::string& call, int device);
+void AwaitReleaseOfHung();
+bool HungAreReleased();
 
 void Complain(const std::string& what);
 void CountAlive(const std::string& what, int change);
