@@ -16,7 +16,7 @@ struct NcclOptions {
   double init_timeout_seconds = 300;
   double collective_timeout_seconds = 600;  // from launch to end, on the device
   double close_timeout_seconds = 60;
-  double abort_timeout_seconds = 10;    // of ncclCommAbort, which may hang itself
+  double abort_timeout_seconds = 10;    // whatever other threads do in NCCL; it may hang itself
   double watch_interval_seconds = 0.1;  // how often a thread looks for errors that show up later
 };
 
@@ -32,7 +32,7 @@ struct NcclOptions {
 // Errors. What a launch refuses is thrown there. What goes wrong later (an error that NCCL reports, a collective that
 // does not end in time) is found by a thread of its own, or by the next call; the communicator is aborted, so that the
 // device's queues run empty (their results are worthless), and every later call throws kCommunication with the first
-// reason. A device that fails: kMachine.
+// reason. So does a call of NCCL that does not return, but for the thread inside it. A device that refuses a call: kMachine.
 std::unique_ptr<Communicator> MakeNcclCommunicator(
     std::unique_ptr<Control> control, Device device, const NcclOptions& options,
     std::function<void(std::string_view reason)> end_job);

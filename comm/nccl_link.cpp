@@ -2,59 +2,50 @@
 
 #include <nccl.h>
 
-#include <chrono>
+#include <atomic>
+#include <cmath>
 #include <cstring>
-#include <memory>
-#include <thread>
+#include <exception>
 #include <utility>
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
-#include "comm/device_cuda.h"
 #include "comm/nccl_backoff.h"
+#include "comm/nccl_bounded.h"
 #include "comm/nccl_check.h"
 
 namespace breakeven {
 namespace {
 
+std::chrono::steady_clock::duration ToDuration(double seconds) {
+  return std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+      std::chrono::duration<double>(seconds));
+}
+
 std::string Seconds(double seconds) {
-  std::string text = std::to_string(seconds);
+  std::string text = std::to_string(std::round(seconds * 1000) / 1000);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.back() == '.') text.pop_back();
   return text + " s";
 }
 
-// ncclCommAbort waits for NCCL's own threads, and has been seen to wait for ever where other ranks do not abort too. So it
-// gets a thread, which is left behind if it does not return.
-void AbortWithin(ncclComm* comm, Device device, double timeout_seconds, const std::string& place) {
-  struct Progress {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool done = false;
-  };
-  auto progress = std::make_shared<Progress>();
-  std::thread thread([comm, device, progress] {
-    try {
-      UseCudaDevice(device);  // else NCCL makes a context on the first one, which is another rank's
-    } catch (const Error&) {  // a device that has failed; aborting is the remedy
-    }
-    ncclCommAbort(comm);
-    const std::lock_guard lock(progress->mutex);
-    progress->done = true;
-    progress->changed.notify_all();
-  });
-  std::unique_lock lock(progress->mutex);
-  const bool done = progress->changed.wait_for(lock, std::chrono::duration<double>(timeout_seconds),
-                                               [&] { return progress->done; });
-  lock.unlock();
-  if (done) {
-    thread.join();
-    return;
-  }
-  thread.detach();
-  LogWarning(place + ": ncclCommAbort has not returned after " + Seconds(timeout_seconds) +
-             " and is left behind; the process ends without it");
+std::string NotReturned(const std::string& what, double seconds) {
+  return what + " has not returned after " + Seconds(seconds) +
+         ": NCCL or the driver hangs, see the kernel log (dmesg, Xid messages); NCCL_DEBUG=INFO "
+         "shows how far it came";
 }
+
+// Empty, or what it threw: a turn must not be left without being given back.
+template <typename Work>
+std::string Try(const Work& work) {
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+const std::function<std::string()> kQuestion = [] { return std::string("ncclCommGetAsyncError"); };
 
 }  // namespace
 
@@ -73,85 +64,121 @@ void NcclLink::Open(const std::string& text, int world_size, int rank, double ti
   ncclUniqueId id;
   BE_CHECK(text.size() == sizeof(id.internal), "an id of " + std::to_string(text.size()));
   std::memcpy(id.internal, text.data(), sizeof(id.internal));
+  const What what = [] { return std::string("ncclCommInitRankConfig"); };
+  const auto here = std::source_location::current();
+  {
+    const Lock lock(mutex_);
+    BE_CHECK(comm_ == nullptr && failure_.empty() && !opening_, "a link is opened once");
+    world_size_ = world_size;
+    opening_ = true;
+    TakeTurn(what, timeout_seconds);
+  }
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;  // a rank that never comes must not be waited for without end
   config.commName = "breakeven";
-  const auto what = [] { return std::string("ncclCommInitRankConfig"); };
-  const auto here = std::source_location::current();
+  const int result = ncclCommInitRankConfig(handle_.get(), world_size, id, rank, &config);
+  ncclComm* const comm = std::atomic_ref(*handle_).load();
+  std::string reason;
+  if (result != ncclSuccess && result != ncclInProgress) {
+    reason = place_ + ": " + DescribeNcclFailure(result, what(), nullptr, here);
+  }
   {
-    std::unique_lock lock(mutex_);
-    BE_CHECK(comm_ == nullptr && failure_.empty(), "a link is opened once");
-    world_size_ = world_size;
-    const int result = ncclCommInitRankConfig(&comm_, world_size, id, rank, &config);
-    if (result != ncclSuccess && result != ncclInProgress) {
-      failure_ = place_ + ": " + DescribeNcclFailure(result, what(), nullptr, here);
-      Abort(
-          lock);  // NCCL gives no handle, or one that only an abort may touch, for what never began
+    Lock lock(mutex_);
+    opening_ = false;
+    comm_ = comm;
+    if (failure_.empty()) failure_ = reason;
+    if (!failure_.empty()) {
+      // NCCL gives no handle, or one that only an abort may touch, for what never began.
+      turn_.reset();
+      Abort(lock);
     }
     ThrowIfUnusable(lock);
   }
-  AwaitReady(what, timeout_seconds, here);
+  Leave(Try([&] { return AwaitReady(comm, result, what, timeout_seconds, here); }));
 }
 
-void NcclLink::Run(const std::function<int(ncclComm*)>& work,
-                   const std::function<std::string()>& what, double timeout_seconds,
-                   std::source_location place) {
-  std::unique_lock lock(mutex_);
-  ThrowIfUnusable(lock);
-  const int result = work(comm_);
-  if (result == ncclSuccess) return;
-  if (result != ncclInProgress) {
-    const std::string reason = place_ + ": " + DescribeNcclFailure(result, what(), comm_, place);
-    lock.unlock();
-    Fail(reason);
-    throw Error(ErrorKind::kCommunication, reason);
-  }
-  lock.unlock();
-  AwaitReady(what, timeout_seconds, place);
+void NcclLink::Run(const std::function<int(ncclComm*)>& work, const What& what,
+                   double timeout_seconds, std::source_location place) {
+  ncclComm* const comm = Enter(what, timeout_seconds);
+  Leave(Try([&] { return AwaitReady(comm, work(comm), what, timeout_seconds, place); }));
 }
 
-void NcclLink::AwaitReady(const std::function<std::string()>& what, double timeout_seconds,
-                          std::source_location place) {
-  NcclBackoff backoff(timeout_seconds);
-  for (;;) {
-    std::string reason;
-    {
-      std::unique_lock lock(mutex_);
-      ThrowIfUnusable(lock);
-      int state = ncclSuccess;
-      const int result = AskForState(&state);
-      if (result == ncclSuccess && state == ncclSuccess) return;
-      if (result != ncclSuccess || state != ncclInProgress) {
-        reason = place_ + ": " +
-                 DescribeNcclFailure(result != ncclSuccess ? result : state, what(), comm_, place);
-      } else if (backoff.expired()) {
-        reason = place_ + ": " + what() + " has not finished after " + Seconds(timeout_seconds) +
-                 ": one of the " + std::to_string(world_size_) +
-                 " ranks has not come to it, or they do not reach each other. Look for the rank "
-                 "whose log stops first; run with NCCL_DEBUG=INFO to see which interface NCCL "
-                 "uses (NCCL_SOCKET_IFNAME chooses).";
-      }
+ncclComm* NcclLink::Enter(const What& what, double timeout_seconds) {
+  Lock lock(mutex_);
+  const auto is_free = [this] { return !aborting_ && (comm_ == nullptr || !turn_.has_value()); };
+  if (!changed_.wait_for(lock, ToDuration(timeout_seconds), is_free)) {
+    AwaitAborted(lock);
+    if (comm_ != nullptr && turn_.has_value()) {
+      FailWith(lock, place_ + ": " + what() + " has waited " + Seconds(timeout_seconds) + " for " +
+                         (*turn_->what)() + " in another thread, which has not returned");
     }
-    if (!reason.empty()) {
-      Fail(reason);
-      throw Error(ErrorKind::kCommunication, reason);
+  }
+  ThrowIfUnusable(lock);
+  TakeTurn(what, timeout_seconds);
+  return comm_;
+}
+
+void NcclLink::TakeTurn(const What& what, double timeout_seconds) {
+  const Clock::time_point now = Clock::now();
+  turn_ = Turn{&what, now, now + ToDuration(timeout_seconds + abort_timeout_seconds_ / 2)};
+}
+
+void NcclLink::Leave(const std::string& reason) {
+  Lock lock(mutex_);
+  turn_.reset();
+  changed_.notify_all();
+  if (!reason.empty()) FailWith(lock, reason);
+  ThrowIfUnusable(lock);
+}
+
+bool NcclLink::IsOut(ncclComm* comm) {
+  const Lock lock(mutex_);
+  return comm_ != comm;
+}
+
+std::string NcclLink::AwaitReady(ncclComm* comm, int result, const What& what,
+                                 double timeout_seconds, std::source_location place) {
+  NcclBackoff backoff(timeout_seconds);
+  while (result == ncclInProgress && !IsOut(comm)) {
+    ncclResult_t state = ncclSuccess;
+    const int asked = ncclCommGetAsyncError(comm, &state);
+    result = asked != ncclSuccess ? asked : state;
+    if (result != ncclInProgress) break;
+    if (backoff.expired()) {
+      return place_ + ": " + what() + " has not finished after " + Seconds(timeout_seconds) +
+             ": one of the " + std::to_string(world_size_) +
+             " ranks has not come to it, or they do not reach each other. Look for the rank "
+             "whose log stops first; run with NCCL_DEBUG=INFO to see which interface NCCL "
+             "uses (NCCL_SOCKET_IFNAME chooses).";
     }
     backoff.Pause();
   }
+  if (result == ncclSuccess || IsOut(comm)) return "";
+  return place_ + ": " + DescribeNcclFailure(result, what(), comm, place);
 }
 
-int NcclLink::AskForState(int* state) {
-  ncclResult_t found = ncclSuccess;
-  const int result = ncclCommGetAsyncError(comm_, &found);
-  *state = found;
-  return result;
+std::string NcclLink::FindTrouble(ncclComm* comm) {
+  ncclResult_t state = ncclSuccess;
+  const int asked = ncclCommGetAsyncError(comm, &state);
+  const int result = asked != ncclSuccess ? asked : state;
+  if (result == ncclSuccess || result == ncclInProgress || IsOut(comm)) return "";
+  return place_ + ": " +
+         DescribeNcclFailure(result, "work that NCCL had begun", comm,
+                             std::source_location::current());
 }
 
-void NcclLink::AwaitAborted(std::unique_lock<std::mutex>& lock) {
-  aborted_.wait(lock, [this] { return !aborting_; });  // which has a deadline of its own
+std::string NcclLink::DescribeOverdueTurn() const {
+  const Clock::time_point now = Clock::now();
+  if (now < turn_->overdue) return "";
+  return place_ + ": " +
+         NotReturned((*turn_->what)(), std::chrono::duration<double>(now - turn_->since).count());
 }
 
-void NcclLink::ThrowIfUnusable(std::unique_lock<std::mutex>& lock) {
+void NcclLink::AwaitAborted(Lock& lock) {
+  changed_.wait(lock, [this] { return !aborting_; });  // which has a deadline of its own
+}
+
+void NcclLink::ThrowIfUnusable(Lock& lock) {
   AwaitAborted(lock);
   if (!failure_.empty()) throw Error(ErrorKind::kCommunication, failure_);
   BE_CHECK(comm_ != nullptr, place_ + ": the communicator is closed");
@@ -159,70 +186,106 @@ void NcclLink::ThrowIfUnusable(std::unique_lock<std::mutex>& lock) {
 
 void NcclLink::Check() {
   if (!LooksFailed(/*log=*/false)) return;
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   ThrowIfUnusable(lock);
 }
 
 bool NcclLink::LooksFailed(bool log) noexcept {
   try {
     std::string reason;
-    {
-      std::unique_lock lock(mutex_);
-      AwaitAborted(lock);
-      if (comm_ == nullptr) return true;
-      int state = ncclSuccess;
-      const int result = AskForState(&state);
-      if (result == ncclSuccess && (state == ncclSuccess || state == ncclInProgress)) return false;
-      reason =
-          place_ + ": " +
-          DescribeNcclFailure(result != ncclSuccess ? result : state, "work that NCCL had begun",
-                              comm_, std::source_location::current());
+    Lock lock(mutex_);
+    AwaitAborted(lock);
+    if (comm_ == nullptr) return !opening_;
+    if (turn_.has_value()) {
+      reason = DescribeOverdueTurn();
+    } else {
+      ncclComm* const comm = comm_;
+      TakeTurn(kQuestion, abort_timeout_seconds_);
+      lock.unlock();
+      reason = Try([&] { return FindTrouble(comm); });
+      lock.lock();
+      turn_.reset();
+      changed_.notify_all();
     }
-    if (Fail(reason) && log) LogError(reason);
+    const bool is_first = !reason.empty() && FailWith(lock, reason);
+    AwaitAborted(lock);
+    const bool failed = comm_ == nullptr;
+    lock.unlock();
+    if (is_first && log) LogError(reason);
+    return failed;
   } catch (...) {
-    // No memory for a message: failed all the same.
+    return true;  // no memory for a message: failed all the same
   }
-  return true;
 }
 
 bool NcclLink::Fail(const std::string& reason) noexcept {
   try {
-    std::unique_lock lock(mutex_);
-    AwaitAborted(lock);
-    if (comm_ == nullptr) return false;
-    failure_ = reason;
-    Abort(lock);
+    Lock lock(mutex_);
+    return FailWith(lock, reason);
   } catch (...) {
-    // No memory or no thread left: the process ends, and the handle with it.
+    return true;  // no memory left: the process ends, and the handle with it
   }
+}
+
+bool NcclLink::FailWith(Lock& lock, const std::string& reason) {
+  AwaitAborted(lock);
+  if (comm_ == nullptr) {
+    if (!opening_ || !failure_.empty()) return false;
+    failure_ = reason;
+    return true;
+  }
+  failure_ = reason;
+  Abort(lock);
   return true;
 }
 
-void NcclLink::Abort(std::unique_lock<std::mutex>& lock) {
+void NcclLink::Abort(Lock& lock) {
   ncclComm* const comm = std::exchange(comm_, nullptr);
   if (comm == nullptr) return;
   aborting_ = true;
-  lock.unlock();
+  changed_.notify_all();  // who waits for a turn waits for the abort now
   try {
-    AbortWithin(comm, device_, abort_timeout_seconds_, place_);
+    const Clock::time_point end = Clock::now() + ToDuration(abort_timeout_seconds_);
+    const auto is_left = [this] { return !turn_.has_value(); };
+    std::string warning;
+    if (!changed_.wait_for(lock, ToDuration(abort_timeout_seconds_ / 2), is_left)) {
+      warning = place_ + ": aborts under " + (*turn_->what)() +
+                ", which has not returned, because: " + failure_;
+    }
+    lock.unlock();
+    if (!warning.empty()) LogWarning(warning);
+    const auto abort = [comm, slot = handle_] { return static_cast<int>(ncclCommAbort(comm)); };
+    const double rest_seconds = std::chrono::duration<double>(end - Clock::now()).count();
+    if (!CallWithin(rest_seconds, device_, abort).has_value()) {
+      LogWarning(place_ + ": ncclCommAbort has not returned, " + Seconds(abort_timeout_seconds_) +
+                 " after the failure, and is left behind; the process ends without it");
+    }
   } catch (const std::exception& error) {
     LogWarning(place_ + ": ncclCommAbort could not be called: " + error.what());
   }
-  lock.lock();
+  if (!lock.owns_lock()) lock.lock();
   aborting_ = false;
-  aborted_.notify_all();
+  changed_.notify_all();
 }
 
 void NcclLink::Close(double timeout_seconds) {
   Run([](ncclComm* comm) { return ncclCommFinalize(comm); },
       [] { return std::string("ncclCommFinalize"); }, timeout_seconds);
-  std::unique_lock lock(mutex_);
-  ThrowIfUnusable(lock);
-  const int result = ncclCommDestroy(std::exchange(comm_, nullptr));
+  const What what = [] { return std::string("ncclCommDestroy"); };
+  ncclComm* const comm = Enter(what, timeout_seconds);
+  {
+    Lock lock(mutex_);
+    turn_.reset();
+    changed_.notify_all();
+    if (comm_ != comm) ThrowIfUnusable(lock);  // an abort was quicker
+    comm_ = nullptr;
+  }
+  const int result = ncclCommDestroy(comm);
   if (result == ncclSuccess || result == ncclInProgress) return;
-  failure_ =
-      place_ + ": " +
-      DescribeNcclFailure(result, "ncclCommDestroy", nullptr, std::source_location::current());
+  const std::string reason =
+      DescribeNcclFailure(result, what(), nullptr, std::source_location::current());
+  Lock lock(mutex_);
+  failure_ = place_ + ": " + reason;
   ThrowIfUnusable(lock);
 }
 
