@@ -17,6 +17,8 @@
 namespace breakeven {
 namespace {
 
+constexpr int kNotReturned = -1;  // in place of an ncclResult_t: the call is left behind
+
 std::chrono::steady_clock::duration ToDuration(double seconds) {
   return std::chrono::duration_cast<std::chrono::steady_clock::duration>(
       std::chrono::duration<double>(seconds));
@@ -154,6 +156,7 @@ std::string NcclLink::AwaitReady(ncclComm* comm, int result, const What& what,
     backoff.Pause();
   }
   if (result == ncclSuccess || IsOut(comm)) return "";
+  if (result == kNotReturned) return place_ + ": " + NotReturned(what(), timeout_seconds);
   return place_ + ": " + DescribeNcclFailure(result, what(), comm, place);
 }
 
@@ -269,7 +272,12 @@ void NcclLink::Abort(Lock& lock) {
 }
 
 void NcclLink::Close(double timeout_seconds) {
-  Run([](ncclComm* comm) { return ncclCommFinalize(comm); },
+  // Both in threads of their own: nobody watches any more who could find that they hang.
+  Run(
+      [&](ncclComm* comm) {
+        const auto finalize = [comm] { return static_cast<int>(ncclCommFinalize(comm)); };
+        return CallWithin(timeout_seconds, device_, finalize).value_or(kNotReturned);
+      },
       [] { return std::string("ncclCommFinalize"); }, timeout_seconds);
   const What what = [] { return std::string("ncclCommDestroy"); };
   ncclComm* const comm = Enter(what, timeout_seconds);
@@ -280,10 +288,13 @@ void NcclLink::Close(double timeout_seconds) {
     if (comm_ != comm) ThrowIfUnusable(lock);  // an abort was quicker
     comm_ = nullptr;
   }
-  const int result = ncclCommDestroy(comm);
+  const auto destroy = [comm] { return static_cast<int>(ncclCommDestroy(comm)); };
+  const int result = CallWithin(timeout_seconds, device_, destroy).value_or(kNotReturned);
   if (result == ncclSuccess || result == ncclInProgress) return;
   const std::string reason =
-      DescribeNcclFailure(result, what(), nullptr, std::source_location::current());
+      result == kNotReturned
+          ? NotReturned(what(), timeout_seconds)
+          : DescribeNcclFailure(result, what(), nullptr, std::source_location::current());
   Lock lock(mutex_);
   failure_ = place_ + ": " + reason;
   ThrowIfUnusable(lock);

@@ -70,7 +70,7 @@ class NcclLink {
   // failed or was closed before.
   bool Fail(const std::string& reason) noexcept;
 
-  // COLLECTIVE. Finalize and destroy. Errors as of Run.
+  // COLLECTIVE. Finalize and destroy, each with this deadline even where NCCL does not return. Errors as of Run.
   void Close(double timeout_seconds);
 
  private:

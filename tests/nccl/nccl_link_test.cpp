@@ -96,6 +96,15 @@ class NcclLinkTest : public NcclTest, public testing::WithParamInterface<FaultKi
     EXPECT_LT(std::chrono::steady_clock::now() - begin, kInTime);
   }
 
+  std::string ClosingError(double timeout_seconds) {
+    try {
+      link_->Close(timeout_seconds);
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  }
+
   std::optional<NcclLink> link_;
   void* data_ = nullptr;
   std::thread stuck_;
@@ -161,6 +170,15 @@ TEST_P(NcclLinkTest, AbortsUnderAQuestionThatIsNotAnswered) {
   });
 }
 
+TEST_P(NcclLinkTest, ClosesInTimeWhereFinalizeDoesNotReturn) {
+  cuda_double::Inject({.call = "ncclCommFinalize", .kind = GetParam()});
+  ExpectInTime([&] {
+    EXPECT_THAT(ClosingError(0.2), HasSubstr("ncclCommFinalize has not returned after 0.2 s"));
+  });
+  EXPECT_EQ(NumCalls("ncclCommAbort"), 1);
+  EXPECT_EQ(NumCalls("ncclCommDestroy"), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Until, NcclLinkTest,
                          testing::Values(FaultKind::kHangUntilAbort, FaultKind::kHang),
                          [](const auto& parameters) {
@@ -170,6 +188,21 @@ INSTANTIATE_TEST_SUITE_P(Until, NcclLinkTest,
 class NcclLinkOnce : public NcclLinkTest {};
 INSTANTIATE_TEST_SUITE_P(Once, NcclLinkOnce, testing::Values(FaultKind::kHang),
                          [](const auto&) { return "Once"; });
+
+// Destroy has the handle: an abort that comes then leaves it alone.
+TEST_P(NcclLinkOnce, ClosesInTimeWhereDestroyDoesNotReturn) {
+  cuda_double::Inject({.call = "ncclCommDestroy", .kind = FaultKind::kHang});
+  ExpectInTime([&] {
+    std::thread other([&] {
+      EXPECT_TRUE(Eventually([] { return NumCalls("ncclCommDestroy") == 1; }));
+      EXPECT_FALSE(link_->Fail("no more"));
+    });
+    EXPECT_THAT(ClosingError(0.2), HasSubstr("ncclCommDestroy has not returned after 0.2 s"));
+    other.join();
+  });
+  EXPECT_THAT(Call(), HasSubstr("ncclCommDestroy has not returned"));
+  EXPECT_EQ(NumCalls("ncclCommAbort"), 0);
+}
 
 // An abort waits for a call that is only slow: NCCL wants nobody inside.
 TEST_P(NcclLinkOnce, LetsASlowCallLeaveBeforeItAborts) {

@@ -85,5 +85,14 @@ TEST_P(NcclStuck, ALaunchThatDoesNotReturnIsFoundByTheWatch) {
   release.join();
 }
 
+TEST_P(NcclStuck, CloseEndsWhereFinalizeDoesNotReturn) {
+  cuda_double::Inject({.call = "ncclCommFinalize", .kind = GetParam(), .device = 1});
+  std::thread release = ReleaseWhen([] { return NumCalls("ncclCommAbort") == 2; });
+  EXPECT_THAT(Endings(2, Options(), [](World& world) { world.Close(); }),
+              ElementsAre(HasSubstr("ncclCommFinalize has not finished after 0.3 s"),
+                          HasSubstr("ncclCommFinalize has not returned after 0.3 s")));
+  release.join();
+}
+
 }  // namespace
 }  // namespace breakeven
