@@ -92,6 +92,9 @@ INSTANTIATE_TEST_SUITE_P(
         CallCase{"cudaStreamCreateWithPriority", cudaErrorMemoryAllocation, "78", "out of memory"},
         CallCase{"cudaEventCreateWithFlags", cudaErrorMemoryAllocation, "78",
                  "smaller micro-batches"},
+        CallCase{"cudaEventQuery", cudaErrorIllegalAddress, "76",
+                 "was lost by the device: an illegal memory access was encountered "
+                 "(cudaErrorIllegalAddress). See the kernel log"},
         CallCase{"cudaEventRecord", cudaErrorIllegalAddress, "78", "an illegal memory access"},
         CallCase{"cudaMemset", cudaErrorIllegalAddress, "78", "cudaMemset failed"}),
     [](const auto& parameters) { return std::string(parameters.param.call); });

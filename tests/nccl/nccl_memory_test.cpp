@@ -12,6 +12,7 @@ namespace {
 using testing::AllOf;
 using testing::Each;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 class NcclMemory : public NcclTest {};
 
@@ -61,6 +62,30 @@ TEST_F(NcclMemory, AnAbsurdSizeIsTheMachinesLimit) {
   EXPECT_THAT(
       Endings(2, PatientOptions(), [](World& world) { world.data->Allocate(int64_t{1} << 50); }),
       Each(HasSubstr("more than any device has")));
+}
+
+// The rank says so; what it had allocated is given back, and the others end at their deadline.
+TEST_F(NcclMemory, ThatCannotBeRegisteredIsAnErrorAndFreed) {
+  cuda_double::SetWindowSupport(false);
+  cuda_double::Inject({.call = "ncclCommRegister", .device = 1, .code = ncclSystemError});
+  const auto endings = Endings(2, ShortOptions(), [](World& world) {
+    const Memory memory = world.data->Allocate(4096);
+    world.data->AllReduce({memory.data(), 16, DType::kFloat32, world.device}, ReduceOp::kSum,
+                          Stream{});
+    world.data->Barrier();
+  });
+  EXPECT_THAT(endings[1],
+              AllOf(StartsWith("76 rank 1 on "), HasSubstr("cuda:1: ncclCommRegister failed"),
+                    HasSubstr("unhandled system error"), HasSubstr("NCCL_DEBUG")));
+  EXPECT_THAT(endings[0], StartsWith("76 "));
+}
+
+// What cannot be deregistered is freed all the same: the abort has taken NCCL's hands off it.
+TEST_F(NcclMemory, ThatCannotBeDeregisteredIsAborted) {
+  cuda_double::Inject({.call = "ncclCommWindowDeregister", .device = 1, .code = ncclInternalError});
+  const auto endings = Endings(2, ShortOptions(), AllocateTwice);
+  EXPECT_THAT(endings[1], AllOf(StartsWith("76 "), HasSubstr("ncclCommWindowDeregister failed")));
+  EXPECT_THAT(endings[0], StartsWith("76 "));
 }
 
 // After a failure memory is freed all the same, without touching the aborted communicator.

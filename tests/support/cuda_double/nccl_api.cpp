@@ -254,6 +254,8 @@ ncclResult_t ncclMemAlloc(void** data, size_t size) {
 }
 
 ncclResult_t ncclMemFree(void* data) {
+  const auto fault = EnterCall("ncclMemFree", cuda_double::CurrentDevice());
+  if (Fails(fault)) return CodeOf(fault);
   return cuda_double::Free(data, /*of_nccl=*/true) ? ncclSuccess : ncclInvalidArgument;
 }
 
@@ -300,7 +302,10 @@ ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void* data, size_t size, nc
 }
 
 ncclResult_t ncclCommWindowDeregister(ncclComm_t comm, ncclWindow_t window) {
-  return ncclCommDeregister(comm, window);
+  const CommCall call("ncclCommWindowDeregister", comm);
+  if (call.refusal()) return *call.refusal();
+  call.state()->Deregister(window);
+  return ncclSuccess;
 }
 
 ncclResult_t ncclGroupStart() {

@@ -42,6 +42,8 @@ void Reset(std::vector<DeviceSpec> devices) {
     if (stream != nullptr) stream->Stop();
   }
   const std::lock_guard lock(s.mutex);
+  for (const auto& [data, allocation] : s.allocations) std::free(data);
+  s.allocations.clear();
   const size_t count = devices.size();
   s.devices = std::move(devices);
   s.used_bytes.assign(count, 0);
