@@ -4,6 +4,7 @@
 #include <nccl.h>
 
 #include <atomic>
+#include <thread>
 #include <vector>
 
 #include "tests/nccl/nccl_world.h"
@@ -123,6 +124,58 @@ TEST_F(CudaDouble, CommunicatorsAreReadyLaterAndRefuseUseBefore) {
   EXPECT_EQ(ncclCommAbort(first), ncclSuccess);
   EXPECT_EQ(ncclCommAbort(second), ncclSuccess);
   EXPECT_THAT(cuda_double::Complaints(), IsEmpty());
+}
+
+// One communicator of one rank, ready.
+ncclComm_t OpenAlone() {
+  ncclUniqueId id;
+  EXPECT_EQ(ncclGetUniqueId(&id), ncclSuccess);
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ncclComm_t comm = nullptr;
+  EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
+  EXPECT_EQ(ncclCommInitRankConfig(&comm, 1, id, 0, &config), ncclInProgress);
+  EXPECT_TRUE(Eventually([&] {
+    ncclResult_t state = ncclInternalError;
+    return ncclCommGetAsyncError(comm, &state) == ncclSuccess && state == ncclSuccess;
+  }));
+  return comm;
+}
+
+TEST_F(CudaDouble, SeesACommunicatorUsedAfterItsEnd) {
+  const ncclComm_t comm = OpenAlone();
+  EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+  EXPECT_THAT(cuda_double::Complaints(), IsEmpty());
+  ncclResult_t state = ncclSuccess;
+  EXPECT_EQ(ncclCommGetAsyncError(comm, &state), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommAbort(comm), ncclInvalidArgument);
+  EXPECT_THAT(cuda_double::Complaints(),
+              ElementsAre("ncclCommGetAsyncError was given a communicator that is gone",
+                          "ncclCommAbort was given a communicator that is gone"));
+}
+
+// A call that hangs until the abort comes back by it; another one beside it is against the rules.
+TEST_F(CudaDouble, HangsUntilTheAbortAndSeesTwoThreadsInside) {
+  const ncclComm_t comm = OpenAlone();
+  const int num_before = cuda_double::NumCalls("ncclCommGetAsyncError");
+  cuda_double::Inject(
+      {.call = "ncclCommGetAsyncError", .kind = cuda_double::FaultKind::kHangUntilAbort});
+  ncclResult_t result = ncclSuccess;
+  std::thread stuck([&] {
+    ncclResult_t state = ncclSuccess;
+    result = ncclCommGetAsyncError(comm, &state);
+  });
+  EXPECT_TRUE(
+      Eventually([&] { return cuda_double::NumCalls("ncclCommGetAsyncError") == num_before + 1; }));
+  ncclResult_t state = ncclSuccess;
+  EXPECT_EQ(ncclCommGetAsyncError(comm, &state), ncclSuccess);
+  EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+  stuck.join();
+  EXPECT_EQ(result, ncclSystemError);
+  EXPECT_THAT(
+      cuda_double::Complaints(),
+      ElementsAre(
+          "ncclCommGetAsyncError was called while another thread was inside the communicator"));
 }
 
 }  // namespace

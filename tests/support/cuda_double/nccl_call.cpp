@@ -48,7 +48,7 @@ CommCall::CommCall(const char* name, ncclComm_t comm, Ends ends) {
     if (ends == Ends::kCommunicator) h.alive.erase(at);
   }
   Enter(name, ends);
-  fault_ = TakeFault(name, state_->device);
+  fault_ = TakeFault(name, state_->device, &state_->num_hung);
   if (!fault_.has_value()) return;
   if (fault_->kind == FaultKind::kHang || fault_->kind == FaultKind::kHangUntilAbort) {
     Hang(fault_->kind);
@@ -76,11 +76,6 @@ void CommCall::Enter(const std::string& name, Ends ends) {
 }
 
 void CommCall::Hang(FaultKind kind) {
-  const auto count = [&](int change) {
-    const std::lock_guard lock(state_->clique->mutex);
-    state_->num_hung += change;
-  };
-  count(1);
   if (kind == FaultKind::kHang) {
     AwaitReleaseOfHung();
   } else {
@@ -89,7 +84,7 @@ void CommCall::Hang(FaultKind kind) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
-  count(-1);
+  --state_->num_hung;
 }
 
 }  // namespace cuda_double

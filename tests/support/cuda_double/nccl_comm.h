@@ -4,6 +4,7 @@
 
 #include <nccl.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -87,9 +88,9 @@ class CommState {
   bool connected = false;
   bool finalized = false;
   uint64_t num_collectives = 0;
-  int num_launched = 0;  // collectives that are on a stream and have not ended
-  int num_inside = 0;    // calls that have not returned
-  int num_hung = 0;      // of these, calls that a fault holds
+  int num_launched = 0;           // collectives that are on a stream and have not ended
+  int num_inside = 0;             // calls that have not returned
+  std::atomic<int> num_hung = 0;  // of these, calls that a fault holds
   std::vector<void*> registrations;
 
  private:

@@ -95,13 +95,15 @@ void ReleaseHung() {
   state().changed.notify_all();
 }
 
-std::optional<Fault> TakeFault(const std::string& call, int device) {
+std::optional<Fault> TakeFault(const std::string& call, int device, std::atomic<int>* num_hung) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
   ++s.calls[call];
   for (Fault& fault : s.faults) {
     if (fault.call != call || (fault.device >= 0 && fault.device != device)) continue;
     if (fault.number == 0 || --fault.number > 0) continue;  // 0: has happened
+    const bool hangs = fault.kind == FaultKind::kHang || fault.kind == FaultKind::kHangUntilAbort;
+    if (hangs && num_hung != nullptr) ++*num_hung;
     return fault;
   }
   return std::nullopt;

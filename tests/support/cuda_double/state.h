@@ -2,6 +2,7 @@
 #ifndef BREAKEVEN_TESTS_SUPPORT_CUDA_DOUBLE_STATE_H_
 #define BREAKEVEN_TESTS_SUPPORT_CUDA_DOUBLE_STATE_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -51,8 +52,10 @@ int NumVisible();
 void SetCurrentOrdinal(int ordinal);
 int CurrentOrdinal();
 
-// The fault that this call meets, if any; counts the call. TakeFault leaves it to the caller to hang.
-std::optional<Fault> TakeFault(const std::string& call, int device);
+// The fault that this call meets, if any; counts the call. TakeFault leaves it to the caller to hang; who sees the call counted
+// sees it in `num_hung` too.
+std::optional<Fault> TakeFault(const std::string& call, int device,
+                               std::atomic<int>* num_hung = nullptr);
 // The same; kHang has been waited out when it returns.
 std::optional<Fault> EnterCall(const std::string& call, int device);
 void AwaitReleaseOfHung();
