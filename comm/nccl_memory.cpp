@@ -4,11 +4,13 @@
 #include <nccl.h>
 
 #include <algorithm>
+#include <source_location>
 #include <string>
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
 #include "comm/device_cuda.h"
+#include "comm/nccl_check.h"
 
 namespace breakeven {
 namespace {
@@ -62,6 +64,7 @@ NcclBlock::~NcclBlock() { Release(); }
 
 void NcclBlock::AllocateZeroed(size_t size) {
   UseCudaDevice(device_);
+  size_ = size;
   if (ncclMemAlloc(&data_, size) != ncclSuccess) {
     data_ = nullptr;
     cudaGetLastError();
@@ -114,8 +117,13 @@ void NcclBlock::Release() noexcept {
   } catch (const std::exception& error) {
     LogWarning(error.what());
   }
-  if (ncclMemFree(data_) != ncclSuccess) {
-    LogWarning("ncclMemFree has failed on cuda:" + std::to_string(device_.index));
+  const int result = ncclMemFree(data_);
+  if (result != ncclSuccess) {
+    cudaGetLastError();
+    LogWarning(
+        DescribeNcclFailure(result, "ncclMemFree", nullptr, std::source_location::current()) + " " +
+        std::to_string(size_) + " bytes on cuda:" + std::to_string(device_.index) +
+        " stay taken until the process ends.");
   }
   data_ = nullptr;
 }

@@ -35,6 +35,7 @@ class NcclBlock {
   const Device device_;
   const double timeout_seconds_;
   void* data_ = nullptr;
+  size_t size_ = 0;
   void* registration_ = nullptr;  // of ncclCommRegister
   void* window_ = nullptr;        // ncclWindow_t
 };

@@ -80,6 +80,21 @@ TEST_F(NcclMemory, ThatCannotBeRegisteredIsAnErrorAndFreed) {
   EXPECT_THAT(endings[0], StartsWith("76 "));
 }
 
+// It cannot be helped and harms nobody but the memory: a warning, and the run ends well.
+TEST_F(NcclMemory, ThatCannotBeFreedIsAWarning) {
+  cuda_double::Inject({.call = "ncclMemFree", .device = 1, .code = ncclUnhandledCudaError});
+  testing::internal::CaptureStderr();
+  const auto endings = Endings(2, PatientOptions(), AllocateTwice);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("ncclMemFree failed"), HasSubstr("unhandled cuda error"),
+                    HasSubstr("1048576 bytes on cuda:1")));
+  EXPECT_THAT(endings, Each(""));
+  EXPECT_EQ(cuda_double::NumCalls("ncclMemFree"), 2 * 2) << "tried once, and not given up for one";
+  EXPECT_THAT(cuda_double::Complaints(),
+              testing::ElementsAre("1048576 bytes of device 1 never freed"));
+  cuda_double::Reset(5);
+}
+
 // What cannot be deregistered is freed all the same: the abort has taken NCCL's hands off it.
 TEST_F(NcclMemory, ThatCannotBeDeregisteredIsAborted) {
   cuda_double::Inject({.call = "ncclCommWindowDeregister", .device = 1, .code = ncclInternalError});
