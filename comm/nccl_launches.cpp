@@ -17,18 +17,31 @@ NcclLaunches::~NcclLaunches() {
 }
 
 void NcclLaunches::Add(const NcclLaunch& launch, Stream stream) {
-  const std::lock_guard lock(mutex_);
-  Pending pending{launch, nullptr, Clock::now()};
-  if (free_.empty()) {
+  Pending pending{launch, TakeFree(), Clock::now()};
+  // Without the mutex: where the device's queue is full behind a collective that hangs, these block, and who is to find that
+  // one must not block with them.
+  if (pending.event == nullptr) {
     CheckCuda(cudaEventCreateWithFlags(&pending.event, cudaEventDisableTiming),
               "cudaEventCreateWithFlags");
-  } else {
-    pending.event = free_.back();
-    free_.pop_back();
   }
-  pending_.push_back(pending);  // owned from here on
-  CheckCuda(cudaEventRecord(pending.event, static_cast<cudaStream_t>(stream.handle)),
-            "cudaEventRecord");
+  const int result = cudaEventRecord(pending.event, static_cast<cudaStream_t>(stream.handle));
+  {
+    const std::lock_guard lock(mutex_);
+    if (result == cudaSuccess) {
+      pending_.push_back(pending);
+    } else {
+      free_.push_back(pending.event);
+    }
+  }
+  CheckCuda(result, "cudaEventRecord");
+}
+
+CUevent_st* NcclLaunches::TakeFree() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return nullptr;
+  CUevent_st* const event = free_.back();
+  free_.pop_back();
+  return event;
 }
 
 std::string NcclLaunches::FindOverdue(double timeout_seconds) {

@@ -47,6 +47,8 @@ class NcclLaunches {
     Clock::time_point since;
   };
 
+  CUevent_st* TakeFree();  // or null
+
   const Device device_;
   std::mutex mutex_;
   std::deque<Pending> pending_;

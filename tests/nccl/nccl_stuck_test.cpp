@@ -94,5 +94,23 @@ TEST_P(NcclStuck, CloseEndsWhereFinalizeDoesNotReturn) {
   release.join();
 }
 
+class NcclDeviceStuck : public NcclTest {};
+
+// Where the device's queue is full behind a collective that hangs, the host blocks in the driver: the watch must not.
+TEST_F(NcclDeviceStuck, ACollectiveThatHangsIsFoundWhileTheHostBlocksInTheDriver) {
+  cuda_double::Inject({.call = "ncclAllReduce", .kind = FaultKind::kNeverArrives});
+  cuda_double::Inject({.call = "cudaEventRecord", .kind = FaultKind::kHang, .number = 2});
+  std::thread release = ReleaseWhen([] { return NumCalls("ncclCommAbort") == 1; });
+  EXPECT_THAT(Endings(1, Options(),
+                      [](World& world) {
+                        Memory memory = world.data->Allocate(64);
+                        world.data->AllReduce(Start(world, memory), ReduceOp::kSum, Stream{});
+                        world.data->AllReduce(Start(world, memory), ReduceOp::kSum, Stream{});
+                        world.data->Barrier();
+                      }),
+              ElementsAre(AllOf(HasSubstr("AllReduce, call 1: "), HasSubstr("has not ended"))));
+  release.join();
+}
+
 }  // namespace
 }  // namespace breakeven
