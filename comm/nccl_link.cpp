@@ -246,6 +246,7 @@ void NcclLink::Abort(Lock& lock) {
   ncclComm* const comm = std::exchange(comm_, nullptr);
   if (comm == nullptr) return;
   aborting_ = true;
+  bool is_done = false;
   changed_.notify_all();  // who waits for a turn waits for the abort now
   try {
     const Clock::time_point end = Clock::now() + ToDuration(abort_timeout_seconds_);
@@ -259,7 +260,8 @@ void NcclLink::Abort(Lock& lock) {
     if (!warning.empty()) LogWarning(warning);
     const auto abort = [comm, slot = handle_] { return static_cast<int>(ncclCommAbort(comm)); };
     const double rest_seconds = std::chrono::duration<double>(end - Clock::now()).count();
-    if (!CallWithin(rest_seconds, device_, abort).has_value()) {
+    is_done = CallWithin(rest_seconds, device_, abort).has_value();
+    if (!is_done) {
       LogWarning(place_ + ": ncclCommAbort has not returned, " + Seconds(abort_timeout_seconds_) +
                  " after the failure, and is left behind; the process ends without it");
     }
@@ -268,7 +270,14 @@ void NcclLink::Abort(Lock& lock) {
   }
   if (!lock.owns_lock()) lock.lock();
   aborting_ = false;
+  abort_left_behind_ = !is_done;
   changed_.notify_all();
+}
+
+bool NcclLink::AbortWasLeftBehind() {
+  Lock lock(mutex_);
+  AwaitAborted(lock);
+  return abort_left_behind_;
 }
 
 void NcclLink::Close(double timeout_seconds) {

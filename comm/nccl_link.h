@@ -70,6 +70,9 @@ class NcclLink {
   // failed or was closed before.
   bool Fail(const std::string& reason) noexcept;
 
+  // After a failure: whether the abort did not come to its end, so that the device may still work on memory.
+  bool AbortWasLeftBehind();
+
   // COLLECTIVE. Finalize and destroy, each with this deadline even where NCCL does not return. Errors as of Run.
   void Close(double timeout_seconds);
 
@@ -113,6 +116,7 @@ class NcclLink {
   std::optional<Turn> turn_;
   bool opening_ = false;
   bool aborting_ = false;
+  bool abort_left_behind_ = false;
   // Where NCCL puts the handle, and may put it once more when the init is done: never what others read, and never gone while
   // NCCL may write it.
   const std::shared_ptr<ncclComm*> handle_ = std::make_shared<ncclComm*>(nullptr);

@@ -117,6 +117,8 @@ void NcclBlock::Release() noexcept {
   } catch (const std::exception& error) {
     LogWarning(error.what());
   }
+  // A kernel that nobody stopped may be at work on it, and the process is to end.
+  if (link_.AbortWasLeftBehind()) return;
   const int result = ncclMemFree(data_);
   if (result != ncclSuccess) {
     cudaGetLastError();

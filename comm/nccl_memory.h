@@ -18,8 +18,8 @@ class NcclBlock {
   // next block does not ask again. Errors, the same on all ranks: kMachine when a rank has too little memory.
   NcclBlock(Control& control, NcclLink& link, Device device, int64_t num_bytes, bool* use_windows,
             double timeout_seconds);
-  // Local. Deregisters unless the link has failed (its abort has done so), and frees. The caller has waited for all work
-  // on the block.
+  // Local. Deregisters unless the link has failed (its abort has done so), and frees unless that abort did not come to its end.
+  // The caller has waited for all work on the block.
   ~NcclBlock();
   NcclBlock(const NcclBlock&) = delete;
   NcclBlock& operator=(const NcclBlock&) = delete;

@@ -112,5 +112,22 @@ TEST_F(NcclMemory, OutlivesAFailure) {
   });
 }
 
+// Where the abort itself hangs, kernels may still run: what they write is not given to anybody else.
+TEST_F(NcclMemory, IsKeptWhereTheAbortDidNotEnd) {
+  NcclOptions options = PatientOptions();
+  options.abort_timeout_seconds = 0.2;
+  cuda_double::Inject({.call = "ncclCommAbort", .kind = cuda_double::FaultKind::kHang});
+  RunNcclWorld(1, options, [](World& world) {
+    Memory memory = world.data->Allocate(4096);
+    world.data->Abort("no more");
+    memory = Memory();
+  });
+  EXPECT_EQ(cuda_double::NumCalls("ncclMemFree"), 0);
+  cuda_double::ReleaseHung();
+  EXPECT_THAT(cuda_double::Complaints(),
+              testing::ElementsAre("4096 bytes of device 0 never freed"));
+  cuda_double::Reset(5);
+}
+
 }  // namespace
 }  // namespace breakeven
