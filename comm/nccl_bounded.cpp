@@ -1,6 +1,7 @@
 #include "comm/nccl_bounded.h"
 
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,19 @@
 #include "comm/device_cuda.h"
 
 namespace breakeven {
+
+std::string Seconds(double seconds) {
+  std::string text = std::to_string(std::round(seconds * 1000) / 1000);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text + " s";
+}
+
+std::string NotReturned(const std::string& what, double seconds) {
+  return what + " has not returned after " + Seconds(seconds) +
+         ": NCCL or the driver hangs, see the kernel log (dmesg, Xid messages); NCCL_DEBUG=INFO "
+         "shows how far it came";
+}
 
 std::optional<int> CallWithin(double timeout_seconds, Device device, std::function<int()> call) {
   struct Progress {

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "comm/device.h"
 
@@ -13,6 +14,10 @@ namespace breakeven {
 // What `call` returns, which gets a thread of its own, on this device. Nothing when it has not returned in time: it and its
 // thread are then left behind, so it must own all that it uses. Throws std::system_error where no thread is to be had.
 std::optional<int> CallWithin(double timeout_seconds, Device device, std::function<int()> call);
+
+std::string Seconds(double seconds);  // "0.3 s"
+// "<what> has not returned after 0.3 s: <where to look>".
+std::string NotReturned(const std::string& what, double seconds);
 
 }  // namespace breakeven
 

@@ -3,7 +3,6 @@
 #include <nccl.h>
 
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <exception>
 #include <utility>
@@ -22,19 +21,6 @@ constexpr int kNotReturned = -1;  // in place of an ncclResult_t: the call is le
 std::chrono::steady_clock::duration ToDuration(double seconds) {
   return std::chrono::duration_cast<std::chrono::steady_clock::duration>(
       std::chrono::duration<double>(seconds));
-}
-
-std::string Seconds(double seconds) {
-  std::string text = std::to_string(std::round(seconds * 1000) / 1000);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text + " s";
-}
-
-std::string NotReturned(const std::string& what, double seconds) {
-  return what + " has not returned after " + Seconds(seconds) +
-         ": NCCL or the driver hangs, see the kernel log (dmesg, Xid messages); NCCL_DEBUG=INFO "
-         "shows how far it came";
 }
 
 // Empty, or what it threw: a turn must not be left without being given back.
