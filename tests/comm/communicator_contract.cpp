@@ -384,16 +384,16 @@ void PlanesWorkAtOnceFromTwoThreads(World& world) {
 
 std::vector<Check> DataChecks() {
   return {
-      {"AllocateGivesZeroedAlignedMemory", AllocateGivesZeroedAlignedMemory},
-      {"SharedMemoryIsOneForAll", SharedMemoryIsOneForAll},
+      {"AllocateGivesZeroedAlignedMemory", AllocateGivesZeroedAlignedMemory, true},
+      {"SharedMemoryIsOneForAll", SharedMemoryIsOneForAll, true},
       {"AllReduceFoldsInOrderOfRank", AllReduceFoldsInOrderOfRank},
       {"AllReduceOfLongBuffers", AllReduceOfLongBuffers},
-      {"AllReduceInAllocatedMemory", AllReduceInAllocatedMemory},
+      {"AllReduceInAllocatedMemory", AllReduceInAllocatedMemory, true},
       {"SumsHaveTheSameBitsOnAllRanksAndAgain", SumsHaveTheSameBitsOnAllRanksAndAgain},
       {"NonFiniteValuesArrive", NonFiniteValuesArrive},
       {"ReduceScatterGivesEachRankItsPart", ReduceScatterGivesEachRankItsPart},
       {"ReduceScatterThenAllGatherIsAllReduce", ReduceScatterThenAllGatherIsAllReduce},
-      {"StartedCallsComeOutAsIfAwaited", StartedCallsComeOutAsIfAwaited},
+      {"StartedCallsComeOutAsIfAwaited", StartedCallsComeOutAsIfAwaited, true},
       {"AllGatherCollectsInOrderOfRank", AllGatherCollectsInOrderOfRank},
       {"BroadcastReachesAllFromEveryRoot", BroadcastReachesAllFromEveryRoot},
       {"GroupsGiveWhatTheirMembersGive", GroupsGiveWhatTheirMembersGive},

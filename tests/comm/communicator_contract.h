@@ -12,6 +12,7 @@ namespace breakeven::contract {
 struct Check {
   const char* name;
   void (*run)(World&);
+  bool allocates = false;  // with the data plane's Allocate
 };
 
 std::vector<Check> DataChecks();
