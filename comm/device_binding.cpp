@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "comm/base/error.h"
+#include "comm/base/fault_point.h"
 #include "comm/base/log.h"
 #include "comm/device_cuda.h"
 #include "comm/world.h"
@@ -159,6 +160,7 @@ DeviceAssignment AssignDevices(const std::vector<RankDevices>& ranks,
 }
 
 Device BindDevice(Control& control, const DeviceOptions& options) {
+  FaultPoint("comm.bind_device");
   if (options.choice == DeviceChoice::kCpu) return Device{};
   const RankDevices mine = LookAround(control);
   const std::vector<RankDevices> ranks = GatherDevices(control, mine);

@@ -9,7 +9,7 @@ namespace breakeven {
 namespace {
 
 constexpr std::array<std::string_view, kNumPhases> kPhaseNames = {
-    "idle", "start-up", "input", "step", "checkpoint", "validation", "eval", "ended"};
+    "idle", "start-up", "input", "step", "checkpoint", "validation", "eval", "closing", "ended"};
 
 std::string Bytes(int64_t num_bytes) {
   constexpr std::array<const char*, 4> kUnits = {"bytes", "KiB", "MiB", "GiB"};

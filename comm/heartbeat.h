@@ -23,9 +23,10 @@ enum class Phase : uint32_t {
   kCheckpoint,
   kValidation,
   kEval,
+  kClosing,
   kEnded
 };
-constexpr size_t kNumPhases = 8;
+constexpr size_t kNumPhases = 9;
 std::string_view PhaseName(Phase phase);  // "input", "step", …
 
 constexpr size_t kNumPlanes = 2;

@@ -94,6 +94,10 @@ Watchdog::Watchdog(WatchSetup setup)
       sights_(setup_.page.lines.size()),
       visible_(setup_.page.lines.size(), Visible::kNotAsked),
       death_noted_(setup_.page.lines.size(), false) {
+  const WatchdogConfig usual;
+  for (const Phase phase : {Phase::kStartUp, Phase::kClosing}) {
+    limits_[static_cast<size_t>(phase)] = usual.Limit(phase);
+  }
   PrepareStackTraces();
   line_.Start(::getpid(), ProcessStartTime(::getpid()));
   if (setup_.link != nullptr) {

@@ -51,8 +51,8 @@ class Watchdog {
  public:
   static constexpr double kSecondsToEnd = 8;
 
-  // Starts to watch, without limits: only a rank that dies is noticed until SetLimits. Installs the signal handler
-  // of stack_trace.h. Made by the thread whose work is watched, which must be the process's main thread or a rank of its own.
+  // Starts to watch. Until SetLimits kStartUp and kClosing have the usual limits (WatchdogConfig) and the other phases none,
+  // so that a job may begin and end before, or without, anyone knowing its config. Installs the signal handler of stack_trace.h. Made by the thread whose work is watched, which must be the process's main thread or a rank of its own.
   explicit Watchdog(WatchSetup setup);
   ~Watchdog();  // ends its threads; never communicates
   Watchdog(const Watchdog&) = delete;
@@ -60,6 +60,8 @@ class Watchdog {
 
   // The same on every rank.
   void SetLimits(const WatchdogConfig& config);
+  // Seconds that a rank may be in `phase` without progress, as of now; 0: no limit.
+  double Limit(Phase phase) const;
 
   // Of this rank, by its main thread. `step`: -1 where there is none.
   void EnterPhase(Phase phase, int64_t step);
@@ -75,7 +77,6 @@ class Watchdog {
   void Run();
   void Look();
   void NoteDeaths();
-  double Limit(Phase phase) const;
   [[noreturn]] void EndJob(AlarmCause cause);
   void Report(const AlarmCause& cause) const;
   std::vector<RankReport> ReportsOfNode() const;

@@ -17,7 +17,9 @@ void WatchdogConfig::VisitFields(FieldVisitor& v) {
   v.Visit(Info("enabled", "end a job that hangs, with 70, naming the rank that holds it up"),
           enabled);
   v.Visit(Info("startup_seconds",
-               "longest time without progress before the first step; 0 = no limit", AtLeast(0)),
+               "longest time without progress from the job's start to its first step, and between "
+               "other phases; 0 = no limit",
+               AtLeast(0)),
           startup_seconds);
   v.Visit(Info("step_seconds",
                "the same within steps (a micro-batch and a collective are progress); 0 = no limit",
@@ -30,6 +32,10 @@ void WatchdogConfig::VisitFields(FieldVisitor& v) {
       Info("eval_seconds", "the same in validation and scoring (a batch is progress); 0 = no limit",
            AtLeast(0)),
       eval_seconds);
+  v.Visit(Info("closing_seconds",
+               "the same from the end of the work until all ranks have ended; 0 = no limit",
+               AtLeast(0)),
+          closing_seconds);
   v.Visit(
       Info("learned_scale",
            "steps: also at most this many times the slowest of the last steps, but 10 s; 0 = off",
@@ -50,6 +56,8 @@ double WatchdogConfig::Limit(Phase phase) const {
     case Phase::kValidation:
     case Phase::kEval:
       return eval_seconds;
+    case Phase::kClosing:
+      return closing_seconds;
     case Phase::kIdle:
     case Phase::kEnded:
       return 0;
@@ -69,6 +77,8 @@ std::string_view WatchdogConfig::LimitKey(Phase phase) {
     case Phase::kValidation:
     case Phase::kEval:
       return "watchdog.eval_seconds";
+    case Phase::kClosing:
+      return "watchdog.closing_seconds";
     case Phase::kIdle:
     case Phase::kEnded:
       return "";

@@ -15,6 +15,7 @@ struct WatchdogConfig {
   double step_seconds = 900;
   double checkpoint_seconds = 3600;
   double eval_seconds = 1800;
+  double closing_seconds = 1800;
   double learned_scale = 0;
   void VisitFields(FieldVisitor& v);
   // Seconds of a phase; 0: none.

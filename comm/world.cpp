@@ -80,7 +80,10 @@ std::string CpuModel() {
 }  // namespace
 
 void World::Close() {
+  EnterPhase(Phase::kClosing);
+  FaultPoint("world.close");
   if (data != nullptr) data->Close();
+  control->Barrier();  // whoever leaves the watch first would wait for the others unseen
   control->Close();
   if (watchdog != nullptr) watchdog->Close();  // last: the others' ends are watched too
 }

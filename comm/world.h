@@ -33,7 +33,8 @@ struct World {
   void Beat() const {
     if (watchdog != nullptr) watchdog->Beat();
   }
-  void Close();  // COLLECTIVE
+  // COLLECTIVE. In phase kClosing: who has arrived waits under watch until all have.
+  void Close();
 };
 
 // COLLECTIVE. The nccl_ back end over the ranks of `control`, which outlives it and ends the job where Abort is called.

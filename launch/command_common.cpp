@@ -32,6 +32,7 @@ std::pair<std::string, std::string> FirstDifference(const std::string& left,
 
 void PrintResult(const World& world, std::string_view text) {
   if (!world.is_root()) return;
+  const PhaseScope no_limit(world.watchdog.get(), Phase::kIdle);  // a pager may hold it up
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!written || std::fflush(stdout) != 0) {
     throw Error(ErrorKind::kIo,

@@ -8,13 +8,14 @@ namespace breakeven {
 void RunEvalCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<EvalConfig>(options, world)) return;
   EvalConfig config = ReadConfigTogether<EvalConfig>(options, world);
+  SetWatch(world, config.watchdog.value_or(WatchdogConfig()));
   RunTogether(*world.control, /*root_only=*/false, [&] {
     for (auto& [name, path] : config.models) path = ResolveModelPath(path);
   });
   world.device = BindDevice(*world.control, config.device.Options());
   if (options.dry_run) return PrintResult(world, DryRunEvaluation(config, world));
-  SetWatch(world, config.watchdog.value_or(WatchdogConfig()));
   const EvalSummary summary = RunEvaluation(config, world);
+  world.EnterPhase(Phase::kClosing);
   PrintResult(world, options.json
                          ? FormatSummaryJson(summary)
                          : FormatTable(summary) + "\nrecords: " + summary.records_path + "\n");

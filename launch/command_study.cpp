@@ -1,6 +1,7 @@
 // breakeven study: prompts against fine-tuning, from data to verdict.
 #include "comm/data_plane.h"
 #include "comm/device_binding.h"
+#include "comm/watched_world.h"
 #include "launch/command.h"
 #include "launch/report/report_json.h"
 #include "launch/study_folder.h"
@@ -11,6 +12,7 @@ namespace breakeven {
 void RunStudyCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<StudyConfig>(options, world)) return;
   StudyConfig config = ReadConfigTogether<StudyConfig>(options, world);
+  SetWatch(world, config.train.watchdog);
   RunTogether(*world.control, /*root_only=*/false,
               [&] { config.model = ResolveModelPath(config.model); });
   if (options.dry_run) {
@@ -19,6 +21,7 @@ void RunStudyCommand(const CommandOptions& options, World& world) {
   }
   OpenDataPlane(world, config.train.comm, config.train.device.Options());
   RunStudy(config, world, PrintConfig(config), ConfigHash(config));
+  world.EnterPhase(Phase::kClosing);
   std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {
     const StudyReport report = ReadStudy(config.output);

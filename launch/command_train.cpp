@@ -4,6 +4,7 @@
 
 #include "comm/base/progress.h"
 #include "comm/data_plane.h"
+#include "comm/watched_world.h"
 #include "launch/command.h"
 #include "launch/print_text.h"
 #include "trainer/training_run.h"
@@ -94,6 +95,7 @@ void ResolvePaths(TrainConfig& config) {
 void RunTrainCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<TrainConfig>(options, world)) return;
   TrainConfig config = ReadConfigTogether<TrainConfig>(options, world);
+  SetWatch(world, config.watchdog);
   RunTogether(*world.control, /*root_only=*/false, [&] { ResolvePaths(config); });
   if (options.dry_run) {
     world.device = BindDevice(*world.control, config.device.Options());
@@ -101,6 +103,8 @@ void RunTrainCommand(const CommandOptions& options, World& world) {
   }
   OpenDataPlane(world, config.comm, config.device.Options());
   const TrainSummary summary = RunTraining(config, world, PrintConfig(config));
+  SetWatch(world, config.watchdog);  // the scoring may have had limits of its own
+  world.EnterPhase(Phase::kClosing);
   PrintResult(world, options.json ? SummaryJson(summary) : SummaryText(summary));
 }
 

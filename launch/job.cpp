@@ -36,7 +36,7 @@ Job::~Job() {
   session_.reset();
 }
 
-void Job::Start(int* argc, char*** argv, bool use_mpi) {
+void Job::Start(int* argc, char*** argv, bool use_mpi, bool has_phases) {
   if (use_mpi) {
     session_ = std::make_unique<MpiSession>(argc, argv);
     world_.emplace(session_->MakeWorld());
@@ -50,6 +50,7 @@ void Job::Start(int* argc, char*** argv, bool use_mpi) {
   } else {
     WatchSingleWorld(*world_);
   }
+  if (has_phases) world_->EnterPhase(Phase::kStartUp);
 }
 
 void Job::Finish() {

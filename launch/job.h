@@ -24,8 +24,9 @@ class Job {
   Job(const Job&) = delete;
   Job& operator=(const Job&) = delete;
 
-  // COLLECTIVE when `use_mpi`. Without it the world is this process alone.
-  void Start(int* argc, char*** argv, bool use_mpi);
+  // COLLECTIVE when `use_mpi`. Without it the world is this process alone. `has_phases`: the work says where it is from its start
+  // to its end, so that the watchdog's limits hold from now on; else it watches for ranks that die, and in closing.
+  void Start(int* argc, char*** argv, bool use_mpi, bool has_phases);
   World& world() { return *world_; }
   // COLLECTIVE. The orderly end.
   void Finish();

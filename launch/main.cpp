@@ -35,6 +35,10 @@ using RunFunction = void (*)(const CommandOptions&, World&);
 
 enum class UsesMpi { kAlways, kWhenLaunched, kNever };
 
+// Whether the watchdog's limits hold from the command's start to its end: only where all that takes long is in a phase of its own
+// and shows progress.
+enum class HasPhases { kNo, kYes };
+
 enum class Takes { kConfig, kScaleConfig, kPath, kStudyFolder, kClusterConfig };
 
 struct CommandInfo {
@@ -44,6 +48,7 @@ struct CommandInfo {
   UsesMpi uses_mpi;
   RunFunction run;
   Takes takes = Takes::kConfig;
+  HasPhases has_phases = HasPhases::kNo;
 };
 
 constexpr CommandInfo kCommands[] = {
@@ -66,21 +71,21 @@ constexpr CommandInfo kCommands[] = {
      "A run that was stopped (exit code 75, a kill, a crash) goes on where its newest checkpoint "
      "is when the same\n"
      "command is given again.",
-     UsesMpi::kAlways, RunTrainCommand},
+     UsesMpi::kAlways, RunTrainCommand, Takes::kConfig, HasPhases::kYes},
     {"eval", "score prompt variants on models and checkpoints",
      "Examples:\n"
      "  mpirun -n 2 --bind-to none breakeven eval my_eval.yaml\n"
      "  breakeven eval my_eval.yaml --set models.tuned=runs/mine/checkpoints/step_000120 --set "
      "limit=50\n"
      "Scores are the same bits for any number of ranks with the same threads a rank.",
-     UsesMpi::kAlways, RunEvalCommand},
+     UsesMpi::kAlways, RunEvalCommand, Takes::kConfig, HasPhases::kYes},
     {"study", "does fine-tuning beat the best prompt, by how much, and when does it pay?",
      "Examples:\n"
      "  mpirun -n 2 --bind-to none breakeven study configs/study_quickstart.yaml\n"
      "  breakeven study my_study.yaml --dry-run      # plan, cells, disk, time; nothing is kept\n"
      "A study that was stopped (exit code 75, a kill, a crash) goes on when the same command is "
      "given again.",
-     UsesMpi::kAlways, RunStudyCommand},
+     UsesMpi::kAlways, RunStudyCommand, Takes::kConfig, HasPhases::kYes},
     {"generate", "write text with a model",
      "Examples:\n"
      "  breakeven generate --set model=models/SmolLM2-135M-Instruct --set apply_chat_template=true "
@@ -241,7 +246,8 @@ int RunCommand(const CommandInfo& command, const CommandOptions& options, int ar
     const bool launched = DescribeLaunch().world_size > 1;
     job.Start(&argc, &argv,
               command.uses_mpi == UsesMpi::kAlways ||
-                  (command.uses_mpi == UsesMpi::kWhenLaunched && launched));
+                  (command.uses_mpi == UsesMpi::kWhenLaunched && launched),
+              command.has_phases == HasPhases::kYes);
     command.run(options, job.world());
     job.Finish();
     return 0;

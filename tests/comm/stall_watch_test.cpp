@@ -125,9 +125,11 @@ TEST(WatchdogConfig, EveryPhaseHasItsLimit) {
   config.step_seconds = 2;
   config.checkpoint_seconds = 3;
   config.eval_seconds = 4;
+  config.closing_seconds = 5;
   const std::pair<Phase, double> expected[] = {
-      {Phase::kIdle, 0},       {Phase::kStartUp, 1},    {Phase::kInput, 2}, {Phase::kStep, 2},
-      {Phase::kCheckpoint, 3}, {Phase::kValidation, 4}, {Phase::kEval, 4},  {Phase::kEnded, 0}};
+      {Phase::kIdle, 0}, {Phase::kStartUp, 1},    {Phase::kInput, 2},
+      {Phase::kStep, 2}, {Phase::kCheckpoint, 3}, {Phase::kValidation, 4},
+      {Phase::kEval, 4}, {Phase::kClosing, 5},    {Phase::kEnded, 0}};
   for (const auto& [phase, seconds] : expected) {
     EXPECT_EQ(config.Limit(phase), seconds) << PhaseName(phase);
     EXPECT_EQ(WatchdogConfig::LimitKey(phase).empty(), seconds == 0) << PhaseName(phase);

@@ -92,8 +92,10 @@ int Run(int argc, char** argv) {
   MpiSession session(&argc, &argv);
   World world = session.MakeWorld();
   WatchMpiWorld(world);
+  world.EnterPhase(Phase::kStartUp);
   WatchdogConfig config;
-  config.startup_seconds = config.step_seconds = config.checkpoint_seconds = options.limit;
+  config.startup_seconds = config.step_seconds = options.limit;
+  config.checkpoint_seconds = config.closing_seconds = options.limit;
   SetWatch(world, config);
   CommConfig comm;
   comm.check_calls = options.check;

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <thread>
 
+#include "comm/base/fault_injection.h"
 #include "comm/watched_world.h"
 
 namespace breakeven {
@@ -17,7 +18,7 @@ namespace {
 WatchdogConfig LimitOf(double seconds) {
   WatchdogConfig config;
   config.startup_seconds = config.step_seconds = seconds;
-  config.checkpoint_seconds = config.eval_seconds = seconds;
+  config.checkpoint_seconds = config.eval_seconds = config.closing_seconds = seconds;
   return config;
 }
 
@@ -60,6 +61,18 @@ TEST_F(WatchdogDeathTest, ALearnedLimitIsSaidToBeOne) {
         HangForEver();
       },
       testing::ExitedWithCode(70), "in phase step \\(watchdog\\.step_seconds: 0\\.4 s\\)");
+}
+
+TEST_F(WatchdogDeathTest, AHangInClosingEndsToo) {
+  EXPECT_EXIT(
+      {
+        World world = MakeSingleWorld();
+        WatchSingleWorld(world);
+        SetWatch(world, LimitOf(0.3));
+        SetFaults("world.close=hang");
+        world.Close();
+      },
+      testing::ExitedWithCode(70), "in phase closing \\(watchdog\\.closing_seconds: 0\\.3 s\\)");
 }
 
 // Two ranks on one page of which one is a line only, as of a process that does not run.
@@ -127,6 +140,21 @@ TEST(Watchdog, IdleAndSwitchedOffHaveNoLimit) {
     std::this_thread::sleep_for(std::chrono::milliseconds(700));
     world.Close();
   }
+}
+
+TEST(Watchdog, StartUpAndClosingHaveLimitsBeforeTheConfigIsRead) {
+  World world = MakeSingleWorld();
+  WatchSingleWorld(world);
+  EXPECT_EQ(world.watchdog->Limit(Phase::kStartUp), WatchdogConfig().startup_seconds);
+  EXPECT_EQ(world.watchdog->Limit(Phase::kClosing), WatchdogConfig().closing_seconds);
+  EXPECT_EQ(world.watchdog->Limit(Phase::kStep), 0);
+  EXPECT_EQ(world.watchdog->Limit(Phase::kIdle), 0);
+  WatchdogConfig off;
+  off.enabled = false;
+  SetWatch(world, off);
+  EXPECT_EQ(world.watchdog->Limit(Phase::kStartUp), 0);
+  EXPECT_EQ(world.watchdog->Limit(Phase::kClosing), 0);
+  world.Close();
 }
 
 TEST(PhaseScope, PutsTheFormerPhaseBack) {

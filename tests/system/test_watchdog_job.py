@@ -103,6 +103,17 @@ def test_a_rank_that_hangs_while_it_saves():
     job(3, fault="job.save@7:0=hang").expect(r"^rank 0 on \S+ is in phase checkpoint", "watchdog.checkpoint_seconds")
 
 
+@pytest.mark.parametrize("action, said", [("hang", "is in phase start-up, 1 collective behind"), ("stop", r"is stopped \(SIGSTOP")])
+def test_a_rank_that_never_opens_its_back_end(action, said):
+    job(3, fault=f"comm.bind_device:1={action}").expect(rf"^rank 1 on \S+ {said}", "watchdog.startup_seconds")
+
+
+@pytest.mark.parametrize("action, said", [("hang", "is in phase closing, [12] collectives? behind"), ("stop", r"is stopped \(SIGSTOP")])
+def test_a_rank_that_does_not_come_to_the_end(action, said):
+    """The others have done their work and wait for it, under watch."""
+    job(3, fault=f"world.close:1={action}").expect(rf"^rank 1 on \S+ {said}", "watchdog.closing_seconds")
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_rank_ends_the_job_at_once(rank):
     """The launcher notices and names it, before any limit."""
@@ -185,6 +196,11 @@ def test_a_stopped_rank_on_either_node_is_named(two_nodes, rank, node):
     # Of the other ranks on both nodes, each has said where it is. (The launcher wakes a stopped process to end it.)
     reported = set(re.findall(r"\[rank (\d)\] warning: watchdog: .*This rank", ended.text))
     assert reported >= {str(other) for other in range(4)} - {str(rank)}, ended.text
+
+
+def test_a_rank_of_another_node_that_does_not_come_to_the_end(two_nodes):
+    ended = job_on(two_nodes, fault="world.close:2=stop").end()
+    ended.expect(rf"^rank 2 on {two_nodes.names[1]} is stopped", "watchdog.closing_seconds")
 
 
 def test_a_rank_stuck_in_input_on_the_other_node(two_nodes):
