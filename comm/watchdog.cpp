@@ -134,7 +134,8 @@ double Watchdog::Limit(Phase phase) const {
   const double limit = limits_[static_cast<size_t>(phase)];
   if (phase != Phase::kInput && phase != Phase::kStep) return limit;
   const double learned = pace_.Limit(learned_scale_);
-  return learned > 0 && limit > 0 ? std::min(limit, learned) : limit;
+  if (learned <= 0) return limit;
+  return limit > 0 ? std::min(limit, learned) : learned;
 }
 
 void Watchdog::EnterPhase(Phase phase, int64_t step) {
@@ -164,7 +165,7 @@ void Watchdog::Run() {
     }
     if (setup_.page.alarm->raised()) EndJob(setup_.page.alarm->cause());
     if (auto cause = stall_.Find([&](Phase phase) { return Limit(phase); })) {
-      cause->learned = cause->limit < limits_[static_cast<size_t>(cause->phase)] ? 1 : 0;
+      cause->learned = cause->limit != limits_[static_cast<size_t>(cause->phase)] ? 1 : 0;
       setup_.page.alarm->Raise(*cause);
       if (courier_ != nullptr) courier_->Alarm(*cause);
       EndJob(setup_.page.alarm->cause());

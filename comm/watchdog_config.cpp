@@ -37,9 +37,11 @@ void WatchdogConfig::VisitFields(FieldVisitor& v) {
                AtLeast(0)),
           closing_seconds);
   v.Visit(
-      Info("learned_scale",
-           "steps: also at most this many times the slowest of the last steps, but 10 s; 0 = off",
-           AtLeast(0)),
+      Info(
+          "learned_scale",
+          "steps: also at most this many times the slowest of the last steps, but 10 s, whether or "
+          "not step_seconds sets a limit; 0 = off",
+          AtLeast(0)),
       learned_scale);
 }
 

@@ -157,6 +157,49 @@ TEST(Watchdog, StartUpAndClosingHaveLimitsBeforeTheConfigIsRead) {
   world.Close();
 }
 
+TEST(Watchdog, TheLearnedLimitHoldsWithAndWithoutAFixedOne) {
+  const auto limit_with = [](bool enabled, double step_seconds, double learned_scale) {
+    World world = MakeSingleWorld();
+    WatchSingleWorld(world);
+    WatchdogConfig config;
+    config.enabled = enabled;
+    config.step_seconds = step_seconds;
+    config.learned_scale = learned_scale;
+    SetWatch(world, config);
+    for (int step = 0; step < 8; ++step) {
+      world.EnterPhase(Phase::kInput, step);
+      world.EnterPhase(Phase::kStep, step);
+    }
+    const double limit = world.watchdog->Limit(Phase::kStep);
+    world.Close();
+    return limit;
+  };
+  EXPECT_EQ(limit_with(true, 900, 20), StepPace::kLeastLimit);
+  EXPECT_EQ(limit_with(true, 0, 20), StepPace::kLeastLimit) << "the fixed one is off";
+  EXPECT_EQ(limit_with(true, 5, 20), 5) << "the smaller of the two";
+  EXPECT_EQ(limit_with(true, 900, 0), 900);
+  EXPECT_EQ(limit_with(true, 0, 0), 0);
+  EXPECT_EQ(limit_with(false, 0, 20), 0);
+}
+
+TEST_F(WatchdogDeathTest, ALearnedLimitAloneEndsAHang) {
+  EXPECT_EXIT(
+      {
+        World world = MakeSingleWorld();
+        WatchSingleWorld(world);
+        WatchdogConfig config = LimitOf(0);
+        config.learned_scale = 2;
+        SetWatch(world, config);
+        for (int step = 0; step < 8; ++step) {
+          world.EnterPhase(Phase::kInput, step);
+          world.EnterPhase(Phase::kStep, step);
+        }
+        HangForEver();  // 10 s: StepPace::kLeastLimit
+      },
+      testing::ExitedWithCode(70),
+      "in phase step \\(by watchdog\\.learned_scale: 10 s\\)(.|\n)*raise watchdog\\.learned_scale");
+}
+
 TEST(PhaseScope, PutsTheFormerPhaseBack) {
   World world = MakeSingleWorld();
   WatchSingleWorld(world);
