@@ -1,12 +1,16 @@
 // Pure.
 #include "comm/collective_call.h"
 
+#include <iterator>
+
 namespace breakeven {
 
 std::string_view CollectiveName(Collective collective) {
   static constexpr std::string_view kNames[] = {
-      "nothing",   "Allocate",  "AllocateShared", "AllReduce", "ReduceScatter",
-      "AllGather", "Broadcast", "Barrier",        "Complete",  "Close"};
+      "nothing",       "Allocate",  "AllocateShared",     "AllReduce",
+      "ReduceScatter", "AllGather", "StartReduceScatter", "StartAllGather",
+      "Broadcast",     "Barrier",   "Complete",           "Close"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Collective::kClose) + 1);
   return kNames[static_cast<size_t>(collective)];
 }
 
@@ -30,8 +34,9 @@ std::string CollectiveCall::Text() const {
       collective == Collective::kClose) {
     return text;
   }
-  const bool reduces =
-      collective == Collective::kAllReduce || collective == Collective::kReduceScatter;
+  const bool reduces = collective == Collective::kAllReduce ||
+                       collective == Collective::kReduceScatter ||
+                       collective == Collective::kStartReduceScatter;
   const bool is_text = plane == Plane::kControl && !reduces;
   if (reduces) text += std::string(": ") + kOps[static_cast<size_t>(op)] + " of ";
   if (!is_text)

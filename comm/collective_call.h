@@ -21,6 +21,8 @@ enum class Collective : uint8_t {
   kAllReduce,
   kReduceScatter,
   kAllGather,
+  kStartReduceScatter,
+  kStartAllGather,
   kBroadcast,
   kBarrier,
   kComplete,

@@ -48,7 +48,7 @@ void Communicator::AllGather(Buffer in, Buffer out, Stream stream, std::source_l
 
 void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done,
                                       std::source_location site) {
-  calls_.Run({.collective = Collective::kReduceScatter,
+  calls_.Run({.collective = Collective::kStartReduceScatter,
               .count = inout.count,
               .dtype = inout.dtype,
               .op = op,
@@ -57,7 +57,7 @@ void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, std::function<v
 }
 
 void Communicator::StartAllGather(Buffer inout, std::source_location site) {
-  calls_.Run({.collective = Collective::kAllGather,
+  calls_.Run({.collective = Collective::kStartAllGather,
               .count = inout.count,
               .dtype = inout.dtype,
               .site = site},

@@ -109,7 +109,7 @@ void SharedMemoryExchange::DoStartReduceScatter(Buffer inout, ReduceOp op,
   CheckHostBuffer(inout);
   if (!CanStart(inout)) return Communicator::DoStartReduceScatter(inout, op, std::move(done));
   const Buffer part = PartOf(inout, rank(), world_size());
-  queue_.Start(MakePost(Collective::kReduceScatter, inout, op),
+  queue_.Start(MakePost(Collective::kStartReduceScatter, inout, op),
                [this, part, op, done = std::move(done)](const std::vector<Post>& posts) {
                  FindStarted(posts);
                  for (size_t r = 0; r < bases_.size(); ++r) {
@@ -124,7 +124,7 @@ void SharedMemoryExchange::DoStartReduceScatter(Buffer inout, ReduceOp op,
 void SharedMemoryExchange::DoStartAllGather(Buffer inout) {
   CheckHostBuffer(inout);
   if (!CanStart(inout)) return Communicator::DoStartAllGather(inout);
-  queue_.Start(MakePost(Collective::kAllGather, inout, ReduceOp::kSum),
+  queue_.Start(MakePost(Collective::kStartAllGather, inout, ReduceOp::kSum),
                [this, inout](const std::vector<Post>& posts) {
                  FindStarted(posts);
                  const int64_t count = inout.count / world_size();

@@ -83,14 +83,15 @@ TEST(CallCheck, SeesEveryDifference) {
   }
 }
 
+struct Counter final : CollectiveObserver {
+  explicit Counter(std::vector<std::string>& calls) : log(calls) {}
+  void Begin(const CollectiveCall& call) override { log.push_back("begin " + call.Text()); }
+  void End(const CollectiveCall& call) noexcept override { log.push_back("end " + call.Text()); }
+  void Close() override { log.push_back("close"); }
+  std::vector<std::string>& log;
+};
+
 TEST(Communicator, ObserversSeeEveryCallAndItsEnd) {
-  struct Counter final : CollectiveObserver {
-    explicit Counter(std::vector<std::string>& calls) : log(calls) {}
-    void Begin(const CollectiveCall& call) override { log.push_back("begin " + call.Text()); }
-    void End(const CollectiveCall& call) noexcept override { log.push_back("end " + call.Text()); }
-    void Close() override { log.push_back("close"); }
-    std::vector<std::string>& log;
-  };
   std::vector<std::string> calls;
   RunThreadWorld(1, [&](World& world) {
     world.data->AddObserver(std::make_unique<Counter>(calls));
@@ -100,6 +101,25 @@ TEST(Communicator, ObserversSeeEveryCallAndItsEnd) {
   const std::vector<std::string> expected = {"begin AllReduce, call 0: sum of 3 float32",
                                              "end AllReduce, call 0: sum of 3 float32",
                                              "begin Close, call 1", "end Close, call 1", "close"};
+  EXPECT_EQ(calls, expected);
+}
+
+TEST(Communicator, StartedCallsHaveNamesOfTheirOwn) {
+  std::vector<std::string> calls;
+  RunThreadWorld(1, [&](World& world) {
+    const Memory memory = world.data->Allocate(400);
+    const Buffer buffer{memory.data(), 100, DType::kFloat32, Device{}};
+    world.data->AddObserver(std::make_unique<Counter>(calls));
+    world.data->StartReduceScatter(buffer, ReduceOp::kSum, nullptr);
+    world.data->StartAllGather(buffer);
+    world.data->Complete();
+  });
+  const std::vector<std::string> expected = {"begin StartReduceScatter, call 1: sum of 100 float32",
+                                             "end StartReduceScatter, call 1: sum of 100 float32",
+                                             "begin StartAllGather, call 2: 100 float32",
+                                             "end StartAllGather, call 2: 100 float32",
+                                             "begin Complete, call 3",
+                                             "end Complete, call 3"};
   EXPECT_EQ(calls, expected);
 }
 
