@@ -46,6 +46,9 @@ struct CollectiveCall {
   DType dtype = DType::kUInt8;
   ReduceOp op = ReduceOp::kSum;
   int root = 0;
+  // The call returns when it is launched: on a GPU's stream, or for the other ranks to do their share. Whether it is done
+  // is seen later, by Barrier or Complete at the latest.
+  bool only_launches = false;
   std::source_location site = {};
 
   int64_t num_bytes() const { return count * SizeOf(dtype); }
@@ -57,7 +60,7 @@ struct CollectiveCall {
 std::string SiteText(std::string_view file_name, uint32_t line);
 
 // Sees every collective of a plane, on the thread that calls it: checks and watchdogs. Begin may throw, and the
-// collective is then not begun. End comes also after one that failed; on a GPU it says that the call has been launched.
+// collective is then not begun. End comes also after one that failed; of a call that only_launches it says no more than that.
 class CollectiveObserver {
  public:
   virtual ~CollectiveObserver() = default;

@@ -23,6 +23,7 @@ void Communicator::AllReduce(Buffer inout, ReduceOp op, Stream stream, std::sour
               .count = inout.count,
               .dtype = inout.dtype,
               .op = op,
+              .only_launches = inout.device.is_cuda(),
               .site = site},
              [&] {
                FaultPoint("comm.all_reduce", kCallNumber);
@@ -36,14 +37,18 @@ void Communicator::ReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stre
               .count = in.count,
               .dtype = in.dtype,
               .op = op,
+              .only_launches = in.device.is_cuda(),
               .site = site},
              [&] { DoReduceScatter(in, out, op, stream); });
 }
 
 void Communicator::AllGather(Buffer in, Buffer out, Stream stream, std::source_location site) {
-  calls_.Run(
-      {.collective = Collective::kAllGather, .count = out.count, .dtype = out.dtype, .site = site},
-      [&] { DoAllGather(in, out, stream); });
+  calls_.Run({.collective = Collective::kAllGather,
+              .count = out.count,
+              .dtype = out.dtype,
+              .only_launches = out.device.is_cuda(),
+              .site = site},
+             [&] { DoAllGather(in, out, stream); });
 }
 
 void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done,
@@ -52,6 +57,7 @@ void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, std::function<v
               .count = inout.count,
               .dtype = inout.dtype,
               .op = op,
+              .only_launches = inout.device.is_cuda() || !starts_wait(),
               .site = site},
              [&] { DoStartReduceScatter(inout, op, std::move(done)); });
 }
@@ -60,12 +66,16 @@ void Communicator::StartAllGather(Buffer inout, std::source_location site) {
   calls_.Run({.collective = Collective::kStartAllGather,
               .count = inout.count,
               .dtype = inout.dtype,
+              .only_launches = inout.device.is_cuda() || !starts_wait(),
               .site = site},
              [&] { DoStartAllGather(inout); });
 }
 
 void Communicator::Complete(std::source_location site) {
-  calls_.Run({.collective = Collective::kComplete, .site = site}, [&] { DoComplete(); });
+  calls_.Run({.collective = Collective::kComplete,
+              .only_launches = stream().device.is_cuda(),
+              .site = site},
+             [&] { DoComplete(); });
 }
 
 void Communicator::DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done) {
@@ -82,6 +92,7 @@ void Communicator::Broadcast(Buffer inout, int root, Stream stream, std::source_
               .count = inout.count,
               .dtype = inout.dtype,
               .root = root,
+              .only_launches = inout.device.is_cuda(),
               .site = site},
              [&] { DoBroadcast(inout, root, stream); });
 }

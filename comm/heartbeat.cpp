@@ -41,7 +41,8 @@ std::string Describe(Plane plane, const PlaneStatus& status) {
   if (status.num_bytes > 0) text += ", of " + Bytes(status.num_bytes);
   const std::string_view file = ProgramText(status.site_file);
   if (!file.empty()) text += " at " + SiteText(file, status.site_line);
-  return text + (status.inside() ? ", not finished" : ", finished");
+  if (status.inside()) return text + ", not finished";
+  return text + (status.only_launches ? ", launched" : ", finished");
 }
 
 std::string DescribePlace(const Heartbeat& heartbeat) {
@@ -65,6 +66,7 @@ void HeartbeatLine::EnterPhase(Phase phase, int64_t step) {
 void HeartbeatLine::Begin(const CollectiveCall& call) {
   PlaneLine& line = planes_[static_cast<size_t>(call.plane)];
   line.collective.store(static_cast<uint32_t>(call.collective), kRelaxed);
+  line.only_launches.store(call.only_launches ? 1 : 0, kRelaxed);
   line.num_bytes.store(call.num_bytes(), kRelaxed);
   line.site_file.store(ProgramOffset(call.site.file_name()), kRelaxed);
   line.site_line.store(call.site.line(), kRelaxed);
@@ -91,6 +93,7 @@ Heartbeat HeartbeatLine::Read() const {
     status.done = planes_[i].done.load(std::memory_order_acquire);
     status.begun = planes_[i].begun.load(std::memory_order_acquire);
     status.collective = static_cast<Collective>(planes_[i].collective.load(kRelaxed));
+    status.only_launches = planes_[i].only_launches.load(kRelaxed) != 0;
     status.num_bytes = planes_[i].num_bytes.load(kRelaxed);
     status.site_file = planes_[i].site_file.load(kRelaxed);
     status.site_line = planes_[i].site_line.load(kRelaxed);

@@ -30,7 +30,8 @@ constexpr size_t kNumPhases = 9;
 std::string_view PhaseName(Phase phase);  // "input", "step", …
 
 constexpr size_t kNumPlanes = 2;
-// The last collective of a plane, number begun - 1. begun == done + 1 inside of it, begun == done behind it.
+// The last collective of a plane, number begun - 1. begun == done + 1 inside of the call, begun == done behind it: then the
+// collective is done too, or has been launched where the call only_launches.
 struct PlaneStatus {
   uint64_t begun = 0;  // so many were begun, and so many are done
   uint64_t done = 0;
@@ -39,6 +40,7 @@ struct PlaneStatus {
       0;  // of the caller: ProgramOffset (comm/base/code_names.h) of the file's name
   uint32_t site_line = 0;
   Collective collective = Collective::kNone;
+  bool only_launches = false;
   bool inside() const { return begun > done; }
 };
 
@@ -56,7 +58,8 @@ struct Heartbeat {
   const PlaneStatus& data() const { return planes[static_cast<size_t>(Plane::kData)]; }
 };
 
-// "data AllReduce, call 31, of 16.0 MiB at optim/gradient_buckets.cpp:100, not finished"; "" before the first.
+// "data AllReduce, call 31, of 16.0 MiB at optim/gradient_buckets.cpp:100, not finished"; "" before the first. Behind the call
+// "finished", or "launched" where the host has gone on and does not know whether the collective is done.
 std::string Describe(Plane plane, const PlaneStatus& status);
 // "phase step, step 7", without the step where there is none (-1).
 std::string DescribePlace(const Heartbeat& heartbeat);
@@ -82,7 +85,7 @@ class alignas(128) HeartbeatLine {
   struct PlaneLine {
     std::atomic<uint64_t> begun, done, site_file;
     std::atomic<int64_t> num_bytes;
-    std::atomic<uint32_t> site_line, collective;
+    std::atomic<uint32_t> site_line, collective, only_launches;
   };
   std::atomic<uint64_t> beats_, ticks_;
   std::atomic<int64_t> step_, pid_;

@@ -9,6 +9,7 @@
 
 #include "comm/watchdog.h"
 #include "comm/world.h"
+#include "tests/comm/shared_memory_world.h"
 
 namespace breakeven {
 namespace {
@@ -77,6 +78,37 @@ TEST(Heartbeat, ShowsTheCollectiveThatARankIsIn) {
     world.Close();
   });
   EXPECT_TRUE(seen);
+}
+
+// What is known behind the call: of a waiting one that it is done, of a started one only that.
+TEST(Heartbeat, TellsLaunchedFromFinished) {
+  HeartbeatLine lines[2] = {};
+  RunSharedMemoryWorld(2, {}, [&](World& world) {
+    HeartbeatLine& line = lines[world.rank()];
+    world.data->AddObserver(MakeHeartbeatObserver(line));
+    const auto text = [&] { return Describe(Plane::kData, line.Read().data()); };
+    Memory memory = world.data->Allocate(800);
+    const Buffer buffer{memory.data(), 200, DType::kFloat32, Device{}};
+    world.data->AllReduce(buffer, ReduceOp::kSum, Stream{});
+    EXPECT_TRUE(text().ends_with(", finished")) << text();
+    world.data->StartReduceScatter(buffer, ReduceOp::kSum, nullptr);
+    EXPECT_TRUE(text().starts_with("data StartReduceScatter, call ")) << text();
+    EXPECT_TRUE(text().ends_with(", launched")) << text();
+    world.data->Complete();
+    EXPECT_TRUE(text().ends_with(", finished")) << text();
+  });
+}
+
+// On a GPU the host goes on when a collective is in the stream's queue.
+TEST(Heartbeat, ACallThatOnlyLaunchesIsNeverCalledFinished) {
+  HeartbeatLine line{};
+  const CollectiveCall call{
+      .collective = Collective::kAllReduce, .count = 1, .only_launches = true};
+  line.Begin(call);
+  EXPECT_TRUE(Describe(Plane::kData, line.Read().data()).ends_with(", not finished"));
+  line.End(Plane::kData);
+  EXPECT_FALSE(line.Read().data().inside());
+  EXPECT_TRUE(Describe(Plane::kData, line.Read().data()).ends_with(", launched"));
 }
 
 TEST(Heartbeat, ACollectiveThatFailsIsLeft) {
