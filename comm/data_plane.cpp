@@ -56,7 +56,7 @@ void CommConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       unhashed("timeout_seconds",
                "shared_memory, nccl: a rank that keeps the others waiting for longer is an error",
-               Above(0)),
+               SecondsToWait()),
       timeout_seconds);
   v.Visit(unhashed("check_calls",
                    "compares every collective over ranks before it is done and names the two that "

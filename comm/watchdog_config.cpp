@@ -19,22 +19,22 @@ void WatchdogConfig::VisitFields(FieldVisitor& v) {
   v.Visit(Info("startup_seconds",
                "longest time without progress from the job's start to its first step, and between "
                "other phases; 0 = no limit",
-               AtLeast(0)),
+               SecondsOrNoLimit()),
           startup_seconds);
   v.Visit(Info("step_seconds",
                "the same within steps (a micro-batch and a collective are progress); 0 = no limit",
-               AtLeast(0)),
+               SecondsOrNoLimit()),
           step_seconds);
   v.Visit(Info("checkpoint_seconds", "the same while a checkpoint is written; 0 = no limit",
-               AtLeast(0)),
+               SecondsOrNoLimit()),
           checkpoint_seconds);
   v.Visit(
       Info("eval_seconds", "the same in validation and scoring (a batch is progress); 0 = no limit",
-           AtLeast(0)),
+           SecondsOrNoLimit()),
       eval_seconds);
   v.Visit(Info("closing_seconds",
                "the same from the end of the work until all ranks have ended; 0 = no limit",
-               AtLeast(0)),
+               SecondsOrNoLimit()),
           closing_seconds);
   v.Visit(
       Info(

@@ -145,11 +145,12 @@ class Checker {
     }
     if (schema.type == FieldSchema::Type::kNumber) parsed = ParseNumber(node.text, number);
     if (parsed && node.quoted) return ReportFound(schema, node, path, "; leave the quotes out");
-    if (!parsed || !std::isfinite(number)) return ReportFound(schema, node, path);
     const FieldLimits& limits = schema.limits;
+    const std::string hint = limits.remedy.empty() ? "" : "; " + std::string(limits.remedy);
+    if (!parsed || !std::isfinite(number)) return ReportFound(schema, node, path, hint);
     if (schema.type != FieldSchema::Type::kBool &&
         (number < limits.min || number > limits.max || (limits.open_min && number == limits.min))) {
-      ReportFound(schema, node, path);
+      ReportFound(schema, node, path, hint);
     }
   }
 

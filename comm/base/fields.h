@@ -35,7 +35,8 @@ struct FieldLimits {
   double max = std::numeric_limits<double>::infinity();
   bool open_min = false;
   std::vector<std::string_view> choices;
-  bool required = false;  // the user must give it: there is no honest default
+  bool required = false;         // the user must give it: there is no honest default
+  std::string_view remedy = {};  // of a number: what to write instead, behind what is expected
 };
 
 inline FieldLimits Any() { return {}; }
@@ -58,6 +59,19 @@ inline FieldLimits AtLeast(double min) {
 inline FieldLimits Above(double min) {
   FieldLimits limits = AtLeast(min);
   limits.open_min = true;
+  return limits;
+}
+// Seconds that something is waited for. Three years are as good as for ever, and no clock overflows when they are added to now.
+inline constexpr double kMostSeconds = 1e8;
+inline FieldLimits SecondsToWait() {
+  FieldLimits limits = Between(0, kMostSeconds);
+  limits.open_min = true;
+  limits.remedy = "write 1e8 to wait for as long as it takes";
+  return limits;
+}
+inline FieldLimits SecondsOrNoLimit() {
+  FieldLimits limits = Between(0, kMostSeconds);
+  limits.remedy = "write 0 for no limit";
   return limits;
 }
 inline FieldLimits OneOf(std::vector<std::string_view> choices) {
