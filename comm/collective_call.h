@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "comm/base/error.h"
 #include "comm/device.h"
 
 namespace breakeven {
@@ -56,6 +57,19 @@ struct CollectiveCall {
   std::string Site() const;  // "optim/gradient_buckets.cpp:100"
 };
 
+// What carries the messages has failed. ObservedCalls adds in which call of ours.
+class TransportError : public Error {
+ public:
+  TransportError(const std::string& what, const std::string& remedy)
+      : Error(ErrorKind::kCommunication, what + ". " + remedy), what_(what), remedy_(remedy) {}
+  TransportError In(const CollectiveCall& call) const {
+    return {what_ + ", in " + call.Text() + " at " + call.Site(), remedy_};
+  }
+
+ private:
+  std::string what_, remedy_;
+};
+
 // "optim/gradient_buckets.cpp:100": the last folder and the file of the path that the compiler wrote.
 std::string SiteText(std::string_view file_name, uint32_t line);
 
@@ -85,7 +99,11 @@ class ObservedCalls {
     call.sequence = num_calls_++;
     call.plane = plane_;
     const Observation observation(observers_, call);
-    return work();
+    try {
+      return work();
+    } catch (const TransportError& error) {
+      throw error.In(call);
+    }
   }
 
   void Close() {

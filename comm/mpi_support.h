@@ -3,14 +3,17 @@
 #define BREAKEVEN_COMM_MPI_SUPPORT_H_
 
 #include <memory>
+#include <source_location>
 
 #include "comm/communicator.h"
 #include "comm/control.h"
 
 namespace breakeven {
 
-// Turns an MPI return code other than MPI_SUCCESS into Error(kCommunication), naming the call and MPI's own reason.
-void CheckMpi(int code, const char* call);
+// Turns an MPI return code other than MPI_SUCCESS into a TransportError: rank, host, MPI's call and reason, the place in this
+// program (left out by the caller), and the remedy.
+void CheckMpi(int code, const char* call,
+              std::source_location place = std::source_location::current());
 
 // COLLECTIVE over MPI_COMM_WORLD. Each works on a duplicate of it, with errors returned.
 std::unique_ptr<Control> MakeMpiControl();

@@ -20,6 +20,7 @@
 #include "comm/base/aligned_mapping.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
+#include "comm/world.h"
 
 namespace breakeven {
 namespace {
@@ -38,6 +39,16 @@ constexpr int kCollapse = 25;  // of Linux 6.1, younger than Debian 12's header
 }
 
 std::string Mebibytes(int64_t num_bytes) { return std::to_string(num_bytes >> 20) + " MiB"; }
+
+[[noreturn]] void RefuseMemfd(int64_t num_bytes, int error) {
+  const char* remedy = "let the container's seccomp profile allow memfd_create (Docker's own does)";
+  if (error == EMFILE || error == ENFILE) remedy = "raise the limit of open files (ulimit -n)";
+  if (error == ENOMEM) remedy = "free memory on this machine, or start fewer ranks on it";
+  throw Error(ErrorKind::kMachine,
+              "memfd_create on " + DescribeProcess().host + ", for " + Mebibytes(num_bytes) +
+                  " of memory that ranks share: found " + std::strerror(error) +
+                  ", expected a file descriptor. Remedy: " + remedy);
+}
 
 int Reserve(int fd, int64_t begin, int64_t num_bytes) {
   if (const int injected = InjectedErrno("shared_memory.reserve", kCallNumber)) return injected;
@@ -162,7 +173,7 @@ SharedSegment SharedSegment::Create(SegmentSource source, int64_t num_bytes) {
   if (source == SegmentSource::kMemfd) {
     const int injected = InjectedErrno("shared_memory.memfd", kCallNumber);
     segment.fd_ = injected != 0 ? -1 : ::memfd_create("breakeven", MFD_CLOEXEC);
-    if (segment.fd_ < 0) Refuse("memfd_create", injected != 0 ? injected : errno);
+    if (segment.fd_ < 0) RefuseMemfd(segment.num_bytes_, injected != 0 ? injected : errno);
     place = "memfd /proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(segment.fd_);
   } else {
     const std::string path = DevShmPath();

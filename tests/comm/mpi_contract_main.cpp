@@ -68,9 +68,30 @@ void AgreesWithMpiAllreduce(World& world) {
   }
 }
 
+// A root that no rank is: MPI itself refuses it, on every rank, before anything is sent.
+void MpiErrorsSayWhereAndWhatToDo(World& world) {
+  std::string text = "nothing was thrown";
+  try {
+    world.control->Broadcast(text, world.world_size());
+  } catch (const Error& error) {
+    Expect(error.kind() == ErrorKind::kCommunication, "the kind is kCommunication");
+    text = error.what();
+  }
+  const std::string self = "rank " + std::to_string(world.rank()) + " of " +
+                           std::to_string(world.world_size()) + " on " + DescribeProcess().host;
+  for (const std::string& part :
+       {"MPI_Bcast of " + self, std::string("MPI_ERR_ROOT"), std::string("expected success"),
+        std::string("(DoBroadcast, comm/mpi_control.cpp:"),
+        std::string("in control Broadcast, call "), std::string(" at comm/mpi_contract_main.cpp:"),
+        std::string("give the same command again")}) {
+    Expect(text.find(part) != std::string::npos, "'" + part + "' stands in: " + text);
+  }
+}
+
 int RunChecks(World& world) {
   std::vector<contract::Check> checks = contract::Checks();
   checks.push_back({"AgreesWithMpiAllreduce", AgreesWithMpiAllreduce});
+  checks.push_back({"MpiErrorsSayWhereAndWhatToDo", MpiErrorsSayWhereAndWhatToDo});
   for (const contract::Check& check : checks) {
     try {
       check.run(world);

@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
+#include "comm/world.h"
 
 namespace breakeven {
 namespace {
@@ -70,6 +73,31 @@ TEST(SharedSegment, AFullDevShmIsAReasonWithItsSize) {
     EXPECT_NE(text.find("No space left"), std::string::npos) << text;
   }
   SetFaults("");
+}
+
+TEST(SharedSegment, AMissingMemfdIsAReasonWithItsRemedy) {
+  const auto refusal = [](const std::string& number) -> std::string {
+    SetFaults("shared_memory.memfd=errno:" + number);
+    try {
+      SharedSegment::Create(SegmentSource::kMemfd, 5 << 20);
+    } catch (const Error& error) {
+      SetFaults("");
+      EXPECT_EQ(error.kind(), ErrorKind::kMachine);
+      return error.what();
+    }
+    SetFaults("");
+    return "nothing was thrown";
+  };
+  const std::string forbidden = refusal(std::to_string(ENOSYS));
+  for (const std::string& part :
+       {std::string("memfd_create on "), DescribeProcess().host, std::string("6 MiB"),
+        std::string("found Function not implemented, expected a file descriptor"),
+        std::string("seccomp profile")}) {
+    EXPECT_NE(forbidden.find(part), std::string::npos) << part << " in: " << forbidden;
+  }
+  const std::string too_many = refusal(std::to_string(EMFILE));
+  EXPECT_NE(too_many.find("Too many open files"), std::string::npos) << too_many;
+  EXPECT_NE(too_many.find("ulimit -n"), std::string::npos) << too_many;
 }
 
 TEST(SharedSegment, AnAbsurdSizeIsRefused) {
