@@ -26,10 +26,8 @@ function(mpi_test name exit_code ranks)
   set_tests_properties(mpi.${name} PROPERTIES TIMEOUT 300 PROCESSORS 2 ENVIRONMENT "${mpi_test_environment}")
 endfunction()
 
-foreach(ranks 1 2 3 5)
-  mpi_test(contract_${ranks} 0 ${ranks} mpi)
-endforeach()
 foreach(ranks RANGE 1 5)
+  mpi_test(contract_${ranks} 0 ${ranks} mpi)
   mpi_test(shared_memory_${ranks} 0 ${ranks} shared_memory)
 endforeach()
 # Several nodes in one: equal and unequal ones, and ranks without a neighbour.
@@ -66,8 +64,12 @@ mpi_test(shared_memory_none 0 3 shared_memory)
 set_property(TEST mpi.shared_memory_none APPEND PROPERTY ENVIRONMENT
   BREAKEVEN_FAULT=shared_memory.reserve:2=errno:ENOSPC EXPECT_BACKEND=mpi)
 mpi_test(shared_memory_little 0 3 shared_memory)
-set_property(TEST mpi.shared_memory_little APPEND PROPERTY ENVIRONMENT
-  BREAKEVEN_FAULT=shared_memory.reserve@1+:2=errno:ENOSPC)
+mpi_test(shared_memory_little_4_on_2_nodes 0 4 shared_memory/2)
+set_property(TEST mpi.shared_memory_little mpi.shared_memory_little_4_on_2_nodes APPEND PROPERTY ENVIRONMENT
+  FAULTS_OF_CHECKS=shared_memory.reserve:2=errno:ENOSPC)
+mpi_test(shared_memory_none_4 0 4 shared_memory)
+set_property(TEST mpi.shared_memory_none_4 APPEND PROPERTY ENVIRONMENT
+  BREAKEVEN_FAULT=shared_memory.reserve:3=errno:ENOSPC EXPECT_BACKEND=mpi)
 # Started by a launcher of another family: every process is alone.
 add_test(NAME mpi.singletons COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/comm/expect_end.sh 64 $<TARGET_FILE:mpi_contract>)
 set_tests_properties(mpi.singletons PROPERTIES TIMEOUT 60

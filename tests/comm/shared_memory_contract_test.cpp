@@ -22,36 +22,57 @@ const std::vector<std::vector<int>> kNodes = {
     {0},          {0, 0},          {0, 0, 0},       {0, 0, 0, 0}, {0, 0, 0, 0, 0},
     {0, 0, 1, 1}, {0, 0, 0, 1, 1}, {0, 1, 0, 1, 0}, {0, 1, 2}};
 
-class SharedMemoryContract : public testing::TestWithParam<std::tuple<size_t, size_t>> {};
-
-TEST_P(SharedMemoryContract, Holds) {
-  const auto [which, index] = GetParam();
-  const contract::Check check = contract::DataChecks()[index];
-  const NodeMap nodes{kNodes[which]};
-  contract::NodesInOrder().clear();
-  for (int node = 0; node < nodes.num_nodes(); ++node) {
-    contract::NodesInOrder().push_back(nodes.RanksOf(node));
+class SharedMemoryContract : public testing::TestWithParam<std::tuple<size_t, size_t>> {
+ protected:
+  // One check of the contract, on one of kNodes.
+  void Run(const std::vector<SegmentSource>& sources, const std::string& faults) {
+    const auto [which, index] = GetParam();
+    const contract::Check check = contract::DataChecks()[index];
+    const NodeMap nodes{kNodes[which]};
+    contract::NodesInOrder().clear();
+    for (int node = 0; node < nodes.num_nodes(); ++node) {
+      contract::NodesInOrder().push_back(nodes.RanksOf(node));
+    }
+    RunSharedMemoryWorld(static_cast<int>(nodes.node_of.size()),
+                         {.node_of = nodes.node_of, .sources = sources}, [&](World& world) {
+                           EXPECT_EQ(world.data->name(), "shared_memory");
+                           world.control->Barrier();
+                           if (world.is_root()) SetFaults(faults);
+                           world.control->Barrier();
+                           check.run(world);
+                           world.Close();
+                         });
+    contract::NodesInOrder().clear();
+    SetFaults("");
   }
-  RunSharedMemoryWorld(static_cast<int>(nodes.node_of.size()), {.node_of = nodes.node_of},
-                       [&](World& world) {
-                         EXPECT_EQ(world.data->name(), "shared_memory");
-                         check.run(world);
-                         world.Close();
-                       });
-  contract::NodesInOrder().clear();
-}
+
+ public:
+  static std::string Name(const testing::TestParamInfo<std::tuple<size_t, size_t>>& parameters) {
+    std::string name = contract::DataChecks()[std::get<1>(parameters.param)].name;
+    name += "_";
+    for (const int node : kNodes[std::get<0>(parameters.param)]) name += std::to_string(node);
+    return name;
+  }
+};
+
+TEST_P(SharedMemoryContract, Holds) { Run({SegmentSource::kProcess}, ""); }
 
 INSTANTIATE_TEST_SUITE_P(Nodes, SharedMemoryContract,
                          testing::Combine(testing::Range(size_t{0}, kNodes.size()),
                                           testing::Range(size_t{0}, contract::DataChecks().size())),
-                         [](const auto& parameters) {
-                           std::string name =
-                               contract::DataChecks()[std::get<1>(parameters.param)].name;
-                           name += "_";
-                           for (const int node : kNodes[std::get<0>(parameters.param)])
-                             name += std::to_string(node);
-                           return name;
-                         });
+                         SharedMemoryContract::Name);
+
+// No block of Allocate is shared, because rank 1 gets no memory after the staging area: everything is copied through that.
+class SharedMemoryWithoutWindows : public SharedMemoryContract {};
+
+TEST_P(SharedMemoryWithoutWindows, Holds) {
+  Run({SegmentSource::kMemfd}, "shared_memory.reserve:1=errno:ENOSPC");
+}
+
+INSTANTIATE_TEST_SUITE_P(Nodes, SharedMemoryWithoutWindows,
+                         testing::Combine(testing::Values(size_t{1}, size_t{2}, size_t{5}),
+                                          testing::Range(size_t{0}, contract::DataChecks().size())),
+                         SharedMemoryContract::Name);
 
 // What RunSharedMemoryWorld throws.
 Error Failure(int world_size, const SharedMemoryWorldOptions& options,
