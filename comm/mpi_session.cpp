@@ -1,7 +1,14 @@
 #include <mpi.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <cmath>
+#include <condition_variable>
 #include <cstdlib>
+#include <mutex>
 #include <string>
+#include <system_error>
+#include <thread>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
@@ -40,6 +47,48 @@ void CheckPromise(const LauncherPromise& promise, int world_size) {
       /*on_all_ranks=*/alone);
 }
 
+// Ends the process when this object has lived for too long. Only time in which the process ran counts: a job that was suspended
+// goes on as if nothing had been.
+class FinalizeWatch {
+ public:
+  FinalizeWatch(double seconds, double more_seconds) {
+    try {
+      thread_ = std::thread([=, this] { Run(seconds, more_seconds); });
+    } catch (const std::system_error&) {
+      // No thread to be had: without it the end only hangs if something blocks.
+    }
+  }
+  ~FinalizeWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+  FinalizeWatch(const FinalizeWatch&) = delete;
+  FinalizeWatch& operator=(const FinalizeWatch&) = delete;
+
+ private:
+  void Run(double seconds, double more_seconds) {
+    constexpr std::chrono::milliseconds kTick{100};
+    std::unique_lock lock(mutex_);
+    for (auto left = std::chrono::duration<double>(seconds + more_seconds); left.count() > 0;
+         left -= kTick) {
+      if (changed_.wait_for(lock, kTick, [this] { return done_; })) return;
+    }
+    LogError("MPI_Finalize has not returned for " + std::to_string(std::lround(seconds)) +
+             " s, although every rank had come to its end: one hangs there, or is stopped. `ps` on "
+             "the hosts shows which process is left");
+    ::_exit(static_cast<int>(ErrorKind::kInternal));
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
 }  // namespace
 
 MpiSession::MpiSession(int* argc, char*** argv) {
@@ -77,7 +126,13 @@ MpiSession::~MpiSession() {
   MPI_Finalized(&finalized);
   // MPI_Finalize waits for all ranks. A world that was not closed means that this one has failed:
   // the launcher ends the others when this process exits.
-  if (!finalized && NumOpenMpiCommunicators() == 0) MPI_Finalize();
+  if (finalized || NumOpenMpiCommunicators() != 0) return;
+  // Rank 0 speaks first; the launcher then ends the others. (Open MPI 4.1's has crashed where all left at once.)
+  int rank = 0;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  const FinalizeWatch watch(seconds_to_finalize, /*more_seconds=*/rank == 0 ? 0 : 2);
+  FaultPoint("mpi.finalize");
+  MPI_Finalize();
 }
 
 World MpiSession::MakeWorld() {

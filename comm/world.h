@@ -55,6 +55,9 @@ class MpiSession {
   ~MpiSession();
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
+  // MPI_Finalize waits for all ranks, and the watch is over by then: a process for which it has not returned after so long ends
+  // with 70.
+  double seconds_to_finalize = 300;
   World
   MakeWorld();  // COLLECTIVE. Without a data plane: the config says which, and commands that move no data need none
 };

@@ -90,6 +90,7 @@ void Steps(World& world, const Options& options) {
 int Run(int argc, char** argv) {
   const Options options = Parse(argc, argv);
   MpiSession session(&argc, &argv);
+  session.seconds_to_finalize = options.limit;
   World world = session.MakeWorld();
   WatchMpiWorld(world);
   world.EnterPhase(Phase::kStartUp);

@@ -114,6 +114,14 @@ def test_a_rank_that_does_not_come_to_the_end(action, said):
     job(3, fault=f"world.close:1={action}").expect(rf"^rank 1 on \S+ {said}", "watchdog.closing_seconds")
 
 
+@pytest.mark.parametrize("action", ["hang", "stop"])
+def test_a_rank_that_does_not_leave_mpi(action):
+    """Behind the end of the watch: the job ends all the same."""
+    ended = job(3, fault=f"mpi.finalize:1={action}")
+    assert ended.code == 70 and ended.seconds < MOST, (ended.code, ended.seconds, ended.text)
+    assert "MPI_Finalize has not returned for 2 s" in ended.text, ended.text
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_rank_ends_the_job_at_once(rank):
     """The launcher notices and names it, before any limit."""
