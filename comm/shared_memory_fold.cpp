@@ -2,6 +2,7 @@
 #include "comm/shared_memory_fold.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -198,18 +199,26 @@ void FoldAs(DType dtype, ReduceOp op, std::span<const void* const> inputs,
   if (done < count) FoldByPieces(dtype, op, inputs, outputs, done, count);
 }
 
+size_t Bits(int64_t num_bytes) {
+  return static_cast<size_t>(std::bit_width(static_cast<uint64_t>(num_bytes)));
+}
+
 }  // namespace
 
 Stores StoreChoice::Choose(int64_t num_bytes) const {
   if (num_bytes < kFewestBytes) return Stores::kPlain;
-  if (num_trials_ < 2 * kTrials) return num_trials_ % 2 == 0 ? Stores::kPlain : Stores::kStreaming;
-  return best_[1] > best_[0] ? Stores::kStreaming : Stores::kPlain;
+  const Trials& trials = trials_[Bits(num_bytes)];
+  if (trials.count < 2 * kTrials)
+    return trials.count % 2 == 0 ? Stores::kPlain : Stores::kStreaming;
+  return trials.best[1] > trials.best[0] ? Stores::kStreaming : Stores::kPlain;
 }
 
 void StoreChoice::Report(Stores stores, int64_t num_bytes, double seconds) {
-  if (num_bytes < kFewestBytes || num_trials_ >= 2 * kTrials) return;
-  ++num_trials_;
-  double& best = best_[stores == Stores::kStreaming ? 1 : 0];
+  if (num_bytes < kFewestBytes) return;
+  Trials& trials = trials_[Bits(num_bytes)];
+  if (trials.count >= 2 * kTrials) return;
+  ++trials.count;
+  double& best = trials.best[stores == Stores::kStreaming ? 1 : 0];
   best = std::max(best, static_cast<double>(num_bytes) / std::max(seconds, 1e-9));
 }
 

@@ -2,6 +2,7 @@
 #ifndef BREAKEVEN_COMM_SHARED_MEMORY_FOLD_H_
 #define BREAKEVEN_COMM_SHARED_MEMORY_FOLD_H_
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -16,7 +17,8 @@ enum class Stores {
 
 // Which kind of store is quicker on this machine, found out on the job: ranges far larger than the second-level cache are
 // written in both ways by turns, a few times, and then in the quicker one. (Streaming won by a sixth on an EPYC Milan and
-// lost by half on a Sapphire Rapids.) It changes no bit of the result.
+// lost by half on a Sapphire Rapids.) Each power of two is tried for itself: what nearly fits the last-level cache and what is
+// far larger need not want the same. It changes no bit of the result.
 class StoreChoice {
  public:
   Stores Choose(int64_t num_bytes) const;
@@ -25,8 +27,11 @@ class StoreChoice {
  private:
   static constexpr int64_t kFewestBytes = int64_t{4} << 20;
   static constexpr int kTrials = 4;  // of each kind
-  int num_trials_ = 0;
-  double best_[2] = {0, 0};  // bytes a second
+  struct Trials {
+    int count = 0;
+    double best[2] = {0, 0};  // bytes a second
+  };
+  std::array<Trials, 64> trials_;  // by the size's number of bits
 };
 
 // outputs[k][i] = inputs[0][i] op inputs[1][i] op …, to the bit as ReduceInOrder (comm/reduce.h): the instruction set, the

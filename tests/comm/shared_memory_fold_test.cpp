@@ -136,5 +136,23 @@ TEST(Fold, SaysWhichInstructionsItUses) {
   EXPECT_TRUE(set == "avx512" || set == "avx2" || set == "baseline") << set;
 }
 
+TEST(StoreChoice, TakesTheQuickerStoresOfEachSize) {
+  StoreChoice choice;
+  EXPECT_EQ(choice.Choose((4 << 20) - 1), Stores::kPlain) << "nothing to try";
+  const auto run = [&](int64_t num_bytes, Stores quicker) {
+    const Stores stores = choice.Choose(num_bytes);
+    choice.Report(stores, num_bytes, stores == quicker ? 1.0 : 2.0);
+    return stores;
+  };
+  int num_plain = 0;
+  for (int i = 0; i < 8; ++i) num_plain += run(8 << 20, Stores::kPlain) == Stores::kPlain;
+  EXPECT_EQ(num_plain, 4) << "by turns";
+  for (int i = 0; i < 8; ++i) run(256 << 20, Stores::kStreaming);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(run(9 << 20, Stores::kPlain), Stores::kPlain);
+    EXPECT_EQ(run(300 << 20, Stores::kStreaming), Stores::kStreaming);
+  }
+}
+
 }  // namespace
 }  // namespace breakeven
