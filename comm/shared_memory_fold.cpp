@@ -208,8 +208,10 @@ size_t Bits(int64_t num_bytes) {
 Stores StoreChoice::Choose(int64_t num_bytes) const {
   if (num_bytes < kFewestBytes) return Stores::kPlain;
   const Trials& trials = trials_[Bits(num_bytes)];
-  if (trials.count < 2 * kTrials)
-    return trials.count % 2 == 0 ? Stores::kPlain : Stores::kStreaming;
+  if (trials.count < 2 * kTrials) {
+    // Not by turns: each would find the cache as the other has left it.
+    return trials.count < kTrials ? Stores::kPlain : Stores::kStreaming;
+  }
   return trials.best[1] > trials.best[0] ? Stores::kStreaming : Stores::kPlain;
 }
 

@@ -16,7 +16,7 @@ enum class Stores {
 };
 
 // Which kind of store is quicker on this machine, found out on the job: ranges far larger than the second-level cache are
-// written in both ways by turns, a few times, and then in the quicker one. (Streaming won by a sixth on an EPYC Milan and
+// written a few times in each way, and then in the quicker one. (Streaming won by a sixth on an EPYC Milan and
 // lost by half on a Sapphire Rapids.) Each power of two is tried for itself: what nearly fits the last-level cache and what is
 // far larger need not want the same. It changes no bit of the result.
 class StoreChoice {

@@ -146,7 +146,7 @@ TEST(StoreChoice, TakesTheQuickerStoresOfEachSize) {
   };
   int num_plain = 0;
   for (int i = 0; i < 8; ++i) num_plain += run(8 << 20, Stores::kPlain) == Stores::kPlain;
-  EXPECT_EQ(num_plain, 4) << "by turns";
+  EXPECT_EQ(num_plain, 4) << "as often as streaming";
   for (int i = 0; i < 8; ++i) run(256 << 20, Stores::kStreaming);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(run(9 << 20, Stores::kPlain), Stores::kPlain);
