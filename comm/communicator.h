@@ -37,7 +37,7 @@ class Communicator {
   Memory Allocate(int64_t num_bytes, std::source_location site = std::source_location::current());
   // COLLECTIVE. Zeroed, 64-byte aligned memory that all ranks have in common: what one writes the others read, behind a
   // collective that both have been in. Null data on all ranks where they do not reach one memory equally well: on several
-  // nodes or NUMA nodes, in mpi_ and nccl_, or where there is too little. Not for this plane's collectives. Released before
+  // nodes or NUMA nodes, in mpi_ and nccl_, or where there is too little (thread_: Error(kMachine)). Not for this plane's collectives. Released before
   // Close().
   Memory AllocateShared(int64_t num_bytes,
                         std::source_location site = std::source_location::current());

@@ -98,10 +98,19 @@ Memory SharedMemoryExchange::DoAllocate(int64_t num_bytes) {
 
 Memory SharedMemoryExchange::DoAllocateShared(int64_t num_bytes) {
   BE_CHECK(num_bytes >= 0, "size " + std::to_string(num_bytes));
-  if (!one_node() || HasSeveralNumaNodes()) return {};
+  if (!one_node()) return {};
+  // A rank's container may hide what others see.
+  if (setup_.control->AllReduce(int64_t{HasSeveralNumaNodes()}, ReduceOp::kMax) != 0) return {};
+  std::string failure;
   std::optional<SharedSegment> segment =
-      MakeCommonSegment(*setup_.control, source_, std::max<int64_t>(num_bytes, 64));
-  if (!segment.has_value()) return {};
+      MakeCommonSegment(*setup_.control, source_, std::max<int64_t>(num_bytes, 64), &failure);
+  if (!segment.has_value()) {
+    if (rank() == 0) {
+      LogWarning("no memory in common for " + FormatBytes(num_bytes) + " (" + failure +
+                 "): each rank takes as much for itself. " + SharedMemoryRemedy());
+    }
+    return {};
+  }
   auto held = std::make_shared<SharedSegment>(std::move(*segment));
   ++*num_live_;
   return Memory(held->data(), num_bytes, [held, live = num_live_] {

@@ -57,20 +57,20 @@ WindowResult MakeWindow(Control& control, std::span<const int> node_ranks, Segme
 }
 
 std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource source,
-                                               int64_t num_bytes) {
+                                               int64_t num_bytes, std::string* failure) {
   const bool makes = control.rank() == 0;
   SharedSegment segment;
-  std::string failure = AnyFailure(control, FailureOf([&] {
-                                     if (makes) segment = SharedSegment::Create(source, num_bytes);
-                                   }));
-  if (!failure.empty()) return std::nullopt;
+  *failure = AnyFailure(control, FailureOf([&] {
+                          if (makes) segment = SharedSegment::Create(source, num_bytes);
+                        }));
+  if (!failure->empty()) return std::nullopt;
   std::string name = segment.name();
   control.Broadcast(name, /*root=*/0);
-  failure = AnyFailure(control, FailureOf([&] {
-                         if (!makes) segment = SharedSegment::Open(name);
-                       }));
+  *failure = AnyFailure(control, FailureOf([&] {
+                          if (!makes) segment = SharedSegment::Open(name);
+                        }));
   segment.Seal();
-  if (!failure.empty()) return std::nullopt;
+  if (!failure->empty()) return std::nullopt;
   return segment;
 }
 

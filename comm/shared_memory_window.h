@@ -38,9 +38,9 @@ WindowResult MakeWindow(Control& control, std::span<const int> node_ranks, Segme
                         int64_t num_bytes);
 
 // COLLECTIVE over `control`, whose ranks are of one node. One segment for all of them, made by rank 0. Nothing, on all
-// ranks, where one of them cannot have it.
+// ranks, where one of them cannot have it; `failure` then says why, the same on all.
 std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource source,
-                                               int64_t num_bytes);
+                                               int64_t num_bytes, std::string* failure);
 
 // The blocks that this rank holds, by number; numbers are given in order of allocation, so they are the same on all ranks.
 // Blocks may be dropped on any thread.

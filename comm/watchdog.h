@@ -52,7 +52,8 @@ class Watchdog {
   static constexpr double kSecondsToEnd = 8;
 
   // Starts to watch. Until SetLimits kStartUp and kClosing have the usual limits (WatchdogConfig) and the other phases none,
-  // so that a job may begin and end before, or without, anyone knowing its config. Installs the signal handler of stack_trace.h. Made by the thread whose work is watched, which must be the process's main thread or a rank of its own.
+  // so that a job may begin and end before, or without, anyone knowing its config. Installs the signal handler of stack_trace.h.
+  // Made by the thread whose work is watched, which must be the process's main thread or a rank of its own.
   explicit Watchdog(WatchSetup setup);
   ~Watchdog();  // ends its threads; never communicates
   Watchdog(const Watchdog&) = delete;

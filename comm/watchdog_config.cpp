@@ -33,7 +33,9 @@ void WatchdogConfig::VisitFields(FieldVisitor& v) {
            SecondsOrNoLimit()),
       eval_seconds);
   v.Visit(Info("closing_seconds",
-               "the same from the end of the work until all ranks have ended; 0 = no limit",
+               "the same from the end of the work until all ranks have closed; 0 = no limit. MPI's "
+               "own end "
+               "behind that has 300 s",
                SecondsOrNoLimit()),
           closing_seconds);
   v.Visit(

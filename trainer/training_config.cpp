@@ -53,7 +53,8 @@ void OptimizerConfig::VisitFields(FieldVisitor& v) {
   v.Visit(
       Unhashed("shard",
                "ZeRO-1: every rank keeps the moments of its part of the weights only and updates "
-               "that part; the same results. null: where several ranks compute on CPUs"),
+               "that part; the same results. null: where several ranks compute on the CPUs of one "
+               "node and share the run folder (`scale`: never)"),
       shard);
 }
 

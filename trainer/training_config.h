@@ -33,7 +33,7 @@ struct OptimizerConfig {
   double epsilon = 1e-8;
   double weight_decay = 0.01;  // decoupled; never on norms and biases
   double max_grad_norm = 1.0;  // 0 = no clipping
-  // ZeRO-1: each rank keeps and updates its part of the moments. Absent: several ranks on CPUs do.
+  // ZeRO-1: each rank keeps and updates its part of the moments. Absent: several ranks on the CPUs of one node do.
   std::optional<bool> shard;
   void VisitFields(FieldVisitor& v);
 };

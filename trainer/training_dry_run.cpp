@@ -71,9 +71,10 @@ std::string DescribeMemory(const MemoryEstimate& estimate, const Control& contro
   return text + "memory of this host: " + FormatCount(available >> 20) + " MiB available, " +
          FormatCount(wanted >> 20) + " MiB for its " + std::to_string(control.local_size()) +
          " rank(s)" +
-         (wanted > available ? ": TOO LITTLE; use optimizer.shard, activation_checkpointing, a "
-                               "smaller batching.micro_batch_tokens, or fewer ranks a host\n"
-                             : "\n");
+         (wanted > available
+              ? ": TOO LITTLE; use optimizer.shard: true, activation_checkpointing, a "
+                "smaller batching.micro_batch_tokens, or fewer ranks a host\n"
+              : "\n");
 }
 
 }  // namespace

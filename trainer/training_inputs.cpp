@@ -149,9 +149,11 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
   inputs.total_steps = CountTotalSteps(config, *inputs.planner);
   RunTogether(control, /*root_only=*/false,
               [&] { config.schedule.CheckSteps(inputs.total_steps); });
-  // On CPUs it costs nothing: as many bytes travel, a rank updates less, and nothing of it hides behind
-  // backward either way.
-  inputs.shard = config.optimizer.shard.value_or(!world.device.is_cuda() && world.world_size() > 1);
+  // Within a node it only saves. Over several the weights travel as well, which nobody has measured; and
+  // where rank 0 has to save for all, it would gather all moments first.
+  inputs.shard =
+      config.optimizer.shard.value_or(!world.device.is_cuda() && world.world_size() > 1 &&
+                                      control.num_nodes() == 1 && config.preflight.shared_output);
   inputs.places = GatherPlaces(*world.control);
   inputs.threads = config.threads > 0
                        ? config.threads

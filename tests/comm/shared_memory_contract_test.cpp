@@ -10,6 +10,7 @@
 
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
+#include "comm/host_memory.h"
 #include "tests/comm/communicator_contract.h"
 #include "tests/comm/communicator_contract_values.h"
 #include "tests/comm/shared_memory_world.h"
@@ -276,6 +277,23 @@ TEST(SharedMemory, WithoutRoomForALargeBufferItIsCopied) {
     world.Close();
   });
   SetFaults("");
+}
+
+// Rank 0 makes it, the others open it; staging was reservation 0 of each rank and opening 0 of rank 1.
+TEST(SharedMemory, MemoryInCommonIsForAllOrForNone) {
+  if (HasSeveralNumaNodes()) GTEST_SKIP() << "each rank has memory of its own nearer";
+  for (const std::string fault :
+       {"", "shared_memory.reserve@1+:0=errno:ENOSPC", "shared_memory.open@1+:1=errno:ENOENT"}) {
+    SetFaults(fault);
+    RunSharedMemoryWorld(2, {.sources = {SegmentSource::kMemfd}}, [&](World& world) {
+      Memory memory = world.data->AllocateShared(5 << 20);
+      EXPECT_EQ(memory.data() != nullptr, fault.empty()) << fault;
+      memory = Memory();
+      ReduceOne(world, 1000);  // the ranks still agree where they are
+      world.Close();
+    });
+    SetFaults("");
+  }
 }
 
 TEST(SharedMemory, NothingIsLeftInDevShm) {

@@ -37,7 +37,7 @@ struct ParameterRange {
 struct ModelStorage {
   // Memory of the process's own, for evaluation and tests.
   ModelStorage() = default;
-  // Memory from `communicator.Allocate`, so that a broadcast of the weights needs no copy.
+  // Memory from the communicator, so that a broadcast of the weights needs no copy.
   explicit ModelStorage(Communicator& data, const at::Device& the_device = at::kCPU)
       : communicator(&data), device(the_device) {}
   ModelStorage(const ModelStorage&) = delete;

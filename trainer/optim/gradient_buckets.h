@@ -30,7 +30,8 @@ struct BucketOptions {
   int64_t bucket_bytes = 16 << 20;      // largest
   int64_t last_bucket_bytes = 1 << 20;  // launched last; sizes double from it to the largest
   bool shard = false;                   // reduce-scatter: each rank has its own shard reduced only
-  // false: nothing is exchanged and every rank trains by itself. For measuring what that costs.
+  // false: nothing is exchanged and every rank trains by itself, but for weights that ranks share: each updates
+  // its shard of them while others may read it. For measuring what that costs, never to be kept.
   bool communicate = true;
 };
 
@@ -70,7 +71,8 @@ class GradientBuckets {
   void GatherShards(const at::Tensor& flat_P, bool counts = true);
 
   // COLLECTIVE. Behind an update of weights that the ranks share (ModelStorage::shared): all have
-  // written their shards. None had begun before all had read: Finish has each rank's last gradients.
+  // written their shards. None had begun before all had read: where ranks communicate, Finish has each
+  // rank's last gradients.
   void AwaitUpdates();
 
   // From the next step on: BucketOptions::communicate.

@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "comm/host_memory.h"
 #include "tests/comm/shared_memory_world.h"
 #include "tests/trainer/training/training_fixture.h"
 #include "trainer/autograd/aten_only.h"
 #include "trainer/checkpoint/run_folder.h"
 #include "trainer/training_run.h"
+#include "trainer/training_session.h"
 
 namespace breakeven {
 namespace {
@@ -194,6 +196,27 @@ class ShardTest : public TrainingTest {
     return config;
   }
 };
+
+// Without NUMA nodes; with them each rank has its own, as over nodes.
+TEST_F(ShardTest, RanksOfOneNodeShareTheWeightsAndByDefaultShard) {
+  for (const std::vector<int>& node_of : {std::vector<int>{0, 0}, {0, 1}}) {
+    RunSharedMemoryWorld(2, {.node_of = node_of}, [&](World& world) {
+      TrainingSession session(Sharded("run" + std::to_string(node_of[1])), world, "");
+      EXPECT_EQ(session.storage.shared(), node_of[1] == 0 && !HasSeveralNumaNodes());
+    });
+  }
+  TrainConfig config = Config("default");
+  RunThreadWorld(2, [&](World& world) {
+    TrainingSession session(config, world, "");
+    EXPECT_TRUE(session.inputs.shard);
+  });
+  config.preflight.shared_output = false;  // rank 0 would gather every moment to save it
+  config.output = folder_ / "apart";
+  RunThreadWorld(2, [&](World& world) {
+    TrainingSession session(config, world, "");
+    EXPECT_FALSE(session.inputs.shard);
+  });
+}
 
 // On one node the ranks have one copy of the weights, over nodes one each that they gather.
 TEST_F(ShardTest, OneCopyOfTheWeightsOrSeveralGiveTheSameBits) {
