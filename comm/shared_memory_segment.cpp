@@ -62,13 +62,13 @@ int Reserve(int fd, int64_t begin, int64_t num_bytes) {
 // waiting for a kernel thread on every CPU, which takes a tick of the clock where a rank spins
 // (measured: 257 calls for 514 MiB, 1.1 s). Where the kernel refuses the first (before 6.1, no huge
 // page free) the block stays as it is; those that it refuses later stay small.
-void MakeHuge(int fd, char* data, int64_t num_bytes) {
-  if (Reserve(fd, 0, kPage) != 0) return;
-  if (::madvise(data, static_cast<size_t>(kHugePage), kCollapse) != 0) return;
-  for (int64_t begin = kHugePage; begin < num_bytes; begin += kHugePage) {
-    if (Reserve(fd, begin, kPage) != 0) return;
+void MakeHuge(int fd, char* data, int64_t begin, int64_t end) {
+  if (Reserve(fd, begin, kPage) != 0) return;
+  if (::madvise(data + begin, static_cast<size_t>(kHugePage), kCollapse) != 0) return;
+  for (int64_t page = begin + kHugePage; page < end; page += kHugePage) {
+    if (Reserve(fd, page, kPage) != 0) return;
   }
-  ::madvise(data + kHugePage, static_cast<size_t>(num_bytes - kHugePage), kCollapse);
+  ::madvise(data + begin + kHugePage, static_cast<size_t>(end - begin - kHugePage), kCollapse);
 }
 
 // Mapped at a multiple of `alignment`, so that huge pages fit.
@@ -157,6 +157,12 @@ void SharedSegment::Map(int fd) {
 }
 
 SharedSegment SharedSegment::Create(SegmentSource source, int64_t num_bytes) {
+  SharedSegment segment = CreateUnfilled(source, num_bytes);
+  segment.Fill(0, 1);
+  return segment;
+}
+
+SharedSegment SharedSegment::CreateUnfilled(SegmentSource source, int64_t num_bytes) {
   BE_CHECK(num_bytes > 0, "size " + std::to_string(num_bytes));
   if (num_bytes > kMostBytes) Refuse(Mebibytes(num_bytes), ENOMEM);
   const int64_t unit = num_bytes >= kHugePage ? kHugePage : kPage;
@@ -187,14 +193,23 @@ SharedSegment SharedSegment::Create(SegmentSource source, int64_t num_bytes) {
                   std::to_string(static_cast<uint64_t>(status.st_ino));
   if (::ftruncate(segment.fd_, segment.num_bytes_) != 0) Refuse("ftruncate", errno);
   segment.Map(segment.fd_);
-  if (unit == kHugePage) {
-    MakeHuge(segment.fd_, static_cast<char*>(segment.data_), segment.num_bytes_);
-  }
-  if (const int error = Reserve(segment.fd_, 0, segment.num_bytes_)) {
-    const std::string where = source == SegmentSource::kDevShm ? " (" + DescribeDevShm() + ")" : "";
-    Refuse(Mebibytes(segment.num_bytes_) + where, error);
-  }
   return segment;
+}
+
+void SharedSegment::Fill(int part, int num_parts) {
+  if (source_ == SegmentSource::kProcess) return;  // it was born zeroed
+  BE_CHECK(fd_ >= 0, "a part is filled after Seal");
+  const int64_t unit = num_bytes_ >= kHugePage ? kHugePage : kPage;
+  const int64_t num_units = num_bytes_ / unit;
+  const int64_t begin = num_units * part / num_parts * unit;
+  const int64_t end = num_units * (part + 1) / num_parts * unit;
+  if (begin == end) return;
+  if (unit == kHugePage) MakeHuge(fd_, static_cast<char*>(data_), begin, end);
+  if (const int error = Reserve(fd_, begin, end - begin)) {
+    const std::string where =
+        source_ == SegmentSource::kDevShm ? " (" + DescribeDevShm() + ")" : "";
+    Refuse(Mebibytes(end - begin) + where, error);
+  }
 }
 
 SharedSegment SharedSegment::Open(const std::string& name) {
@@ -210,24 +225,16 @@ SharedSegment SharedSegment::Open(const std::string& name) {
   }
   segment.source_ = kind == "memfd" ? SegmentSource::kMemfd : SegmentSource::kDevShm;
   const int injected = InjectedErrno("shared_memory.open", kCallNumber);
-  const int fd = injected != 0     ? -1
-                 : kind == "memfd" ? ::open(path.c_str(), O_RDWR | O_CLOEXEC)
-                                   : ::shm_open(path.c_str(), O_RDWR | O_CLOEXEC, 0);
-  if (fd < 0) Refuse(path, injected != 0 ? injected : errno);
+  segment.fd_ = injected != 0     ? -1
+                : kind == "memfd" ? ::open(path.c_str(), O_RDWR | O_CLOEXEC)
+                                  : ::shm_open(path.c_str(), O_RDWR | O_CLOEXEC, 0);
+  if (segment.fd_ < 0) Refuse(path, injected != 0 ? injected : errno);
   // In another PID namespace the same number may be another process, and another file.
   struct stat status = {};
-  const bool same =
-      ::fstat(fd, &status) == 0 && status.st_ino == inode && status.st_size == segment.num_bytes_;
-  if (same) {
-    try {
-      segment.Map(fd);
-    } catch (...) {
-      ::close(fd);
-      throw;
-    }
-  }
-  ::close(fd);
+  const bool same = ::fstat(segment.fd_, &status) == 0 && status.st_ino == inode &&
+                    status.st_size == segment.num_bytes_;
   if (!same) Refuse(path + " is not what the other rank made", ESTALE);
+  segment.Map(segment.fd_);
   return segment;
 }
 

@@ -29,9 +29,14 @@ class SharedSegment {
   // Zeroed, reserved to the last byte (so that no later access meets a full file system: that would be SIGBUS), on this
   // rank's NUMA node. Aligned to a page; from 2 MiB on to 2 MiB and on huge pages where the kernel has them.
   static SharedSegment Create(SegmentSource source, int64_t num_bytes);
+  // The same once every part is filled, not before.
+  static SharedSegment CreateUnfilled(SegmentSource source, int64_t num_bytes);
   // Another rank's, by the name() that it told; its creator must not have called Seal() yet.
   static SharedSegment Open(const std::string& name);
-  // By the creator once all others have opened it: nothing is left by which it could be found.
+  // Zeroes and reserves one of `num_parts` parts, before Seal(). Clearing pages is what a segment costs: each rank that
+  // opened it may fill a part, all at the same time.
+  void Fill(int part, int num_parts);
+  // By all that have it, once all have opened it: nothing is left by which it could be found.
   void Seal();
 
   void* data() const { return data_; }

@@ -44,6 +44,7 @@ WindowResult MakeWindow(Control& control, std::span<const int> node_ranks, Segme
     for (size_t r = 0; r < node_ranks.size(); ++r) {
       if (node_ranks[r] == control.rank()) continue;
       segments[r] = SharedSegment::Open(names[static_cast<size_t>(node_ranks[r])]);
+      segments[r].Seal();
     }
   });
   result.failure = AnyFailure(control, failure);
@@ -61,7 +62,7 @@ std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource s
   const bool makes = control.rank() == 0;
   SharedSegment segment;
   *failure = AnyFailure(control, FailureOf([&] {
-                          if (makes) segment = SharedSegment::Create(source, num_bytes);
+                          if (makes) segment = SharedSegment::CreateUnfilled(source, num_bytes);
                         }));
   if (!failure->empty()) return std::nullopt;
   std::string name = segment.name();
@@ -69,6 +70,9 @@ std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource s
   *failure = AnyFailure(control, FailureOf([&] {
                           if (!makes) segment = SharedSegment::Open(name);
                         }));
+  if (!failure->empty()) return std::nullopt;
+  *failure =
+      AnyFailure(control, FailureOf([&] { segment.Fill(control.rank(), control.world_size()); }));
   segment.Seal();
   if (!failure->empty()) return std::nullopt;
   return segment;

@@ -46,8 +46,8 @@ void RunScaleCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
 void RunLaunchCommand(const CommandOptions& options, World& world);
 
-// Writes to stdout, from rank 0 only. Error(kIo) when stdout is full or closed.
-void PrintResult(const World& world, std::string_view text);
+// COLLECTIVE. Writes rank 0's text to stdout; the others wait until it is read. Error(kIo) when stdout is full or closed.
+void PrintResult(World& world, std::string_view text);
 
 // The checkpoint that RUN/checkpoints/latest, or a run folder, stands for; any other path as it is.
 std::string ResolveModelPath(const std::string& path);

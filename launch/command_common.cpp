@@ -30,14 +30,16 @@ std::pair<std::string, std::string> FirstDifference(const std::string& left,
 
 }  // namespace
 
-void PrintResult(const World& world, std::string_view text) {
-  if (!world.is_root()) return;
-  const PhaseScope no_limit(world.watchdog.get(), Phase::kIdle);  // a pager may hold it up
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (!written || std::fflush(stdout) != 0) {
-    throw Error(ErrorKind::kIo,
-                std::string("cannot write the result to standard output: ") + std::strerror(errno));
-  }
+void PrintResult(World& world, std::string_view text) {
+  // A pager may hold rank 0 up, and who waits for it has no limit either.
+  const PhaseScope no_limit(world.watchdog.get(), Phase::kIdle);
+  RunTogether(*world.control, /*root_only=*/true, [&] {
+    const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+    if (!written || std::fflush(stdout) != 0) {
+      throw Error(ErrorKind::kIo, std::string("cannot write the result to standard output: ") +
+                                      std::strerror(errno));
+    }
+  });
 }
 
 std::string ResolveModelPath(const std::string& path) {

@@ -57,25 +57,21 @@ void RunGenerateCommand(const CommandOptions& options, World& world) {
   GenerateConfig config = ReadConfigTogether<GenerateConfig>(options, world);
   RunTogether(*world.control, /*root_only=*/false,
               [&] { config.model = ResolveModelPath(config.model); });
+  std::string text;
   if (options.dry_run) {
-    return RunTogether(*world.control, /*root_only=*/true,
-                       [&] { PrintResult(world, DryRun(config)); });
+    RunTogether(*world.control, /*root_only=*/true, [&] { text = DryRun(config); });
+    return PrintResult(world, text);
   }
   world.device = BindDevice(*world.control, config.device.Options());
   const std::vector<Generation> generations = RunGeneration(config, world);
+  const bool as_json = options.json || !config.output.empty();
+  for (size_t i = 0; i < generations.size(); ++i) {
+    text += as_json ? GenerationJson(generations[i]) : GenerationText(generations[i], i);
+  }
+  if (config.output.empty()) return PrintResult(world, text);
   RunTogether(*world.control, /*root_only=*/true, [&] {
-    std::string lines;
-    std::string text;
-    for (size_t i = 0; i < generations.size(); ++i) {
-      lines += GenerationJson(generations[i]);
-      text += GenerationText(generations[i], i);
-    }
-    if (!config.output.empty()) {
-      WriteFileDurably(config.output, lines);
-      LogInfo("wrote " + std::to_string(generations.size()) + " answers to " + config.output);
-    } else {
-      PrintResult(world, options.json ? lines : text);
-    }
+    WriteFileDurably(config.output, text);
+    LogInfo("wrote " + std::to_string(generations.size()) + " answers to " + config.output);
   });
 }
 

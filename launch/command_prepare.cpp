@@ -51,12 +51,17 @@ std::string ReportTable(const PrepareReport& report) {
 void RunPrepareCommand(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<PrepareConfig>(options, world)) return;
   const PrepareConfig config = ReadConfigTogether<PrepareConfig>(options, world);
+  std::string text;
   RunTogether(*world.control, /*root_only=*/true, [&] {
-    if (options.dry_run) return PrintResult(world, DryRunPrepare(config));
+    if (options.dry_run) {
+      text = DryRunPrepare(config);
+      return;
+    }
     const PrepareReport report = RunPrepare(config);
     for (const std::string& warning : report.warnings) LogWarning(warning);
-    PrintResult(world, options.json ? ReportJson(report) : ReportTable(report));
+    text = options.json ? ReportJson(report) : ReportTable(report);
   });
+  PrintResult(world, text);
 }
 
 }  // namespace breakeven

@@ -108,11 +108,13 @@ MemoryEstimate EstimateMemory(const ModelConfig& model, const MemoryShape& shape
           (shards > 1 ? " ÷ " + std::to_string(shards) + " ranks" : std::string()),
       2 * kFloat * size / shards);
 
-  if (shape.checkpoint_copies) {
+  // Whole moments have to be put together where one rank writes them.
+  const bool gathers = shards > 1 && !shape.shares_folder;
+  if (shape.checkpoint_copies || gathers) {
     // Rank 0 has the weights to write (checkpoint/moment_parts.h), the largest part.
-    const int64_t fair = 3 * size / shape.world_size;
-    const int64_t copied = shape.shard ? size + 2 * size / shards : std::max(size, fair);
-    add("copy of this rank's part of a checkpoint, from the first save on: 4 bytes × " +
+    const int64_t fair = 3 * size / (shape.shares_folder ? shape.world_size : 1);
+    const int64_t copied = shards > 1 && !gathers ? size + 2 * size / shards : std::max(size, fair);
+    add("copy of rank 0's part of a checkpoint, from the first save on: 4 bytes × " +
             std::to_string(copied),
         kFloat * copied);
   }

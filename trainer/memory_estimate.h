@@ -27,6 +27,7 @@ struct MemoryShape {
   bool shares_weights = false;  // the ranks of the node have one copy
   bool bfloat16 = false;
   bool checkpoint_copies = false;  // saves in the middle of the run, asynchronous
+  bool shares_folder = true;       // each rank writes its part of a checkpoint; else rank 0 all
   std::string activation_checkpointing = "none";
 };
 

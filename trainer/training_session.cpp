@@ -201,15 +201,18 @@ void TrainingSession::WriteConfig(std::string_view resolved_yaml) {
 
 void TrainingSession::LoadModel() {
   if (storage.shared()) world.data->Barrier();  // nobody reads the former weights any more
+  const std::string& folder = resumed_from.empty() ? config.model.path : resumed_from;
   RunTogether(*world.control, /*root_only=*/true, [&] {
-    if (!resumed_from.empty()) {
-      LoadWeights(resumed_from, *model);
-    } else if (!config.model.path.empty()) {
-      VerifyModelFiles(config.model.path, /*weights_hash=*/"");
-      LoadWeights(config.model.path, *model);
-    } else {
+    if (folder.empty()) {
       InitializeWeights(*model, static_cast<uint64_t>(config.seed));
+    } else if (resumed_from.empty()) {
+      VerifyModelFiles(folder, /*weights_hash=*/"");
     }
+  });
+  RunTogether(*world.control, /*root_only=*/!storage.shared(), [&] {
+    if (folder.empty()) return;
+    const bool all = !storage.shared();
+    LoadWeights(folder, *model, all ? 0 : world.rank(), all ? 1 : world.world_size());
   });
   if (storage.shared()) {
     RefreshCopies(storage, buckets->shard());

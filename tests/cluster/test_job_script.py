@@ -265,6 +265,8 @@ def test_the_jobs_own_clock_saves_before_the_time_limit(stubs):
         '{"event":"step","step":1,"step_seconds":4.0}\n{"event":"checkpoint","step":1,"path":"x","seconds":41}\n')
     now = subprocess.run(["date", "-d", "+100 seconds", "+%Y-%m-%dT%H:%M:%S"], capture_output=True, text=True).stdout
     (stubs.folder / "end").write_text(now)
+    # A clock that is faster than the start of the ranks would end the job without one.
+    stubs.stand_in("scontrol", SCONTROL.replace("fi\n", 'fi\nuntil [ -e "$STUBS/waiting" ]; do sleep 0.05; done\n'))
     code, text, calls = stubs.run("wait", BREAKEVEN_LEAD_SECONDS="20")
     assert "the time limit is less than 116 s away: saving" in text
     assert calls == ["start seed=4", "requeue 7"], text

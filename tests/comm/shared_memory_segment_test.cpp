@@ -33,6 +33,23 @@ TEST_P(Segment, IsSharedZeroedAndAligned) {
   }
 }
 
+TEST_P(Segment, IsFilledInPartsByAllThatHaveIt) {
+  for (const int64_t num_bytes : {int64_t{4096}, int64_t{5000000}, int64_t{3} << 21}) {
+    SharedSegment mine = SharedSegment::CreateUnfilled(GetParam(), num_bytes);
+    SharedSegment theirs = SharedSegment::Open(mine.name());
+    SharedSegment last = SharedSegment::Open(mine.name());
+    last.Fill(2, 3);
+    mine.Fill(0, 3);
+    theirs.Fill(1, 3);
+    for (SharedSegment* segment : {&mine, &theirs, &last}) segment->Seal();
+    char* a = static_cast<char*>(theirs.data());
+    for (int64_t i = 0; i < mine.num_bytes(); ++i) ASSERT_EQ(a[i], 0);
+    std::memset(a, 7, static_cast<size_t>(mine.num_bytes()));
+    const char* b = static_cast<const char*>(last.data());
+    for (int64_t i = 0; i < mine.num_bytes(); ++i) ASSERT_EQ(b[i], 7);
+  }
+}
+
 TEST_P(Segment, CannotBeOpenedOnceSealed) {
   SharedSegment mine = SharedSegment::Create(GetParam(), 4096);
   const std::string name = mine.name();

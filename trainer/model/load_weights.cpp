@@ -20,31 +20,39 @@ namespace {
 constexpr int64_t kGrainElements = 1 << 16;
 constexpr size_t kMaxListed = 8;
 
+// Of a tensor: the elements that this rank loads.
+struct Elements {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end - begin; }
+};
+
+// To to[0] goes the first of the elements.
 template <typename Raw, typename Widen>
-void WidenAll(const MappedTensor& source, float* to, const Widen& widen) {
+void WidenAll(const MappedTensor& source, const Elements& elements, float* to, const Widen& widen) {
   const std::byte* from = source.data;
-  at::parallel_for(0, source.numel, kGrainElements, [=](int64_t begin, int64_t end) {
+  at::parallel_for(elements.begin, elements.end, kGrainElements, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       Raw raw;  // files of other programs are not aligned
       std::memcpy(&raw, from + i * static_cast<int64_t>(sizeof(Raw)), sizeof(Raw));
-      to[i] = widen(raw);
+      to[i - elements.begin] = widen(raw);
     }
   });
 }
 
-// Reads a tensor as float32. False: a dtype that is no weight's.
-bool Widen(const MappedTensor& source, float* to) {
+// Reads elements of a tensor as float32. False: a dtype that is no weight's.
+bool Widen(const MappedTensor& source, const Elements& elements, float* to) {
   if (source.dtype == "F32") {
-    WidenAll<float>(source, to, [](float raw) { return raw; });
+    WidenAll<float>(source, elements, to, [](float raw) { return raw; });
   } else if (source.dtype == "BF16") {
-    WidenAll<uint16_t>(source, to, [](uint16_t raw) {
+    WidenAll<uint16_t>(source, elements, to, [](uint16_t raw) {
       const uint32_t bits = static_cast<uint32_t>(raw) << 16;
       float value;
       std::memcpy(&value, &bits, sizeof(value));
       return value;
     });
   } else if (source.dtype == "F16") {
-    WidenAll<uint16_t>(source, to,
+    WidenAll<uint16_t>(source, elements, to,
                        [](uint16_t raw) { return c10::detail::fp16_ieee_to_fp32_value(raw); });
   } else {
     return false;
@@ -103,7 +111,7 @@ void AppendFaults(const std::string& title, const std::vector<std::string>& faul
 }
 
 // A tied head may stand in the file too, if it is the embedding.
-void CheckTiedHead(const Found& head, const at::Tensor& embedding_VC) {
+void CheckTiedHead(const Found& head, const at::Tensor& embedding_VC, const Elements& elements) {
   const std::string where = head.file->path() + ": lm_head.weight";
   const std::string remedy =
       " although config.json says tie_word_embeddings: set it to false, or remove the tensor";
@@ -112,9 +120,11 @@ void CheckTiedHead(const Found& head, const at::Tensor& embedding_VC) {
                                          ", the embedding " + ShapeText(embedding_VC.sizes()) +
                                          "," + remedy);
   }
-  const at::Tensor values = at::empty(embedding_VC.sizes(), at::kFloat);
-  if (!Widen(*head.tensor, values.mutable_data_ptr<float>()) ||
-      !at::equal(values, embedding_VC.detach().cpu())) {
+  const at::Tensor values = at::empty({elements.size()}, at::kFloat);
+  const at::Tensor own =
+      embedding_VC.detach().view({-1}).narrow(0, elements.begin, elements.size());
+  if (!Widen(*head.tensor, elements, values.mutable_data_ptr<float>()) ||
+      !at::equal(values, own.cpu())) {
     throw Error(ErrorKind::kBadData, where + " differs from the embedding" + remedy);
   }
 }
@@ -157,23 +167,28 @@ std::map<std::string, Found> FindChecked(const std::string& folder,
 
 }  // namespace
 
-void LoadWeights(const std::string& folder, Model& model) {
+void LoadWeights(const std::string& folder, Model& model, int part, int num_parts) {
+  const auto part_of = [=](int64_t numel) {
+    return Elements{numel * part / num_parts, numel * (part + 1) / num_parts};
+  };
   const std::vector<SafetensorsFile> files = OpenModelFolder(folder);
   // Everything is checked before anything is written.
   const std::map<std::string, Found> found = FindChecked(folder, files, model);
   const c10::NoGradGuard no_gradients;
   for (const NamedParameter& parameter : model.parameters()) {
     const Found& source = found.at(parameter.name);
-    const bool direct = parameter.tensor.is_cpu();
-    const at::Tensor values =
-        direct ? parameter.tensor : at::empty(parameter.tensor.sizes(), at::kFloat);
-    Widen(*source.tensor, values.mutable_data_ptr<float>());
-    if (!direct) parameter.tensor.copy_(values);
+    const Elements elements = part_of(parameter.tensor.numel());
+    const at::Tensor own = parameter.tensor.view({-1}).narrow(0, elements.begin, elements.size());
+    const bool direct = own.is_cpu();
+    const at::Tensor values = direct ? own : at::empty({elements.size()}, at::kFloat);
+    Widen(*source.tensor, elements, values.mutable_data_ptr<float>());
+    if (!direct) own.copy_(values);
     source.file->Forget(*source.tensor);
   }
   const auto head = found.find("lm_head.weight");
   if (model.config().tied_head && head != found.end()) {
-    CheckTiedHead(head->second, model.HeadWeight());
+    const at::Tensor& embedding_VC = model.HeadWeight();
+    CheckTiedHead(head->second, embedding_VC, part_of(embedding_VC.numel()));
   }
 }
 

@@ -113,7 +113,8 @@ std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& stora
 // Fills the parameters from a Hugging Face folder: model.safetensors or the sharded index; F32,
 // F16, BF16. Validated tensor by tensor: Error(kBadData) lists what is missing, extra or misshapen,
 // with found and expected.
-void LoadWeights(const std::string& folder, Model& model);
+// Where `num_parts` ranks share the memory of the weights each loads a part of every tensor; none may read before all have.
+void LoadWeights(const std::string& folder, Model& model, int part = 0, int num_parts = 1);
 // The same checks without reading a weight, from the files' headers alone: needs no memory for them.
 void CheckWeights(const std::string& folder, const ModelConfig& config);
 

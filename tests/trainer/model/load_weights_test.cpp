@@ -86,6 +86,18 @@ TEST_F(LoadWeightsTest, EveryTensorArrivesInItsPlace) {
   }
 }
 
+TEST_F(LoadWeightsTest, PartsOfRanksThatShareTheMemoryMakeAWhole) {
+  const Built source = BuildRandom(Gpt2Json());
+  std::map<std::string, Stored> tensors = TensorsOf(source);
+  tensors["lm_head.weight"] = tensors.at("transformer.wte.weight");
+  Write(tensors);
+  Built target = Build(Gpt2Json());
+  for (const int part : {2, 0}) LoadWeights(folder_, *target.model, part, 3);
+  EXPECT_FALSE(at::equal(target.storage->parameters_P, source.storage->parameters_P));
+  LoadWeights(folder_, *target.model, 1, 3);
+  EXPECT_TRUE(at::equal(target.storage->parameters_P, source.storage->parameters_P));
+}
+
 TEST_F(LoadWeightsTest, ListsMissingExtraAndMisshapenTogether) {
   const Built source = BuildRandom(LlamaJson());
   std::map<std::string, Stored> tensors = TensorsOf(source);

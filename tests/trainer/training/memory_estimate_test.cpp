@@ -69,6 +69,19 @@ TEST(MemoryEstimate, CopiesOfACheckpointAreOnePartARank) {
   EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 8 * size);
 }
 
+TEST(MemoryEstimate, RankZeroCopiesAllOfACheckpointThatItWritesAlone) {
+  const int64_t size = Config().num_parameters();
+  MemoryShape shape = Shape();
+  shape.shares_folder = false;
+  EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 0) << "it holds all and waits";
+  shape.checkpoint_copies = true;
+  EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 12 * size);
+  shape.checkpoint_copies = false;
+  shape.shard = true;
+  EXPECT_EQ(Term(EstimateMemory(Config(), shape), "copy"), 12 * size)
+      << "others' moments come to it";
+}
+
 TEST(MemoryEstimate, ActivationsByHand) {
   // Stream 4·(32+2) = 136 and normed 128, twice; q, k, v 64 columns, attended 32, 4 log-sum-exps: 400;
   // gate, up, activated 144 columns: 576. In the last block 100 rows reach attention, 10 go on.
