@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <cstdint>
@@ -30,6 +32,13 @@ uint64_t SavedState() {
   return (static_cast<uint64_t>(high) << 32) | low;
 }
 
+// Linux saves the tiles, 8 KB a thread, only of processes that have asked (5.16 on).
+bool MayUseTiles() {
+  constexpr int kRequest = 0x1023,
+                kTileData = 18;  // ARCH_REQ_XCOMP_PERM, younger than Debian 12's header
+  return ::syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+
 CpuFeatures Detect() {
   CpuFeatures features;
   const Registers vendor = CpuId(0, 0);
@@ -46,7 +55,8 @@ CpuFeatures Detect() {
   features.avx512 =
       (saved & kAvx512State) == kAvx512State && has(word, 16) && has(word, 30) && has(word, 31);
   features.avx512_bfloat16 = features.avx512 && has(CpuId(7, 1).eax, 5);
-  features.amx_bfloat16 = (saved & kTileState) == kTileState && has(CpuId(7, 0).edx, 22);
+  features.amx_bfloat16 =
+      (saved & kTileState) == kTileState && has(CpuId(7, 0).edx, 22) && MayUseTiles();
   return features;
 }
 
