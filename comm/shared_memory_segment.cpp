@@ -141,15 +141,18 @@ void SharedSegment::Release() {
   data_ = nullptr;
 }
 
+void SharedSegment::Unlink() {
+  if (source_ != SegmentSource::kDevShm || !std::exchange(owner_, false)) return;
+  std::string kind, path;
+  std::istringstream(name_) >> kind >> path;
+  ::shm_unlink(path.c_str());
+}
+
 void SharedSegment::Seal() {
+  Unlink();
   if (fd_ < 0) return;
   ::close(fd_);
   fd_ = -1;
-  if (source_ == SegmentSource::kDevShm && owner_) {
-    std::string kind, path;
-    std::istringstream(name_) >> kind >> path;
-    ::shm_unlink(path.c_str());
-  }
 }
 
 void SharedSegment::Map(int fd) {
@@ -208,7 +211,7 @@ void SharedSegment::Fill(int part, int num_parts) {
   if (const int error = Reserve(fd_, begin, end - begin)) {
     const std::string where =
         source_ == SegmentSource::kDevShm ? " (" + DescribeDevShm() + ")" : "";
-    Refuse(Mebibytes(end - begin) + where, error);
+    Refuse(Mebibytes(num_bytes_) + where, error);
   }
 }
 

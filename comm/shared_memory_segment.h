@@ -36,7 +36,9 @@ class SharedSegment {
   // Zeroes and reserves one of `num_parts` parts, before Seal(). Clearing pages is what a segment costs: each rank that
   // opened it may fill a part, all at the same time.
   void Fill(int part, int num_parts);
-  // By all that have it, once all have opened it: nothing is left by which it could be found.
+  // By its creator, once all others have opened it: nothing is left by which it could be found.
+  void Unlink();
+  // Unlink(), and no Fill() any more.
   void Seal();
 
   void* data() const { return data_; }

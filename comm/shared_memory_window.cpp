@@ -70,6 +70,7 @@ std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource s
   *failure = AnyFailure(control, FailureOf([&] {
                           if (!makes) segment = SharedSegment::Open(name);
                         }));
+  segment.Unlink();  // whoever dies from here on leaves nothing behind
   if (!failure->empty()) return std::nullopt;
   *failure =
       AnyFailure(control, FailureOf([&] { segment.Fill(control.rank(), control.world_size()); }));

@@ -37,8 +37,8 @@ struct WindowResult {
 WindowResult MakeWindow(Control& control, std::span<const int> node_ranks, SegmentSource source,
                         int64_t num_bytes);
 
-// COLLECTIVE over `control`, whose ranks are of one node. One segment for all of them, made by rank 0. Nothing, on all
-// ranks, where one of them cannot have it; `failure` then says why, the same on all.
+// COLLECTIVE over `control`, whose ranks are of one node. One segment for all of them, made by rank 0 and filled by all.
+// Nothing, on all ranks, where one of them cannot have it; `failure` then says why, the same on all.
 std::optional<SharedSegment> MakeCommonSegment(Control& control, SegmentSource source,
                                                int64_t num_bytes, std::string* failure);
 

@@ -46,7 +46,7 @@ void RunScaleCommand(const CommandOptions& options, World& world);
 void RunInspectCommand(const CommandOptions& options, World& world);
 void RunLaunchCommand(const CommandOptions& options, World& world);
 
-// COLLECTIVE. Writes rank 0's text to stdout; the others wait until it is read. Error(kIo) when stdout is full or closed.
+// COLLECTIVE. Writes rank 0's text to stdout; the others wait until it is written. Error(kIo) when stdout is full or closed.
 void PrintResult(World& world, std::string_view text);
 
 // The checkpoint that RUN/checkpoints/latest, or a run folder, stands for; any other path as it is.

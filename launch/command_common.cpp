@@ -7,6 +7,7 @@
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/fault_point.h"
 #include "launch/command.h"
 
 namespace breakeven {
@@ -31,9 +32,12 @@ std::pair<std::string, std::string> FirstDifference(const std::string& left,
 }  // namespace
 
 void PrintResult(World& world, std::string_view text) {
+  world.control->Barrier();  // under watch still: from here on nobody waits for any rank but 0
   // A pager may hold rank 0 up, and who waits for it has no limit either.
-  const PhaseScope no_limit(world.watchdog.get(), Phase::kIdle);
+  const PhaseScope waits(world.is_root() ? nullptr : world.watchdog.get(), Phase::kIdle);
   RunTogether(*world.control, /*root_only=*/true, [&] {
+    const PhaseScope writes(world.watchdog.get(), Phase::kIdle);
+    FaultPoint("result.print");
     const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
     if (!written || std::fflush(stdout) != 0) {
       throw Error(ErrorKind::kIo, std::string("cannot write the result to standard output: ") +

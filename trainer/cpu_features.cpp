@@ -55,8 +55,8 @@ CpuFeatures Detect() {
   features.avx512 =
       (saved & kAvx512State) == kAvx512State && has(word, 16) && has(word, 30) && has(word, 31);
   features.avx512_bfloat16 = features.avx512 && has(CpuId(7, 1).eax, 5);
-  features.amx_bfloat16 =
-      (saved & kTileState) == kTileState && has(CpuId(7, 0).edx, 22) && MayUseTiles();
+  features.amx_bfloat16 = (saved & kTileState) == kTileState && has(CpuId(7, 0).edx, 22) &&
+                          has(CpuId(7, 0).edx, 24) && MayUseTiles();
   return features;
 }
 

@@ -11,7 +11,8 @@ namespace breakeven {
 struct CpuFeatures {
   bool avx512 = false;  // F, BW and VL
   bool avx512_bfloat16 = false;
-  bool amx_bfloat16 = false;
+  bool amx_bfloat16 =
+      false;  // and this process has asked the kernel for its tiles, and may use them
   bool is_intel = false;
 
   // Products of bfloat16 matrices in hardware: 2 to 6 times the speed of float32. Without, they are

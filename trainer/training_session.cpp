@@ -55,6 +55,13 @@ void RefuseNewerCheckpoints(const std::string& output, int64_t step, const std::
                   ". Choose another `output`, set resume: auto to go on from it, or delete it.");
 }
 
+// COLLECTIVE. Ranks of a host may be in containers of their own.
+bool AllSeeOne(Control& control, const std::string& identity) {
+  const std::vector<std::string> all = control.AllGather(identity);
+  return !all[0].empty() &&
+         std::all_of(all.begin(), all.end(), [&](const std::string& of) { return of == all[0]; });
+}
+
 // Rank 0's decision: the checkpoint to go on from, or "".
 std::string ChooseCheckpoint(const TrainConfig& config) {
   if (config.resume == "none") {
@@ -209,10 +216,10 @@ void TrainingSession::LoadModel() {
       VerifyModelFiles(folder, /*weights_hash=*/"");
     }
   });
-  RunTogether(*world.control, /*root_only=*/!storage.shared(), [&] {
+  const bool by_parts = storage.shared() && AllSeeOne(*world.control, IdentifyWeights(folder));
+  RunTogether(*world.control, /*root_only=*/!by_parts, [&] {
     if (folder.empty()) return;
-    const bool all = !storage.shared();
-    LoadWeights(folder, *model, all ? 0 : world.rank(), all ? 1 : world.world_size());
+    LoadWeights(folder, *model, by_parts ? world.rank() : 0, by_parts ? world.world_size() : 1);
   });
   if (storage.shared()) {
     RefreshCopies(storage, buckets->shard());

@@ -50,6 +50,11 @@ def test_a_rank_that_does_not_start(prepared, tmp_path, action, said):
     assert limit.replace("=", ": ") in verdict, verdict
 
 
+def test_who_waits_for_a_slow_reader_of_the_result_has_no_limit(prepared, tmp_path):
+    result = train(prepared, tmp_path / "run", "watchdog.closing_seconds=1", fault="result.print=sleep:3000")
+    assert result.code == 0, result.err
+
+
 @pytest.mark.fault(7)
 @pytest.mark.parametrize("action, said", [("hang", r"is in phase closing, \d+ collectives? behind"), ("stop", r"is stopped \(SIGSTOP")])
 def test_a_rank_that_does_not_end(prepared, whole, tmp_path, action, said):

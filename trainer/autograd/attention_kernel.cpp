@@ -143,12 +143,12 @@ BE_INLINE void Transpose(const float* from, int64_t rows, int64_t columns, int64
 // Where things lie in the scratch.
 struct Scratch {
   Scratch(float* memory, int64_t length, int64_t head_dim)
-      : width(Padded(head_dim)), columns(Padded(length)) {
+      : width(Padded(head_dim)), columns(Padded(length)), transposed_row(columns | kLanes) {
     const auto take = [&memory](int64_t count) { return std::exchange(memory, memory + count); };
     key = take(columns * width);
     value = take(columns * width);
-    key_transposed = take(width * columns);
-    value_transposed = take(width * columns);
+    key_transposed = take(width * transposed_row);
+    value_transposed = take(width * transposed_row);
     grad_key = take(columns * width);
     grad_value = take(columns * width);
     query = take(kBlockRows * width);
@@ -158,13 +158,15 @@ struct Scratch {
     grad_scores = take(kBlockRows * columns);
   }
   static int64_t Size(int64_t length, int64_t head_dim) {
-    return Padded(head_dim) * (6 * Padded(length) + 3 * kBlockRows) +
+    return Padded(head_dim) * (6 * Padded(length) + 2 * kLanes + 3 * kBlockRows) +
            2 * kBlockRows * Padded(length);
   }
-  int64_t width;                             // Dp
-  int64_t columns;                           // Lp
+  int64_t width;    // Dp
+  int64_t columns;  // Lp
+  // An odd number of cache lines: of 256 keys a column would lie in a quarter of a first-level cache's sets.
+  int64_t transposed_row;
   float *key, *value;                        // [Lp, Dp]
-  float *key_transposed, *value_transposed;  // [Dp, Lp]
+  float *key_transposed, *value_transposed;  // [Dp, Lp], rows of transposed_row
   float *grad_key, *grad_value;              // [Lp, Dp]
   float *query, *out, *grad_out;             // [rows, Dp]
   float *scores, *grad_scores;               // [rows, Lp]
@@ -203,10 +205,10 @@ BE_INLINE void ReadKeysAndValues(const AttentionSegment<T>& segment, const Rows<
   std::fill_n(scratch.key + segment.length * scratch.width, rest * scratch.width, 0.0f);
   std::fill_n(scratch.value + segment.length * scratch.width, rest * scratch.width, 0.0f);
   Transpose(scratch.key, scratch.columns, scratch.width, scratch.width, scratch.key_transposed,
-            scratch.columns);
+            scratch.transposed_row);
   if (for_backward) {
     Transpose(scratch.value, scratch.columns, scratch.width, scratch.width,
-              scratch.value_transposed, scratch.columns);
+              scratch.value_transposed, scratch.transposed_row);
   }
 }
 
@@ -253,8 +255,8 @@ BE_INLINE void Forward(const AttentionSegment<T>& segment, int64_t kv_head, floa
                  AnglesOf(segment, segment.cos, t), AnglesOf(segment, segment.sin, t),
                  segment.scale, scratch.query + r * width);
       }
-      Multiply({scratch.query, width, 1}, scratch.key_transposed, scratch.columns, count, columns,
-               rows.dim, scratch.scores, columns);
+      Multiply({scratch.query, width, 1}, scratch.key_transposed, scratch.transposed_row, count,
+               columns, rows.dim, scratch.scores, columns);
       float inverse[kBlockRows];
       for (int64_t r = 0; r < count; ++r) {
         float* row = scratch.scores + r * columns;
@@ -317,10 +319,10 @@ BE_INLINE void Backward(const AttentionSegment<T>& segment, int64_t kv_head, flo
         ReadHead(segment.grad_out + place, rows.dim, nullptr, nullptr, 1.0f,
                  scratch.grad_out + r * width);
       }
-      Multiply({scratch.query, width, 1}, scratch.key_transposed, scratch.columns, count, columns,
-               rows.dim, scratch.scores, columns);
-      Multiply({scratch.grad_out, width, 1}, scratch.value_transposed, scratch.columns, count,
-               columns, rows.dim, scratch.grad_scores, columns);
+      Multiply({scratch.query, width, 1}, scratch.key_transposed, scratch.transposed_row, count,
+               columns, rows.dim, scratch.scores, columns);
+      Multiply({scratch.grad_out, width, 1}, scratch.value_transposed, scratch.transposed_row,
+               count, columns, rows.dim, scratch.grad_scores, columns);
       BackwardOfSoftmax(segment, scratch, head, begin, count, columns);
       Multiply({scratch.scores, 1, columns}, scratch.grad_out, width, keys, width, count,
                scratch.grad_value, width, /*add=*/true);

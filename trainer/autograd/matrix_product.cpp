@@ -165,7 +165,10 @@ void MultiplyInto(const at::Tensor& out_RN, const at::Tensor& left_RK, const at:
   }
   if (on_host && MultiplyByStreaming<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
   if (on_host && MultiplyPacked<BFloat16, float>(out_RN, left_RK, right_KN, adds)) return;
-  if (on_host && MklMultipliesBFloat16()) return MultiplyByMkl(out_RN, left_RK, right_KN, adds);
+  const bool dense = SideOf<BFloat16>(left_RK, 0) && SideOf<BFloat16>(right_KN, 1);
+  if (on_host && dense && MklMultipliesBFloat16()) {
+    return MultiplyByMkl(out_RN, left_RK, right_KN, adds);
+  }
   AddOrCopy(out_RN, at::mm(left_RK.to(at::kFloat), right_KN.to(at::kFloat)), adds);
 }
 

@@ -1,7 +1,7 @@
 // Matrix products of training and scoring: which library or kernel makes which one.
 //
-// On CPUs few rows on the left: few_rows_product.h. More: packed_product.h in AMX, and in AVX-512 on processors that are not
-// Intel's; on these MKL is at the limit. Everything else goes by ATen: MKL, oneDNN, cuBLAS.
+// On CPUs few rows on the left: few_rows_product.h. More: packed_product.h, bfloat16 where there is AMX, and both types in
+// AVX-512 on processors that are not Intel's; on Intel's MKL is at the limit. Everything else goes by ATen: MKL, oneDNN, cuBLAS.
 #ifndef BREAKEVEN_TRAINER_AUTOGRAD_MATRIX_PRODUCT_H_
 #define BREAKEVEN_TRAINER_AUTOGRAD_MATRIX_PRODUCT_H_
 

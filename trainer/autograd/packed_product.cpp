@@ -27,12 +27,11 @@ constexpr int64_t Ceiling(int64_t count, int64_t unit) { return (count + unit - 
 template <typename T>
 constexpr int64_t kElementsOfWord = 4 / static_cast<int64_t>(sizeof(T));
 
-// Blocks of about equal depth, of whole words and of whole tiles in AMX.
+// Blocks of about equal depth, of whole units.
 template <typename T>
-int64_t BlockDepth(int64_t depth) {
-  constexpr int64_t kUnit = 32;
+int64_t BlockDepth(int64_t depth, int64_t unit) {
   const int64_t blocks = Ceiling(depth, kDepthWords * kElementsOfWord<T>);
-  return Ceiling(Ceiling(depth, std::max<int64_t>(1, blocks)), kUnit) * kUnit;
+  return Ceiling(Ceiling(depth, std::max<int64_t>(1, blocks)), unit) * unit;
 }
 
 #if defined(__x86_64__)
@@ -116,7 +115,8 @@ void TileOf(int64_t rows, const uint32_t* left, const uint32_t* right, int64_t w
 // The kernels: each says how the left side's rows are packed, and what it makes of kRows rows and a panel of the right side.
 struct VectorTiles {
   static constexpr int64_t kRows = kTileRows;
-  static constexpr int64_t kWords = 1;  // a depth is filled up to a multiple of so many words
+  static constexpr int64_t kWords = 1;      // a depth is filled up to a multiple of so many words
+  static constexpr int64_t kDepthUnit = 2;  // elements of which the blocks of a depth are multiples
   template <typename T>
   static void PackLeft(const ProductSide<T>& side, int64_t row, int64_t rows, int64_t k,
                        int64_t depth, int64_t words, uint32_t* to) {
@@ -132,6 +132,8 @@ struct VectorTiles {
 struct AmxTiles {
   static constexpr int64_t kRows = 32;
   static constexpr int64_t kWords = 16;
+  static constexpr int64_t kDepthUnit = 32;
+  static_assert(kBlockRows % kRows == 0 && kDepthWords % kWords == 0);
   template <typename T>
   BE_AVX512 static void PackLeft(const ProductSide<T>& side, int64_t row, int64_t rows, int64_t k,
                                  int64_t depth, int64_t words, uint32_t* to) {
@@ -198,7 +200,7 @@ void MultiplyBlocksBy(const PackedProduct<T, Out>& p, int64_t begin, int64_t end
   float* const partial = scratch + kDepthWords * (kBlockRows + kBlockColumns);
   Out* const out = p.out + begin * p.columns;
   const Out* const before = p.add ? out : nullptr;
-  const int64_t step = BlockDepth<T>(p.depth);
+  const int64_t step = BlockDepth<T>(p.depth, Tiles::kDepthUnit);
   const auto multiply = [&](const auto& place) {
     MultiplyBlock<Tiles>(p, blocks, begin, end, place);
   };
@@ -224,7 +226,7 @@ void MultiplyBlocksBy(const PackedProduct<T, Out>& p, int64_t begin, int64_t end
 template <typename T, typename Out>
 void MultiplyBlocks(const PackedProduct<T, Out>& p, int64_t begin, int64_t end, float* scratch) {
   if constexpr (std::is_same_v<T, BFloat16>) {
-    if (CpuFeaturesOfThisMachine().amx_bfloat16) {
+    if (CpuFeaturesOfThisMachine().amx_bfloat16 && !p.vectors_only) {
       const AmxScope tiles;
       return MultiplyBlocksBy<AmxTiles>(p, begin, end, scratch);
     }
@@ -255,7 +257,8 @@ bool HasPackedProduct<BFloat16>() {
 template <typename T, typename Out>
 int64_t PackedProductScratch(const PackedProduct<T, Out>& product, int64_t rows) {
   const int64_t packed = kDepthWords * (kBlockRows + kBlockColumns);
-  const bool partial = !std::is_same_v<Out, float> && BlockDepth<T>(product.depth) < product.depth;
+  const bool partial =
+      !std::is_same_v<Out, float> && product.depth > kDepthWords * kElementsOfWord<T>;
   return partial ? packed + rows * product.columns : packed;
 }
 template int64_t PackedProductScratch(const PackedProduct<float>&, int64_t);

@@ -6,7 +6,7 @@
 // Why ours: on processors that are not Intel's MKL takes its AVX2 path (measured on AMD's Zen 4: 88 % of
 // the peak, here 93 %). oneDNN is at the peak in bfloat16, but rounds a weight's gradient, and compiles and
 // keeps a kernel for every batch height that it meets: ragged batches never have the same (SmolLM2 on an
-// Emerald Rapids with AMX, a step of dense rows: 3.8 s with oneDNN and MKL, 2.9 s). And a result
+// Emerald Rapids with AMX, a step of dense rows: 3.8 s with oneDNN and MKL, 2.9 s here). And a result
 // here does not depend on what stands in a batch's other rows, nor on how many they are from kFewRows on (few_rows_product.h).
 #ifndef BREAKEVEN_TRAINER_AUTOGRAD_PACKED_PRODUCT_H_
 #define BREAKEVEN_TRAINER_AUTOGRAD_PACKED_PRODUCT_H_
@@ -38,6 +38,7 @@ struct PackedProduct {
   ProductSide<T> right;
   Out* out = nullptr;
   bool add = false;
+  bool vectors_only = false;  // not in AMX, so that one processor can test both kernels
 };
 
 // Whether this processor has what these need: AVX-512, and AVX512-BF16 for bfloat16. Where there is AMX, bfloat16 takes it.

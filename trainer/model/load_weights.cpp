@@ -2,10 +2,14 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Half.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <map>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -190,6 +194,25 @@ void LoadWeights(const std::string& folder, Model& model, int part, int num_part
     const at::Tensor& embedding_VC = model.HeadWeight();
     CheckTiedHead(head->second, embedding_VC, part_of(embedding_VC.numel()));
   }
+}
+
+std::string IdentifyWeights(const std::string& folder) {
+  std::set<std::string> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    struct stat status = {};
+    if (name.find(".safetensors") == std::string::npos) continue;
+    if (::stat(entry->path().c_str(), &status) != 0) return "";
+    std::ostringstream text;
+    text << name << ' ' << status.st_dev << ' ' << status.st_ino << ' ' << status.st_size << ' '
+         << status.st_ctim.tv_sec << '.' << status.st_ctim.tv_nsec << '\n';
+    files.insert(text.str());
+  }
+  std::string all;
+  for (const std::string& file : files) all += file;
+  return error ? "" : all;
 }
 
 void CheckWeights(const std::string& folder, const ModelConfig& config) {

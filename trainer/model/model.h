@@ -115,6 +115,9 @@ std::unique_ptr<Model> BuildModel(const ModelConfig& config, ModelStorage& stora
 // with found and expected.
 // Where `num_parts` ranks share the memory of the weights each loads a part of every tensor; none may read before all have.
 void LoadWeights(const std::string& folder, Model& model, int part = 0, int num_parts = 1);
+// Of the files of weights in `folder`: device, inode, size and time of change. "" where there are none. What is equal on two ranks
+// of a host is one file.
+std::string IdentifyWeights(const std::string& folder);
 // The same checks without reading a weight, from the files' headers alone: needs no memory for them.
 void CheckWeights(const std::string& folder, const ModelConfig& config);
 

@@ -19,43 +19,58 @@ namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-template <typename T>
+struct FloatKernel {
+  using Type = float;
+  static constexpr bool kVectorsOnly = false;
+};
+struct BFloat16Kernel {  // AMX where there is
+  using Type = BFloat16;
+  static constexpr bool kVectorsOnly = false;
+};
+struct BFloat16Vectors {
+  using Type = BFloat16;
+  static constexpr bool kVectorsOnly = true;
+};
+
+template <typename Kernel>
 class PackedProductTest : public testing::Test {
  public:
+  using Element = typename Kernel::Type;
   void SetUp() override {
-    if (!HasPackedProduct<T>()) GTEST_SKIP() << "no AVX-512 for this type here";
+    if (!HasPackedProduct<Element>()) GTEST_SKIP() << "no AVX-512 for this type here";
   }
 
   template <typename Out>
-  static void Run(const PackedProduct<T, Out>& product, int64_t begin, int64_t end) {
+  static void Run(PackedProduct<Element, Out> product, int64_t begin, int64_t end) {
+    product.vectors_only = Kernel::kVectorsOnly;
     std::vector<float> scratch(static_cast<size_t>(PackedProductScratch(product, end - begin)),
                                kNan);
     Multiply(product, begin, end, scratch.data());
   }
 };
 
-using Types = testing::Types<float, BFloat16>;
-TYPED_TEST_SUITE(PackedProductTest, Types);
+using Kernels = testing::Types<FloatKernel, BFloat16Kernel, BFloat16Vectors>;
+TYPED_TEST_SUITE(PackedProductTest, Kernels);
 
 // Sizes below, at and above those of tiles, panels and blocks; each side by rows and by columns.
 TYPED_TEST(PackedProductTest, IsTheSumOfProducts) {
+  using T = typename TypeParam::Type;
   for (const auto& [depth, rows, columns] : std::vector<std::array<int64_t, 3>>{
            {1, 1, 1}, {7, 13, 33}, {64, 12, 32}, {513, 25, 50}, {401, 30, 577}, {1100, 5, 20}}) {
-    const std::vector<TypeParam> left = Draw<TypeParam>(1, depth * rows),
-                                 right = Draw<TypeParam>(2, depth * columns);
+    const std::vector<T> left = Draw<T>(1, depth * rows), right = Draw<T>(2, depth * columns);
     for (int form = 0; form < 8; ++form) {
       const bool left_rows = (form & 1) != 0, right_rows = (form & 2) != 0, add = (form & 4) != 0;
       std::vector<float> out(static_cast<size_t>(rows * columns), add ? 0.5f : kNan);
-      this->Run(PackedProduct<TypeParam>{depth,
-                                         rows,
-                                         columns,
-                                         {left.data(), left_rows ? depth : rows, left_rows},
-                                         {right.data(), right_rows ? depth : columns, right_rows},
-                                         out.data(),
-                                         add},
+      this->Run(PackedProduct<T>{depth,
+                                 rows,
+                                 columns,
+                                 {left.data(), left_rows ? depth : rows, left_rows},
+                                 {right.data(), right_rows ? depth : columns, right_rows},
+                                 out.data(),
+                                 add},
                 0, rows);
-      const auto at = [depth](const std::vector<TypeParam>& side, int64_t lines, bool by_rows,
-                              int64_t line, int64_t k) {
+      const auto at = [depth](const std::vector<T>& side, int64_t lines, bool by_rows, int64_t line,
+                              int64_t k) {
         return ValueOf(side[static_cast<size_t>(by_rows ? line * depth + k : k * lines + line)]);
       };
       double worst = 0;
@@ -75,11 +90,11 @@ TYPED_TEST(PackedProductTest, IsTheSumOfProducts) {
 }
 
 TYPED_TEST(PackedProductTest, BandsGiveTheBitsOfTheWholeAndNothingElse) {
+  using T = typename TypeParam::Type;
   const int64_t depth = 530, rows = 130, columns = 45;
-  const std::vector<TypeParam> left = Draw<TypeParam>(1, depth * rows),
-                               right = Draw<TypeParam>(2, depth * columns);
+  const std::vector<T> left = Draw<T>(1, depth * rows), right = Draw<T>(2, depth * columns);
   std::vector<float> whole(static_cast<size_t>(rows * columns)), banded(whole.size(), -7.0f);
-  PackedProduct<TypeParam> product = {
+  PackedProduct<T> product = {
       depth,        rows, columns, {left.data(), depth, true}, {right.data(), columns, false},
       whole.data(), false};
   this->Run(product, 0, rows);
@@ -95,9 +110,8 @@ TYPED_TEST(PackedProductTest, BandsGiveTheBitsOfTheWholeAndNothingElse) {
 }
 
 // In bfloat16, of one block of depth and of several: the float32 result, rounded.
-TEST(PackedProduct, RoundsOnceAtTheEnd) {
-  if (!HasPackedProduct<BFloat16>()) GTEST_SKIP() << "no AVX512-BF16 here";
-  using Fixture = PackedProductTest<BFloat16>;
+template <typename Fixture>
+void ExpectRoundsOnce() {
   for (const int64_t depth : {70, 1000, 3000}) {
     const int64_t rows = 30, columns = 70;
     const std::vector<BFloat16> left = Draw<BFloat16>(1, depth * rows),
@@ -125,14 +139,20 @@ TEST(PackedProduct, RoundsOnceAtTheEnd) {
   }
 }
 
+TEST(PackedProduct, RoundsOnceAtTheEnd) {
+  if (!HasPackedProduct<BFloat16>()) GTEST_SKIP() << "no AVX512-BF16 here";
+  ExpectRoundsOnce<PackedProductTest<BFloat16Kernel>>();
+  ExpectRoundsOnce<PackedProductTest<BFloat16Vectors>>();
+}
+
 // What is not a number spreads to what it belongs to only, though lines are packed with zeros beside.
 TYPED_TEST(PackedProductTest, NanStaysInItsRowAndColumn) {
+  using T = typename TypeParam::Type;
   const int64_t depth = 5, rows = 14, columns = 35;
-  std::vector<TypeParam> left = Draw<TypeParam>(1, depth * rows),
-                         right = Draw<TypeParam>(2, depth * columns);
-  const TypeParam nan = [] {
-    TypeParam value;
-    if constexpr (std::is_same_v<TypeParam, float>) {
+  std::vector<T> left = Draw<T>(1, depth * rows), right = Draw<T>(2, depth * columns);
+  const T nan = [] {
+    T value;
+    if constexpr (std::is_same_v<T, float>) {
       value = kNan;
     } else {
       value.bits = 0x7fc0;
@@ -141,7 +161,7 @@ TYPED_TEST(PackedProductTest, NanStaysInItsRowAndColumn) {
   }();
   left[13 * depth + 2] = nan;
   std::vector<float> out(static_cast<size_t>(rows * columns));
-  const PackedProduct<TypeParam> product = {
+  const PackedProduct<T> product = {
       depth,      rows, columns, {left.data(), depth, true}, {right.data(), columns, false},
       out.data(), false};
   this->Run(product, 0, rows);
