@@ -58,8 +58,10 @@ class Running:
         try:
             code = self.process.wait(timeout=60)
         except subprocess.TimeoutExpired:
+            table = subprocess.run(["ps", "-eo", "pid,ppid,stat,wchan:24,etimes,args"], capture_output=True, text=True).stdout
+            left = [line for line in table.splitlines() if "mpirun" in line or JOB.name in line]
             os.killpg(self.process.pid, signal.SIGKILL)
-            raise AssertionError("the job hangs: " + "".join(self.lines)) from None
+            raise AssertionError("the job hangs: " + "".join(self.lines) + "\n".join(["processes left:", *left])) from None
         seconds = time.monotonic() - getattr(self, "begun_at", time.monotonic())
         self.reader.join(10)
         return Ended(code, "".join(self.lines), seconds)
