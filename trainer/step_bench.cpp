@@ -113,6 +113,13 @@ double FlopsOfRank(const TrainingSession& session, const LoadedStep& loaded) {
   return StepFlops(session.inputs.model_config, tokens, targets, SumOfSquaredLengths(loaded));
 }
 
+// COLLECTIVE. Of each sample the mean over ranks: phases then add up to a step.
+Timing MeanOverRanks(std::vector<double> seconds, Control& control, int64_t discarded) {
+  for (double& value : seconds) value /= control.world_size();
+  control.AllReduce(std::span<double>(seconds), ReduceOp::kSum);
+  return SummariseSeconds(std::move(seconds), discarded);
+}
+
 // COLLECTIVE. The slowest rank of each sample.
 Timing Slowest(std::vector<double> seconds, Control& control, int64_t discarded) {
   control.AllReduce(std::span<double>(seconds), ReduceOp::kMax);
@@ -180,11 +187,11 @@ StepBenchReport MeasureSteps(const StepBenchConfig& config, World& world) {
   Control& control = *world.control;
   const int64_t discarded = config.warmup_steps;
   report.phases = {.step = Slowest(samples.step, control, discarded),
-                   .input = Slowest(samples.input, control, discarded),
-                   .forward = Slowest(samples.forward, control, discarded),
-                   .backward = Slowest(samples.backward, control, discarded),
-                   .communication = Slowest(samples.communication, control, discarded),
-                   .update = Slowest(samples.update, control, discarded)};
+                   .input = MeanOverRanks(samples.input, control, discarded),
+                   .forward = MeanOverRanks(samples.forward, control, discarded),
+                   .backward = MeanOverRanks(samples.backward, control, discarded),
+                   .communication = MeanOverRanks(samples.communication, control, discarded),
+                   .update = MeanOverRanks(samples.update, control, discarded)};
   const double seconds = std::accumulate(samples.step.begin(), samples.step.end(), 0.0);
   report.tokens_per_second = static_cast<double>(report.tokens) / seconds;
   report.loss /= static_cast<double>(config.steps);

@@ -28,7 +28,7 @@ struct StepBenchConfig {
   void Validate() const;
 };
 
-// What a step spends its time on, seconds, of the slowest rank in each phase.
+// What a step spends its time on, seconds: the mean over ranks of each phase; `step` is the slowest rank's.
 struct StepPhases {
   Timing step;           // whole steps
   Timing input;          // waiting for the loader

@@ -3,22 +3,12 @@
 import pathlib
 import re
 import subprocess
-import time
 
-from program import BUILD, ROOT
+from program import BUILD, ROOT, until
 from training_runs import STEPS
 
 TEMPLATES = ROOT / "cluster" / "slurm"
 SIZE = ["--nodes=2", "--ntasks-per-node=2", "--cpus-per-task=1", "--time=30"]
-
-
-def until(what, condition, seconds=60):
-    """The condition's first true value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.1)
-    return value
 
 
 class Slurm:

@@ -7,8 +7,8 @@ import signal
 import subprocess
 
 import pytest
-from jobs import TEMPLATES, has_program, until
-from program import ROOT
+from jobs import TEMPLATES, has_program
+from program import ROOT, until
 
 JOB = TEMPLATES / "job.sh"
 

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 import slurm_lab
-from jobs import until
-from program import ROOT
+from program import ROOT, until
 
 LAB = ROOT / "cluster" / "lab" / "lab"
 

@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from jobs import SIZE, Slurm, has_program, settings, until
-from program import BREAKEVEN, ROOT, run
+from jobs import SIZE, Slurm, has_program, settings
+from program import BREAKEVEN, ROOT, run, until
 from training_runs import STEPS, trained_bytes
 
 

@@ -8,8 +8,8 @@ import signal
 import time
 
 import pytest
-from jobs import SIZE, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank, until
-from program import BUILD, ROOT
+from jobs import SIZE, TEMPLATES, Slurm, faulty_once, is_pending, settings, stopped_rank
+from program import BUILD, ROOT, until
 from training_runs import STEPS, resumed_step, trained_bytes
 
 

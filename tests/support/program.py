@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("BREAKEVEN_BUILD", "build/release")
@@ -26,6 +27,15 @@ class Result:
 
     def json(self):
         return json.loads(self.out)
+
+
+def until(what, condition, seconds=60):
+    """The condition's first true value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.1)
+    return value
 
 
 def environment():

@@ -19,9 +19,7 @@ def test_json_splits_a_step_and_has_the_control(prepared, ranks):
     step = report["phases"].pop("step")
     assert step["repeats"] == 2 and step["discarded_repeats"] == 1
     assert set(report["phases"]) == {"input", "forward", "backward", "communication", "update"}
-    # Of each phase the slowest rank counts: they need not be one rank's.
-    parts = sum(phase["seconds_min"] for phase in report["phases"].values())
-    assert parts <= ranks * step["seconds_max"], (step, report["phases"])
+    assert sum(phase["seconds_min"] for phase in report["phases"].values()) <= step["seconds_max"], report["phases"]
     low, high = report["control"]["efficiency_interval"]
     assert 0 < low <= report["control"]["efficiency"] <= high
 
