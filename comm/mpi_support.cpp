@@ -40,7 +40,12 @@ std::string Self() {
 
 // "DoBroadcast" of "virtual void breakeven::{anonymous}::MpiControl::DoBroadcast(std::string&, int)".
 std::string_view ShortName(std::string_view function) {
-  function = function.substr(0, function.find('('));
+  constexpr std::string_view kUnnamed = "(anonymous namespace)::";  // clang's {anonymous}
+  size_t end = function.find('(');
+  while (end != std::string_view::npos && function.substr(end).starts_with(kUnnamed)) {
+    end = function.find('(', end + 1);
+  }
+  function = function.substr(0, end);
   const size_t begin = function.find_last_of(" :");
   return begin == std::string_view::npos ? function : function.substr(begin + 1);
 }

@@ -51,7 +51,7 @@ if [ -z "${SKIP_SETUP:-}" ]; then
   setup_packages launch/debian_packages.txt tests/debian_packages.txt
   # Without root there is no lab, and its packages are not asked for.
   if wants cluster && [ "$(id -u)" -eq 0 ]; then setup_packages cluster/lab/debian_packages.txt; fi
-  if wants fuzz; then setup_packages tests/fuzz/debian_packages.txt; fi
+  if wants asan || wants fuzz; then setup_packages tests/fuzz/debian_packages.txt; fi
   setup_python requirements-test.txt
   if wants unit || wants system || wants faults || wants cluster || wants parity || wants bench; then
     # The quickstart may have built without tests. The long form of parity runs the simulations again.
@@ -98,7 +98,7 @@ sanitized() {
 }
 
 fuzzed() {
-  build fuzz fuzz_targets
+  build asan fuzz_targets
   tests/fuzz/run.sh
 }
 

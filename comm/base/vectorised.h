@@ -5,7 +5,7 @@
 // BE_VECTORISED in front of a function whose loops are written in GCC's vector extensions. The psABI's levels (v4: AVX-512,
 // v3: AVX2) and not the names of processors: g++ 12 compares `arch=haswell` with the model of the CPU, and every CPU that
 // it does not know by name, younger or of another maker, gets the slow copy. Sanitizers' run-time is not up when the
-// loader resolves the copies. clang, which builds the fuzz targets, has no such levels here.
+// loader resolves the copies. clang, which builds the preset asan, has no such levels here.
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
 #define BE_SEVERAL_INSTRUCTION_SETS

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-BUILD=build/fuzz
+BUILD=build/asan
 # What the fuzzer finds interesting stays here from run to run, and so does what it finds wrong.
 STATE=.cache/fuzz
 SECONDS_EACH=${BREAKEVEN_FUZZ_SECONDS:-$([ -n "${BREAKEVEN_FULL:-}" ] && echo 600 || echo 20)}
@@ -28,7 +28,7 @@ prepare_seeds() {
       ;;
     dataset) # HDF5 files are made from their description
       rm -rf "$made" && mkdir -p "$made"
-      cat tests/fuzz/seeds/dataset/*.json | sed "s|@FOLDER@|$made|" | "$BUILD/tests/fuzz/dataset_tool" >"$made.log"
+      cat tests/fuzz/seeds/dataset/*.json | sed "s|@FOLDER@|$made|" | "$BUILD/tests/dataset_tool" >"$made.log"
       SEEDS=("$made")
       ;;
   esac

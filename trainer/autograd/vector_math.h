@@ -29,7 +29,10 @@ typedef float FloatsInMemory __attribute__((vector_size(64), aligned(4), may_ali
 typedef uint16_t HalvesInMemory __attribute__((vector_size(32), aligned(2), may_alias));
 
 // A form that GCC 12 makes one broadcast of: of Floats{v, v, …} it makes four stores.
-BE_INLINE Floats Splat(float value) { return __builtin_shuffle(Floats{value}, Ints{}); }
+BE_INLINE Floats Splat(float value) {
+  const Floats first{value};
+  return __builtin_shufflevector(first, first, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
 
 // The same bits: a cast between vectors of one size converts nothing.
 BE_INLINE Floats AsFloats(const Ints& bits) { return (Floats)bits; }

@@ -84,7 +84,7 @@ ncclResult_t EndGroup() {
     by_comm[comm].push_back(std::move(one));
   }
   for (auto& [comm, its] : by_comm) {
-    comm->Start([state = comm.get(), its = std::move(its)] { return Launch(*state, its); });
+    comm->Start([state = comm.get(), queue = std::move(its)] { return Launch(*state, queue); });
   }
   return by_comm.empty() ? ncclSuccess : ncclInProgress;
 }

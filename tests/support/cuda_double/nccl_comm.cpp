@@ -142,7 +142,9 @@ void CommState::Compute(const Collective& mine, const std::vector<Collective>& p
 void CommState::RunCollective(const Collective& collective, uint64_t number, int late_error,
                               bool arrives) {
   std::unique_lock lock(clique->mutex);
+  ++num_running_;
   const auto end = [&] {
+    --num_running_;
     --num_launched;
     clique->changed.notify_all();
   };
@@ -211,7 +213,9 @@ void CommState::Abort() {
   std::unique_lock lock(clique->mutex);
   aborted_ = true;
   clique->changed.notify_all();
-  clique->changed.wait(lock, [&] { return clique->num_active == 0; });
+  // A kernel of this rank that has not woken yet counts as arrived: another rank that comes now would make it go on, in
+  // memory that is gone.
+  clique->changed.wait(lock, [&] { return clique->num_active == 0 && num_running_ == 0; });
   for (void* data : registrations) CountRegistration(data, -1);  // as NCCL's own clean-up does
   registrations.clear();
 }

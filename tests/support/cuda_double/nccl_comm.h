@@ -102,6 +102,7 @@ class CommState {
   ncclResult_t state_ = ncclSuccess;
   std::string last_error_;
   bool aborted_ = false;
+  int num_running_ = 0;  // collectives of this rank that have begun on a stream and not ended
   bool stop_ = false;
   std::map<std::string, uint64_t> num_meetings_;
   std::deque<std::function<ncclResult_t()>> jobs_;
