@@ -1,7 +1,8 @@
 # How our own code is compiled. Third-party headers are SYSTEM and stay out of it.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # Without these words it does not keep what is compiled with a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
 endif()
 
 add_library(breakeven_options INTERFACE)
@@ -28,6 +29,13 @@ function(breakeven_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC breakeven_options ${ARG_LINK})
+endfunction()
+
+# breakeven_precompile(target headers…): included by every file of the target, compiled once, in a way that ccache can keep.
+function(breakeven_precompile target)
+  target_precompile_headers(${target} PRIVATE ${ARGN})
+  target_compile_options(${target} PRIVATE
+    $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess> $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
 endfunction()
 
 # Sorts sources by whether their first line says "Pure": those build without libtorch.

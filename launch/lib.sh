@@ -112,6 +112,10 @@ build() {
     options=("$@")
   fi
   run_step "configure-$preset" "cmake --preset $preset" cmake --preset "$preset" "${options[@]}"
+  # A folder of another compiler: CMake has forgotten with its cache what the preset says, and is told again.
+  if grep -q 'require your cache to be deleted' "$LOGS/configure-$preset.log"; then
+    run_step "configure-$preset" "cmake --preset $preset, once more" cmake --preset "$preset" "${options[@]}"
+  fi
   run_step "build-$preset" "compiling (log: $LOGS/build-$preset.log)" \
     cmake --build "build/$preset" --parallel "$JOBS" --target "${targets[@]}"
 }

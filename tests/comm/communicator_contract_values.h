@@ -21,21 +21,23 @@ inline void Expect(bool condition, const std::string& message) {
 
 inline constexpr DType kDTypes[] = {DType::kFloat32, DType::kBFloat16, DType::kFloat64,
                                     DType::kInt32,   DType::kInt64,    DType::kUInt8};
-// ThreadSanitizer makes every access some 10 times as dear, and no size shows it more races; AddressSanitizer some 5 times.
-#ifndef __has_feature  // clang's way to ask; GCC defines __SANITIZE_…__
-#define __has_feature(name) 0
-#endif
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+// ThreadSanitizer makes every access some 10 times as dear, and no size shows it more races.
+#ifdef __SANITIZE_THREAD__
 inline constexpr int kShorter = 16;
-#elif defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
-inline constexpr int kShorter = 4;
 #else
 inline constexpr int kShorter = 1;
 #endif
 
+// For the arithmetic of the checks themselves: under clang's address sanitizer it would be most of their time.
+#ifdef __clang__
+#define BE_UNCHECKED __attribute__((no_sanitize("address", "undefined", "coverage")))
+#else
+#define BE_UNCHECKED
+#endif
+
 inline constexpr ReduceOp kOps[] = {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin};
 
-inline float FromBFloat16(uint16_t bits) {
+BE_UNCHECKED inline float FromBFloat16(uint16_t bits) {
   const uint32_t wide = static_cast<uint32_t>(bits) << 16;
   float value;
   std::memcpy(&value, &wide, sizeof(value));
@@ -44,7 +46,7 @@ inline float FromBFloat16(uint16_t bits) {
 
 // To nearest, ties to even, by searching instead of by the back ends' bit trick. Finite values
 // only.
-inline uint16_t ToBFloat16(float value) {
+BE_UNCHECKED inline uint16_t ToBFloat16(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
   const uint16_t down = static_cast<uint16_t>(bits >> 16);
@@ -56,7 +58,7 @@ inline uint16_t ToBFloat16(float value) {
 }
 
 // Cheap, because every rank computes those of all ranks: the finalizer of a multiplicative hash.
-inline uint64_t Bits(int rank, int64_t i) {
+BE_UNCHECKED inline uint64_t Bits(int rank, int64_t i) {
   uint64_t x = (static_cast<uint64_t>(rank) << 40) + static_cast<uint64_t>(i) + 1;
   x *= 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -64,14 +66,16 @@ inline uint64_t Bits(int rank, int64_t i) {
 }
 
 // Of nine orders of magnitude and both signs, so that the order of a sum shows in its last bits.
-inline double RealValue(int rank, int64_t i) {
+BE_UNCHECKED inline double RealValue(int rank, int64_t i) {
   static constexpr double scales[] = {1e-4, 1e-3, 1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4};
   return (static_cast<double>(Bits(rank, i) >> 11) * 0x1p-53 - 0.5) * scales[Bits(rank, i) % 9];
 }
 
-inline int64_t WholeValue(int rank, int64_t i) { return static_cast<int64_t>(Bits(rank, i)); }
+BE_UNCHECKED inline int64_t WholeValue(int rank, int64_t i) {
+  return static_cast<int64_t>(Bits(rank, i));
+}
 
-inline void StoreValue(DType dtype, void* data, int64_t at, int rank, int64_t i) {
+BE_UNCHECKED inline void StoreValue(DType dtype, void* data, int64_t at, int rank, int64_t i) {
   switch (dtype) {
     case DType::kFloat32:
       static_cast<float*>(data)[at] = static_cast<float>(RealValue(rank, i));
@@ -94,14 +98,15 @@ inline void StoreValue(DType dtype, void* data, int64_t at, int rank, int64_t i)
   }
 }
 
-inline std::vector<char> Values(DType dtype, int64_t count, int rank, int64_t first = 0) {
+BE_UNCHECKED inline std::vector<char> Values(DType dtype, int64_t count, int rank,
+                                             int64_t first = 0) {
   std::vector<char> bytes(static_cast<size_t>(count * SizeOf(dtype)));
   for (int64_t i = 0; i < count; ++i) StoreValue(dtype, bytes.data(), i, rank, first + i);
   return bytes;
 }
 
 template <typename T>
-T Fold(ReduceOp op, T a, T b) {
+BE_UNCHECKED T Fold(ReduceOp op, T a, T b) {
   if (op == ReduceOp::kSum) return static_cast<T>(a + b);
   return (op == ReduceOp::kMax) == (a < b) ? b : a;
 }
@@ -115,7 +120,7 @@ inline std::vector<std::vector<int>>& NodesInOrder() {
 
 // value(rank) folded in order of rank within a node, then in order of node.
 template <typename T>
-T FoldByNode(ReduceOp op, int world_size, bool by_node, const auto& value) {
+BE_UNCHECKED T FoldByNode(ReduceOp op, int world_size, bool by_node, const auto& value) {
   static const std::vector<std::vector<int>> none;
   const std::vector<std::vector<int>>& nodes = by_node ? NodesInOrder() : none;
   if (nodes.empty()) {
@@ -133,21 +138,25 @@ T FoldByNode(ReduceOp op, int world_size, bool by_node, const auto& value) {
 }
 
 template <typename T>
-void FoldAll(ReduceOp op, DType dtype, int64_t count, int world_size, int64_t first, bool by_node,
-             T* out) {
+BE_UNCHECKED void FoldAll(ReduceOp op, DType dtype, int64_t count, int world_size, int64_t first,
+                          bool by_node, T* out) {
   std::vector<std::vector<char>> all;
-  for (int r = 0; r < world_size; ++r) all.push_back(Values(dtype, count, r, first));
+  std::vector<const T*> pointers;
+  for (int r = 0; r < world_size; ++r) {
+    all.push_back(Values(dtype, count, r, first));
+    pointers.push_back(reinterpret_cast<const T*>(all.back().data()));
+  }
+  const T* const* const values = pointers.data();
   for (int64_t i = 0; i < count; ++i) {
-    out[i] = FoldByNode<T>(op, world_size, by_node, [&](int r) {
-      return reinterpret_cast<const T*>(all[static_cast<size_t>(r)].data())[i];
-    });
+    out[i] =
+        FoldByNode<T>(op, world_size, by_node, [=](int r) BE_UNCHECKED { return values[r][i]; });
   }
 }
 
-inline void FoldBFloat16(ReduceOp op, int64_t count, int world_size, int64_t first, bool by_node,
-                         uint16_t* out) {
+BE_UNCHECKED inline void FoldBFloat16(ReduceOp op, int64_t count, int world_size, int64_t first,
+                                      bool by_node, uint16_t* out) {
   for (int64_t i = 0; i < count; ++i) {
-    out[i] = ToBFloat16(FoldByNode<float>(op, world_size, by_node, [&](int r) {
+    out[i] = ToBFloat16(FoldByNode<float>(op, world_size, by_node, [&](int r) BE_UNCHECKED {
       uint16_t bits;
       StoreValue(DType::kBFloat16, &bits, 0, r, first + i);
       return FromBFloat16(bits);
