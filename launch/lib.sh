@@ -99,6 +99,18 @@ setup_python() {
   mark_done "python-$(basename "$requirements" .txt)" "$stamp"
 }
 
+# configure PRESET CMAKE_OPTION… : a folder of another compiler from scratch, for CMake then forgets what the preset says.
+configure() {
+  local said status=0
+  said=$(cmake --preset "$@" 2>&1) || status=$?
+  printf '%s\n' "$said"
+  if [[ $said == *"require your cache to be deleted"* ]]; then
+    cmake --preset "$@" --fresh
+  else
+    return "$status"
+  fi
+}
+
 # build PRESET TARGET… [-- CMAKE_OPTION…]
 build() {
   local preset=$1 targets=() options=()
@@ -111,11 +123,7 @@ build() {
     shift
     options=("$@")
   fi
-  run_step "configure-$preset" "cmake --preset $preset" cmake --preset "$preset" "${options[@]}"
-  # A folder of another compiler: CMake has forgotten with its cache what the preset says, and is told again.
-  if grep -q 'require your cache to be deleted' "$LOGS/configure-$preset.log"; then
-    run_step "configure-$preset" "cmake --preset $preset, once more" cmake --preset "$preset" "${options[@]}"
-  fi
+  run_step "configure-$preset" "cmake --preset $preset" configure "$preset" "${options[@]}"
   run_step "build-$preset" "compiling (log: $LOGS/build-$preset.log)" \
     cmake --build "build/$preset" --parallel "$JOBS" --target "${targets[@]}"
 }
