@@ -91,7 +91,14 @@ ScoreTable TableOf(const StudyRecords& records, const std::string& metric) {
           table.unit_interval && std::all_of(found->second.begin(), found->second.end(),
                                              [](double s) { return s >= 0 && s <= 1; });
     }
-    BE_CHECK(!LowerIsBetter(metric), metric + " needs its place in DerivedMetrics, turned round");
+    // Ours have their place in DerivedMetrics, turned round. A file may name others, such as "byte_perplexity,mine".
+    if (LowerIsBetter(metric)) {
+      throw Error(ErrorKind::kUsage,
+                  "metric '" + metric +
+                      "' of the records is one of which less is better, and no score of a document "
+                      "here; compare one of " +
+                      MetricsOf(records.arms.front()));
+    }
     return table;
   }
   const Derived& rule = derived->second;

@@ -125,6 +125,20 @@ TEST(StudyRecordsTest, TablesHaveAColumnForEachArm) {
   }
 }
 
+// Found by fuzzing: it ended as a bug of ours.
+TEST(StudyRecordsTest, AMetricOfWhichLessIsBetterAndThatIsNotOursIsRefused) {
+  std::vector<Json> lines = TwoArms();
+  for (Json& line : lines) line["metrics"]["byte_perplexity,mine"] = 2.0;
+  const StudyRecords records = Read(Dump(lines));
+  try {
+    TableOf(records, "byte_perplexity,mine");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("'byte_perplexity,mine'"), HasSubstr("acc")));
+  }
+}
+
 TEST(StudyRecordsTest, OneChoiceHasTheMetricThatWasRecorded) {
   std::vector<Json> lines = TwoArms();
   for (Json& line : lines) {  // as a task of the type loglikelihood is recorded
