@@ -37,7 +37,11 @@ const std::map<std::string, Derived>& DerivedMetrics() {
 
 std::string MetricsOf(const RecordArm& arm) {
   std::string names;
-  for (const auto& [name, values] : arm.metrics) names += (names.empty() ? "" : ", ") + name;
+  for (const auto& [name, values] : arm.metrics) {
+    if (!LowerIsBetter(name) || DerivedMetrics().contains(name)) {
+      names += (names.empty() ? "" : ", ") + name;
+    }
+  }
   for (const auto& [name, derived] : DerivedMetrics()) {
     if (!(arm.*derived.values).empty() && arm.metrics.count(name) == 0) names += ", " + name;
   }
