@@ -5,27 +5,13 @@
 #include <cmath>
 #include <utility>
 
-#include "trainer/autograd/vector_math.h"
+#include "trainer/autograd/attention_bfloat16.h"
+#include "trainer/autograd/attention_rows.h"
 
 namespace breakeven {
 namespace {
 
-using vector_math::Exp;
-using vector_math::Floats;
-using vector_math::HorizontalMax;
-using vector_math::HorizontalSum;
-using vector_math::Ints;
-using vector_math::kLanes;
-using vector_math::Load;
-using vector_math::LoadWhole;
-using vector_math::Splat;
-using vector_math::Store;
-using vector_math::StoreWhole;
-
-// Query rows that are in work at a time: what lies above the diagonal of a block is computed for nothing.
-constexpr int64_t kBlockRows = 16;
-
-BE_INLINE int64_t Padded(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+using namespace attention_rows;  // NOLINT(google-build-using-namespace)
 
 // A matrix in scratch or rows: element (row, column) at data[row · row_step + column · column_step].
 struct Left {
@@ -87,52 +73,6 @@ BE_INLINE void Multiply(const Left& left, const float* right, int64_t right_row,
   }
 }
 
-// One head's row as floats in [Dp], zeros beyond D; rotated by the token's angles (direction -1:
-// back) and scaled.
-template <typename T>
-BE_INLINE void ReadHead(const T* from, int64_t head_dim, const float* cos, const float* sin,
-                        float scale, float* to) {
-  if (cos == nullptr) {
-    for (int64_t i = 0; i < head_dim; i += kLanes) {
-      StoreWhole(to + i, Load(from + i, head_dim - i) * scale);
-    }
-    return;
-  }
-  const int64_t half = head_dim / 2;
-  if (half % kLanes != 0) StoreWhole(to + Padded(head_dim) - kLanes, Floats{});
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t count = half - i;
-    const Floats c = Load(cos + i, count) * scale;
-    const Floats s = Load(sin + i, count) * scale;
-    const Floats low = Load(from + i, count);
-    const Floats high = Load(from + half + i, count);
-    Store(to + i, low * c - high * s, count);
-    Store(to + half + i, high * c + low * s, count);
-  }
-}
-
-// The way back: a gradient's row in scratch, rotated back, to one head's row.
-template <typename T>
-BE_INLINE void WriteHead(const float* from, int64_t head_dim, const float* cos, const float* sin,
-                         float scale, T* to) {
-  if (cos == nullptr) {
-    for (int64_t i = 0; i < head_dim; i += kLanes) {
-      Store(to + i, LoadWhole(from + i) * scale, head_dim - i);
-    }
-    return;
-  }
-  const int64_t half = head_dim / 2;
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t count = half - i;
-    const Floats c = Load(cos + i, count) * scale;
-    const Floats s = Load(sin + i, count) * scale;
-    const Floats low = Load(from + i, count);
-    const Floats high = Load(from + half + i, count);
-    Store(to + i, low * c + high * s, count);
-    Store(to + half + i, high * c - low * s, count);
-  }
-}
-
 BE_INLINE void Transpose(const float* from, int64_t rows, int64_t columns, int64_t from_row,
                          float* to, int64_t to_row) {
   for (int64_t r = 0; r < rows; ++r) {
@@ -173,25 +113,6 @@ struct Scratch {
 };
 
 template <typename T>
-struct Rows {
-  Rows(const AttentionSegment<T>& s, int64_t kv_head)
-      : dim(s.head_dim),
-        width((s.num_heads + 2 * s.num_kv_heads) * dim),
-        out_width(s.num_heads * dim),
-        group(s.num_heads / s.num_kv_heads),
-        first_head(kv_head * group),
-        key_column((s.num_heads + kv_head) * dim),
-        value_column((s.num_heads + s.num_kv_heads + kv_head) * dim) {}
-  int64_t dim, width, out_width, group, first_head, key_column, value_column;
-};
-
-template <typename T>
-BE_INLINE const float* AnglesOf(const AttentionSegment<T>& segment, const float* angles,
-                                int64_t token) {
-  return angles == nullptr ? nullptr : angles + token * (segment.head_dim / 2);
-}
-
-template <typename T>
 BE_INLINE void ReadKeysAndValues(const AttentionSegment<T>& segment, const Rows<T>& rows,
                                  const Scratch& scratch, bool for_backward) {
   for (int64_t t = 0; t < segment.length; ++t) {
@@ -212,26 +133,11 @@ BE_INLINE void ReadKeysAndValues(const AttentionSegment<T>& segment, const Rows<
   }
 }
 
-// Of a row of scores (or exponentials), padded to whole vectors, the first `count` count.
-BE_INLINE Floats Keep(const Floats& values, int64_t first, int64_t count, float filler) {
-  if (first + kLanes <= count) return values;
-  constexpr Ints kLane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return kLane < static_cast<int32_t>(count - first) ? values : Splat(filler);
-}
-
-BE_INLINE float MaxOf(const float* row, int64_t count) {
-  Floats max = Splat(row[0]);
-  for (int64_t c = 0; c < count; c += kLanes) {
-    max = vector_math::Max(Keep(LoadWhole(row + c), c, count, row[0]), max);
-  }
-  return HorizontalMax(max);
-}
-
 // The first `count` scores of a row to exp(score - shift), the others to zero; the sum, by lanes.
 BE_INLINE Floats Exponentials(float* row, int64_t count, int64_t columns, float shift) {
   Floats sum = {};
   for (int64_t c = 0; c < columns; c += kLanes) {
-    const Floats e = c < count ? Keep(Exp(LoadWhole(row + c) - shift), c, count, 0.0f) : Floats{};
+    const Floats e = Exponential(row, c, count, 1.0f, shift);
     StoreWhole(row + c, e);
     sum += e;
   }
@@ -239,7 +145,8 @@ BE_INLINE Floats Exponentials(float* row, int64_t count, int64_t columns, float 
 }
 
 template <typename T>
-BE_INLINE void Forward(const AttentionSegment<T>& segment, int64_t kv_head, float* memory) {
+BE_INLINE void ForwardInFloat32(const AttentionSegment<T>& segment, int64_t kv_head,
+                                float* memory) {
   const Scratch scratch(memory, segment.length, segment.head_dim);
   const Rows<T> rows(segment, kv_head);
   const int64_t width = scratch.width;
@@ -297,7 +204,8 @@ BE_INLINE void BackwardOfSoftmax(const AttentionSegment<T>& segment, const Scrat
 }
 
 template <typename T>
-BE_INLINE void Backward(const AttentionSegment<T>& segment, int64_t kv_head, float* memory) {
+BE_INLINE void BackwardInFloat32(const AttentionSegment<T>& segment, int64_t kv_head,
+                                 float* memory) {
   const Scratch scratch(memory, segment.length, segment.head_dim);
   const Rows<T> rows(segment, kv_head);
   const int64_t width = scratch.width;
@@ -330,44 +238,41 @@ BE_INLINE void Backward(const AttentionSegment<T>& segment, int64_t kv_head, flo
                scratch.grad_key, width, /*add=*/true);
       Multiply({scratch.grad_scores, columns, 1}, scratch.key, width, count, width, keys,
                scratch.out, width);
-      for (int64_t r = 0; r < count; ++r) {
-        const int64_t t = begin + r;
-        WriteHead(scratch.out + r * width, rows.dim, AnglesOf(segment, segment.cos, t),
-                  AnglesOf(segment, segment.sin, t), segment.scale,
-                  segment.grad_qkv + t * rows.width + head * rows.dim);
-      }
+      WriteGradOfQueries(segment, rows, head, begin, count, scratch.out, width);
     }
   }
-  for (int64_t t = 0; t < segment.length; ++t) {
-    T* row = segment.grad_qkv + t * rows.width;
-    WriteHead(scratch.grad_key + t * width, rows.dim, AnglesOf(segment, segment.cos, t),
-              AnglesOf(segment, segment.sin, t), 1.0f, row + rows.key_column);
-    WriteHead(scratch.grad_value + t * width, rows.dim, nullptr, nullptr, 1.0f,
-              row + rows.value_column);
-  }
+  WriteGradOfKeysAndValues(segment, rows, scratch.grad_key, scratch.grad_value, width,
+                           /*key_scale=*/1.0f);
+}
+
+bool InBFloat16(const AttentionSegment<BFloat16>& segment) {
+  return !segment.float32_products && attention_bfloat16::Serves(segment.head_dim);
 }
 
 }  // namespace
 
 int64_t AttentionScratch(int64_t length, int64_t head_dim) {
-  return Scratch::Size(length, head_dim);
+  return std::max(Scratch::Size(length, head_dim),
+                  attention_bfloat16::ScratchSize(length, head_dim));
 }
 
 BE_VECTORISED void AttendForward(const AttentionSegment<float>& segment, int64_t kv_head,
                                  float* scratch) {
-  Forward(segment, kv_head, scratch);
-}
-BE_VECTORISED void AttendForward(const AttentionSegment<BFloat16>& segment, int64_t kv_head,
-                                 float* scratch) {
-  Forward(segment, kv_head, scratch);
+  ForwardInFloat32(segment, kv_head, scratch);
 }
 BE_VECTORISED void AttendBackward(const AttentionSegment<float>& segment, int64_t kv_head,
                                   float* scratch) {
-  Backward(segment, kv_head, scratch);
+  BackwardInFloat32(segment, kv_head, scratch);
+}
+BE_VECTORISED void AttendForward(const AttentionSegment<BFloat16>& segment, int64_t kv_head,
+                                 float* scratch) {
+  if (InBFloat16(segment)) return attention_bfloat16::Forward(segment, kv_head, scratch);
+  ForwardInFloat32(segment, kv_head, scratch);
 }
 BE_VECTORISED void AttendBackward(const AttentionSegment<BFloat16>& segment, int64_t kv_head,
                                   float* scratch) {
-  Backward(segment, kv_head, scratch);
+  if (InBFloat16(segment)) return attention_bfloat16::Backward(segment, kv_head, scratch);
+  BackwardInFloat32(segment, kv_head, scratch);
 }
 
 }  // namespace breakeven

@@ -26,6 +26,7 @@ typedef uint16_t Halves __attribute__((vector_size(32)));
 // The same anywhere in memory. Loads through these and not through memcpy: GCC 12 keeps an array of
 // vectors in registers only then.
 typedef float FloatsInMemory __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t IntsInMemory __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint16_t HalvesInMemory __attribute__((vector_size(32), aligned(2), may_alias));
 
 // A form that GCC 12 makes one broadcast of: of Floats{v, v, …} it makes four stores.
@@ -49,11 +50,22 @@ BE_INLINE Floats LoadWhole(const BFloat16* from) {
 BE_INLINE void StoreWhole(float* to, const Floats& value) {
   *reinterpret_cast<FloatsInMemory*>(to) = value;
 }
-BE_INLINE void StoreWhole(BFloat16* to, const Floats& value) {
+// The upper halves of these bits are the values rounded to bfloat16, to nearest even; NaN becomes a quiet
+// one.
+BE_INLINE Ints RoundedToUpperHalves(const Floats& value) {
   const Ints bits = AsInts(value);
-  const Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);       // to nearest even
-  const Ints kept = value != value ? bits | 0x400000 : rounded;  // a quiet NaN stays one
-  *reinterpret_cast<HalvesInMemory*>(to) = __builtin_convertvector((kept >> 16) & 0xffff, Halves);
+  const Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);
+  return value != value ? bits | 0x400000 : rounded;
+}
+BE_INLINE void StoreWhole(BFloat16* to, const Floats& value) {
+  const Ints halves = (RoundedToUpperHalves(value) >> 16) & 0xffff;
+  *reinterpret_cast<HalvesInMemory*>(to) = __builtin_convertvector(halves, Halves);
+}
+// Words of two bfloat16, `low` at the lower address.
+BE_INLINE void StorePairs(uint32_t* to, const Floats& low, const Floats& high) {
+  const Ints words =
+      ((RoundedToUpperHalves(low) >> 16) & 0xffff) | (RoundedToUpperHalves(high) & ~0xffff);
+  *reinterpret_cast<IntsInMemory*>(to) = words;
 }
 
 // `count` may be below kLanes at the end of a row: the other lanes read as `filler` and are not
