@@ -81,6 +81,7 @@ std::unique_ptr<Communicator> MakeDataPlane(Control& control, const CommConfig& 
 
 void OpenDataPlane(World& world, const CommConfig& config, const DeviceOptions& devices) {
   NcclOptions nccl;
+  nccl.init_timeout_seconds = config.timeout_seconds;
   nccl.collective_timeout_seconds = config.timeout_seconds;
   UseDevices(world, devices, nccl);
   if (!world.device.is_cuda()) {

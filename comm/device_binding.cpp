@@ -61,9 +61,10 @@ bool AllUseCuda(const std::vector<RankDevices>& ranks, DeviceChoice choice) {
                                   const std::string& id) {
   throw Error(ErrorKind::kMachine,
               PlaceOf(ranks, a) + " and " + PlaceOf(ranks, b) + " have the same GPU (" + id +
-                  "). Give each rank its own: with Slurm ask for --gpus-per-node (not "
-                  "--gpus-per-task) and --gpu-bind=none, elsewhere leave CUDA_VISIBLE_DEVICES the "
-                  "same for all ranks of a node; or set allow_shared_gpu: true to try things out.");
+                  "). Give each rank its own: with Slurm ask for --gpus-per-node and let each rank "
+                  "see all of "
+                  "the job's on its node, elsewhere leave CUDA_VISIBLE_DEVICES the same for all "
+                  "ranks of a node; or set allow_shared_gpu: true to try things out.");
 }
 
 RankDevices LookAround(const Control& control) {

@@ -41,4 +41,14 @@ std::optional<LauncherPromise> ReadLauncherPromise(
   return promise("SLURM_NTASKS", "SLURM_PROCID");
 }
 
+bool AllOnThisMachine(const std::function<const char*(const char*)>& get) {
+  const std::optional<LauncherPromise> promise = ReadLauncherPromise(get);
+  if (!promise.has_value()) return false;
+  if (promise->world_size == 1) return true;
+  if (promise->variable == "OMPI_COMM_WORLD_SIZE") {
+    return Number(get("OMPI_COMM_WORLD_LOCAL_SIZE")) == promise->world_size;
+  }
+  return promise->variable.starts_with("SLURM_") && Number(get("SLURM_STEP_NUM_NODES")) == 1;
+}
+
 }  // namespace breakeven

@@ -20,6 +20,9 @@ struct LauncherPromise {
 std::optional<LauncherPromise> ReadLauncherPromise(
     const std::function<const char*(const char*)>& get);
 
+// Whether the launcher says that all of its ranks are on this machine; false where it says nothing.
+bool AllOnThisMachine(const std::function<const char*(const char*)>& get);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_COMM_LAUNCHER_PROMISE_H_

@@ -6,11 +6,12 @@
 #include <cstdio>
 #include <utility>
 
+#include "trainer/autograd/head_chunks.h"
+
 namespace breakeven {
 namespace {
 
 constexpr int64_t kFloat = 4;
-constexpr int64_t kHeadChunkRows = 256;  // autograd/fused_head_loss.cpp
 // Measured: libraries' code and data, MPI, tokenizer, loader; before any weight.
 constexpr int64_t kProgramBytes = int64_t{300} << 20;
 
@@ -70,10 +71,8 @@ int64_t BackwardOfBlock(const BlockBytes& b, const BatchShape& batch,
 
 int64_t HeadBytes(const ModelConfig& model, const BatchShape& batch, bool bfloat16) {
   const int64_t type = bfloat16 ? 2 : kFloat;
-  const int64_t chunks =
-      std::max<int64_t>(1, (batch.loss_rows + kHeadChunkRows - 1) / kHeadChunkRows);
-  const int64_t chunk_rows = (batch.loss_rows + chunks - 1) / chunks;
-  return type * (chunk_rows * model.vocab_size + 3 * batch.loss_rows * model.hidden_size);
+  return type * (RowsOfHeadChunk(batch.loss_rows) * model.vocab_size +
+                 3 * batch.loss_rows * model.hidden_size);
 }
 
 std::string Mebibytes(int64_t bytes) {

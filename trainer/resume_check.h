@@ -19,7 +19,7 @@ struct ResumeVerdict {
 
 // `current` is what the config and the files say now; only its describing fields are read. An error
 // where the cursor or the data would mean something else (dataset, tokenizer, template, seed,
-// global batch), naming both values; a warning where only rounding or the intent differs (ranks,
+// global batch) or the arithmetic would (precision), naming both values; a warning where only rounding or the intent differs (ranks,
 // threads, buckets, versions, other config values).
 ResumeVerdict CompareForResume(const TrainingState& saved, const TrainingState& current);
 

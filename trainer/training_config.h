@@ -13,6 +13,7 @@
 #include "comm/watchdog_config.h"
 #include "data_pipeline/epoch_plan.h"
 #include "trainer/loss_watch.h"
+#include "trainer/optim/bucket_plan.h"
 #include "trainer/prompt_eval/eval_config.h"
 
 namespace breakeven {
@@ -33,7 +34,8 @@ struct OptimizerConfig {
   double epsilon = 1e-8;
   double weight_decay = 0.01;  // decoupled; never on norms and biases
   double max_grad_norm = 1.0;  // 0 = no clipping
-  // ZeRO-1: each rank keeps and updates its part of the moments. Absent: several ranks on the CPUs of one node do.
+  // ZeRO-1: each rank keeps and updates its part of the moments. Absent: several ranks do on the CPUs of one node where all see
+  // the run folder.
   std::optional<bool> shard;
   void VisitFields(FieldVisitor& v);
 };
@@ -84,8 +86,9 @@ struct TrainConfig {
   bool force_bfloat16 = false;     // also where it is emulated
   std::string resume =
       "auto";  // auto (the run folder's newest checkpoint, if any) | none | a checkpoint folder
-  int64_t bucket_bytes = 16 << 20;                // upper bound of a gradient bucket
-  int64_t last_bucket_bytes = 1 << 20;            // of the one launched last; sizes double from it
+  int64_t bucket_bytes = kDefaultBucketBytes;  // upper bound of a gradient bucket
+  int64_t last_bucket_bytes =
+      kDefaultLastBucketBytes;                    // of the one launched last; sizes double from it
   std::string activation_checkpointing = "none";  // none | selective | full
   bool communicate = true;                        // false: `bench step` only
   int64_t log_every_steps = 10;

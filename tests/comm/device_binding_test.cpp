@@ -93,7 +93,7 @@ TEST(AssignDevices, MoreRanksThanDevicesAreRefused) {
 TEST(AssignDevices, TheSameDeviceTwiceIsRefused) {
   const auto ranks = Table({{0, {"0:17"}}, {1, {"0:17"}}, {1, {"0:2a"}}, {1, {"0:17"}}});
   EXPECT_THAT(Refusal(ranks), AllOf(HasSubstr("rank 1 on node1"), HasSubstr("rank 3 on node1"),
-                                    HasSubstr("the same GPU (0:17)"), HasSubstr("--gpu-bind=none"),
+                                    HasSubstr("the same GPU (0:17)"), HasSubstr("--gpus-per-node"),
                                     HasSubstr("CUDA_VISIBLE_DEVICES is not set")));
   // Masks that overlap.
   EXPECT_THAT(Refusal(Table({{0, {"0:17", "0:2a"}}, {0, {"0:17", "0:3d"}}})),

@@ -13,11 +13,17 @@
 namespace breakeven {
 namespace {
 
-std::optional<LauncherPromise> Promise(const std::map<std::string, const char*>& environment) {
-  return ReadLauncherPromise([&](const char* name) -> const char* {
+using Environment = std::map<std::string, const char*>;
+
+auto Reader(const Environment& environment) {
+  return [&environment](const char* name) -> const char* {
     const auto found = environment.find(name);
     return found == environment.end() ? nullptr : found->second;
-  });
+  };
+}
+
+std::optional<LauncherPromise> Promise(const Environment& environment) {
+  return ReadLauncherPromise(Reader(environment));
 }
 
 TEST(LauncherPromise, WithoutLauncherThereIsNone) { EXPECT_FALSE(Promise({}).has_value()); }
@@ -64,6 +70,29 @@ TEST(LauncherPromise, MpirunInsideSlurmGoesByMpirun) {
 TEST(LauncherPromise, NonsenseIsNoPromise) {
   EXPECT_FALSE(Promise({{"PMI_SIZE", "many"}}).has_value());
   EXPECT_FALSE(Promise({{"PMI_SIZE", "0"}}).has_value());
+}
+
+TEST(AllOnThisMachine, IsTrueWhereTheLauncherSaysSo) {
+  const auto all_here = [](Environment more) {
+    more.emplace("SLURM_PROCID", "0");
+    return AllOnThisMachine(Reader(more));
+  };
+  EXPECT_TRUE(all_here({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}}));
+  EXPECT_FALSE(all_here({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}}));
+  EXPECT_FALSE(all_here({{"OMPI_COMM_WORLD_SIZE", "4"}}));
+  EXPECT_TRUE(all_here({{"OMPI_COMM_WORLD_SIZE", "1"}}));
+  EXPECT_TRUE(all_here(
+      {{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_STEP_NUM_NODES", "1"}}));
+  EXPECT_FALSE(all_here(
+      {{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"SLURM_STEP_NUM_NODES", "2"}}));
+  EXPECT_FALSE(all_here({{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}}));
+  // mpirun's own daemons are steps of a node each.
+  EXPECT_FALSE(all_here({{"OMPI_COMM_WORLD_SIZE", "8"},
+                         {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"},
+                         {"SLURM_STEP_ID", "0"},
+                         {"SLURM_STEP_NUM_TASKS", "2"},
+                         {"SLURM_STEP_NUM_NODES", "1"}}));
+  EXPECT_FALSE(all_here({}));
 }
 
 TEST(DescribeProcess, ListsTheCpusOfTheMask) {

@@ -81,7 +81,7 @@ TEST_F(UseDevicesTest, NoGpuAnywhereIsACpuRunUnlessAskedFor) {
 TEST_F(UseDevicesTest, TheSameDeviceTwiceIsRefusedByItsBusId) {
   EXPECT_THAT(Places({{2}, {1}, {2}}, {}),
               Each(AllOf(HasSubstr("rank 0"), HasSubstr("rank 2"), HasSubstr("0000:02:00.0"),
-                         HasSubstr("--gpu-bind=none"))));
+                         HasSubstr("--gpus-per-node"))));
 }
 
 TEST_F(UseDevicesTest, SharingMustBeAllowedAndThenNcclIsToldSo) {

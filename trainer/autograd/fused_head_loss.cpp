@@ -11,6 +11,7 @@
 #include "trainer/autograd/aten_paths.h"
 #include "trainer/autograd/element_type.h"
 #include "trainer/autograd/gradient_sink.h"
+#include "trainer/autograd/head_chunks.h"
 #include "trainer/autograd/matrix_product.h"
 #include "trainer/autograd/row_kernels.h"
 
@@ -19,10 +20,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-// Rows of a chunk. Each chunk reads the whole head twice and adds to the whole of its gradient:
-// fewer chunks move less memory, smaller ones keep their logits in the cache.
-constexpr int64_t kMaxChunkRows = 256;
 
 float ValueOf(float logit) { return logit; }
 float ValueOf(BFloat16 logit) { return ToFloat(logit); }
@@ -85,8 +82,7 @@ class FusedHeadLossFunction : public torch::autograd::Function<FusedHeadLossFunc
     const int64_t num_rows = rows_R.size(0);
     BE_CHECK(num_rows == 0 || normalizer > 0, "normalizer " + std::to_string(normalizer));
     if (overwrites && num_rows == 0) grad_head.zero_();
-    const int64_t num_chunks = (num_rows + kMaxChunkRows - 1) / kMaxChunkRows;
-    const int64_t chunk_rows = num_chunks == 0 ? 0 : (num_rows + num_chunks - 1) / num_chunks;
+    const int64_t chunk_rows = RowsOfHeadChunk(num_rows);
 
     const at::Tensor logits_buffer = at::empty({chunk_rows, head_VC.size(0)}, hidden_TC.options());
     at::Tensor grad_hidden_RC;

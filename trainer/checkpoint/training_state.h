@@ -38,13 +38,13 @@ struct TrainingState {
   int64_t train_size = 0;  // examples of the dataset; records.jsonl says it
   std::string tokenizer_fingerprint;
   std::string template_fingerprint;
+  std::string precision;  // resolved: kept on resume
 
   // What changes rounding only, or nothing: a difference is a warning.
   std::string config_hash;
   int64_t world_size = 0;
   int64_t threads = 0;
   int64_t bucket_bytes = 0;
-  std::string precision;  // resolved: kept on resume
   std::string program_version;
   std::string libtorch_version;
 

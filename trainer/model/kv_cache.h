@@ -1,9 +1,8 @@
 // Keys and values of B sequences, so that new tokens need not run the old ones again.
 //
-//   KvCache cache(model.config(), prompts, longest + max_new_tokens);
-//   hidden_TC = model.HiddenStates(all_prompts, cache);     // ragged prefill: segment b starts
-//   sequence b hidden_BC = model.HiddenStates(one_token_each, cache);  // one step; a finished
-//   sequence has an empty segment
+//   KvCache cache(model.config(), num_prompts, longest + max_new_tokens, options);
+//   hidden_TC = model.HiddenStates(all_prompts, cache);  // segment b begins sequence b
+//   hidden_BC = model.HiddenStates(one_each, cache);     // a step; a finished one's segment is empty
 //
 // Shape suffixes: L layers, B sequences, M room in tokens, K key/value heads, D head size.
 #ifndef BREAKEVEN_TRAINER_MODEL_KV_CACHE_H_

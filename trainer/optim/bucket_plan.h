@@ -9,6 +9,10 @@
 
 namespace breakeven {
 
+// Defaults of the largest bucket and of that which is launched last, as training and forecasts of it have them.
+inline constexpr int64_t kDefaultBucketBytes = 16 << 20;
+inline constexpr int64_t kDefaultLastBucketBytes = 1 << 20;
+
 // Half-open range of elements of a flat buffer.
 struct FlatRange {
   int64_t begin = 0;

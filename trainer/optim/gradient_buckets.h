@@ -27,9 +27,10 @@
 namespace breakeven {
 
 struct BucketOptions {
-  int64_t bucket_bytes = 16 << 20;      // largest
-  int64_t last_bucket_bytes = 1 << 20;  // launched last; sizes double from it to the largest
-  bool shard = false;                   // reduce-scatter: each rank has its own shard reduced only
+  int64_t bucket_bytes = kDefaultBucketBytes;  // largest
+  int64_t last_bucket_bytes =
+      kDefaultLastBucketBytes;  // launched last; sizes double from it to the largest
+  bool shard = false;           // reduce-scatter: each rank has its own shard reduced only
   // false: nothing is exchanged and every rank trains by itself, but for weights that ranks share: each updates
   // its shard of them while others may read it. For measuring what that costs, never to be kept.
   bool communicate = true;

@@ -89,7 +89,7 @@ Fabric ClusterStep::FabricOf(const Constants& constants) const {
     return LinkCost{link.latency_seconds * factor, link.seconds_per_byte * factor};
   };
   fabric.shared_memory = exchange_->fabric.shared_memory;
-  // shared_memory sends a node's sum by one rank, which has the whole of the node's link.
+  // With shared_memory a node's ranks send its sum once, each its slice: S bytes on the whole of the node's link.
   const double ranks = fabric.shared_memory ? static_cast<double>(cluster_.ranks_per_node) : 1;
   const Fabric& found = exchange_->fabric;
   fabric.in_node = WasMeasured(*exchange_, found.in_node) ? measured(found.in_node)

@@ -23,8 +23,8 @@ struct Constants {
 
 struct StepSettings {
   bool shard = false;
-  int64_t bucket_bytes = 16 << 20;
-  int64_t last_bucket_bytes = 1 << 20;
+  int64_t bucket_bytes = kDefaultBucketBytes;
+  int64_t last_bucket_bytes = kDefaultLastBucketBytes;
   int64_t accumulation = 1;
 };
 

@@ -4,7 +4,8 @@
 // (2 meetings; p ranks read and write S each: 2 p S bytes over the node's memory). Between nodes each of the p ranks reduces
 // its S/p with its peers: by a ring (2 (N − 1) latencies, 2 (N − 1)/N · S/p bytes) or by recursive halving and doubling
 // (Rabenseifner 2004: 2 log2 N latencies, the same bytes; N that is no power of two: two more messages of S/p), whichever
-// is faster. shared_memory_ sends a node's sum by one rank: S instead of S/p.
+// is faster. With shared_memory a rank sends the sum of its slice, so a node's ranks together send S; its link is taken as one that
+// carries S at once. mpi knows no nodes: its ranks exchange over all, and what is said here of it is right for one rank a node.
 #ifndef BREAKEVEN_TRAINER_SCALING_COLLECTIVE_COST_H_
 #define BREAKEVEN_TRAINER_SCALING_COLLECTIVE_COST_H_
 

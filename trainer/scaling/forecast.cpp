@@ -68,7 +68,7 @@ BestSettings BestOf(const ForecastConfig& config, const ClusterStep& cluster, in
   for (const int64_t accumulation : config.accumulation) {
     for (const bool shard : {false, true}) {
       for (const int64_t bytes : config.bucket_bytes) {
-        consider({shard, bytes, std::min<int64_t>(bytes, 1 << 20), accumulation});
+        consider({shard, bytes, std::min(bytes, kDefaultLastBucketBytes), accumulation});
         consider({shard, bytes, bytes, accumulation});
       }
     }

@@ -9,8 +9,8 @@
 
 namespace breakeven {
 
-// One run of one cell. Seconds are of one step: of the slowest rank in each phase, medians over steps; step_mean is what
-// tokens_per_second comes from.
+// One run of one cell. Seconds are of one step, medians over steps: a phase's are the mean over ranks, step_seconds the slowest
+// rank's. tokens_per_second comes from mean_step_seconds.
 struct StepMeasurement {
   int64_t world_size = 0;
   int64_t num_nodes = 1;

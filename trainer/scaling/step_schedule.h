@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "trainer/model/model_config.h"
+#include "trainer/optim/bucket_plan.h"
 #include "trainer/scaling/collective_cost.h"
 
 namespace breakeven {
@@ -31,8 +32,8 @@ struct StepSchedule {
 };
 
 struct BucketScheduleOptions {
-  int64_t bucket_bytes = 16 << 20;
-  int64_t last_bucket_bytes = 1 << 20;
+  int64_t bucket_bytes = kDefaultBucketBytes;
+  int64_t last_bucket_bytes = kDefaultLastBucketBytes;
   double gradient_bytes = 4;  // of a parameter
   // A tied token table is reduced before backward, its lookups' rows apart (CPU ranks); else last.
   bool table_first = true;
