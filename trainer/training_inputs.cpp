@@ -23,7 +23,7 @@ void OpenFiles(const TrainConfig& config, TrainingInputs& inputs) {
   inputs.tokenizer_folder =
       config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
   if (!inputs.tokenizer_folder.empty()) {
-    inputs.tokenizer_fingerprint = Tokenizer::Load(inputs.tokenizer_folder)->fingerprint();
+    inputs.tokenizer_fingerprint = TokenizerFingerprint(inputs.tokenizer_folder);
   }
   inputs.train = TokenDataset::Open(config.data);
   if (!config.validation.data.empty()) {

@@ -46,6 +46,26 @@ class ScratchPool {
   std::vector<std::unique_ptr<Scratch>> free_;
 };
 
+std::string FingerprintOf(const TokenizerFile& file) {
+  Hasher hasher;
+  hasher.UpdateField(file.canonical);
+  for (const AddedToken& token : file.added_tokens) {
+    hasher.UpdateField(token.content);
+    const char flags[] = {token.single_word ? 'w' : '-', token.lstrip ? 'l' : '-',
+                          token.rstrip ? 'r' : '-', token.normalized ? 'n' : '-',
+                          token.special ? 's' : '-'};
+    hasher.UpdateField({flags, sizeof flags});
+    hasher.UpdateField(std::to_string(token.id));
+  }
+  for (const std::vector<int32_t>* ids : {&file.before, &file.after}) {
+    for (const int32_t id : *ids) hasher.UpdateField(std::to_string(id));
+    hasher.UpdateField("|");
+  }
+  hasher.UpdateField(file.bos_token);
+  hasher.UpdateField(file.eos_token);
+  return hasher.Hex();
+}
+
 }  // namespace
 
 struct Tokenizer::Impl {
@@ -64,7 +84,6 @@ struct Tokenizer::Impl {
 
   void AddTokens();
   void FillBytes();
-  void FillFingerprint();
   void EncodeText(std::string_view text, Scratch* scratch, std::vector<int32_t>* ids) const;
   size_t Checked(int32_t id) const;
 };
@@ -110,26 +129,6 @@ void Tokenizer::Impl::FillBytes() {
   }
 }
 
-void Tokenizer::Impl::FillFingerprint() {
-  Hasher hasher;
-  hasher.UpdateField(file.canonical);
-  for (const AddedToken& token : file.added_tokens) {
-    hasher.UpdateField(token.content);
-    const char flags[] = {token.single_word ? 'w' : '-', token.lstrip ? 'l' : '-',
-                          token.rstrip ? 'r' : '-', token.normalized ? 'n' : '-',
-                          token.special ? 's' : '-'};
-    hasher.UpdateField({flags, sizeof flags});
-    hasher.UpdateField(std::to_string(token.id));
-  }
-  for (const std::vector<int32_t>* ids : {&file.before, &file.after}) {
-    for (const int32_t id : *ids) hasher.UpdateField(std::to_string(id));
-    hasher.UpdateField("|");
-  }
-  hasher.UpdateField(file.bos_token);
-  hasher.UpdateField(file.eos_token);
-  fingerprint = hasher.Hex();
-}
-
 size_t Tokenizer::Impl::Checked(int32_t id) const {
   if (id < 0 || static_cast<size_t>(id) >= file.tokens.size() ||
       !file.tokens[static_cast<size_t>(id)].has_value()) {
@@ -173,7 +172,7 @@ std::unique_ptr<Tokenizer> Tokenizer::Load(const std::string& folder) {
   auto impl = std::make_unique<Impl>(ReadTokenizerFolder(folder));
   impl->AddTokens();
   impl->FillBytes();
-  impl->FillFingerprint();
+  impl->fingerprint = FingerprintOf(impl->file);
   impl->file.canonical.clear();
   impl->file.canonical.shrink_to_fit();
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(impl)));
@@ -247,6 +246,10 @@ const std::string& Tokenizer::bos_token() const { return impl_->file.bos_token; 
 const std::string& Tokenizer::eos_token() const { return impl_->file.eos_token; }
 const std::string& Tokenizer::chat_template() const { return impl_->file.chat_template; }
 const std::string& Tokenizer::fingerprint() const { return impl_->fingerprint; }
+
+std::string TokenizerFingerprint(const std::string& folder) {
+  return FingerprintOf(ReadTokenizerFolder(folder));
+}
 const std::string& Tokenizer::folder() const { return impl_->file.folder; }
 
 }  // namespace breakeven

@@ -54,6 +54,9 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
+// Tokenizer::Load(folder)->fingerprint() without what only encoding needs. Errors: those of reading the folder's files.
+std::string TokenizerFingerprint(const std::string& folder);
+
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_DATA_PIPELINE_TOKENIZER_TOKENIZER_H_

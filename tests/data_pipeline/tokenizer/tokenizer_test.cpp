@@ -164,6 +164,8 @@ TEST(Tokenizer, ThreadsGetTheSameIds) {
 TEST(Tokenizer, FingerprintFollowsWhatDecidesAboutIds) {
   const std::string base = Patched("{}")->fingerprint();
   EXPECT_EQ(base.size(), 16u);
+  const TokenizerFolder folder(TinyTokenizerJson(), kTinyConfig);
+  EXPECT_EQ(TokenizerFingerprint(folder.path()), base) << "without an encoder";
   EXPECT_EQ(Patched(R"({"truncation":{"max_length":5}})")->fingerprint(), base)
       << "truncation is the caller's";
   json strings = json::parse(TinyTokenizerJson());
