@@ -59,12 +59,12 @@ bool AllUseCuda(const std::vector<RankDevices>& ranks, DeviceChoice choice) {
 
 [[noreturn]] void ThrowSameDevice(const std::vector<RankDevices>& ranks, size_t a, size_t b,
                                   const std::string& id) {
-  throw Error(ErrorKind::kMachine,
-              PlaceOf(ranks, a) + " and " + PlaceOf(ranks, b) + " have the same GPU (" + id +
-                  "). Give each rank its own: with Slurm ask for --gpus-per-node and let each rank "
-                  "see all of "
-                  "the job's on its node, elsewhere leave CUDA_VISIBLE_DEVICES the same for all "
-                  "ranks of a node; or set allow_shared_gpu: true to try things out.");
+  throw Error(
+      ErrorKind::kMachine,
+      PlaceOf(ranks, a) + " and " + PlaceOf(ranks, b) + " have the same GPU (" + id +
+          "). Give each rank its own: with Slurm ask for --gpus-per-node and let each rank "
+          "see all of the job's on its node, elsewhere leave CUDA_VISIBLE_DEVICES the same for all "
+          "ranks of a node; or set allow_shared_gpu: true to try things out.");
 }
 
 RankDevices LookAround(const Control& control) {

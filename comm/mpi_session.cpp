@@ -48,8 +48,10 @@ class NoFabrics {
   bool set_;
 };
 
+const char* Variable(const char* name) { return std::getenv(name); }
+
 int InitThread(int* argc, char*** argv) {
-  const NoFabrics no_fabrics(AllOnThisMachine([](const char* name) { return std::getenv(name); }));
+  const NoFabrics no_fabrics(AllOnThisMachine(Variable));
   int granted = MPI_THREAD_SINGLE;
   CheckMpi(MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &granted), "MPI_Init_thread");
   return granted;
@@ -121,7 +123,7 @@ MpiSession::MpiSession(int* argc, char*** argv) {
   MPI_Initialized(&initialized);
   BE_CHECK(!initialized, "MPI is initialized once in a process");
   // Before MPI_Init, which may set variables of its own.
-  const auto promise = ReadLauncherPromise([](const char* name) { return std::getenv(name); });
+  const auto promise = ReadLauncherPromise(Variable);
 
   PreferPciOrder();  // before MPI has threads that read the environment
 

@@ -246,10 +246,10 @@ const std::string& Tokenizer::bos_token() const { return impl_->file.bos_token; 
 const std::string& Tokenizer::eos_token() const { return impl_->file.eos_token; }
 const std::string& Tokenizer::chat_template() const { return impl_->file.chat_template; }
 const std::string& Tokenizer::fingerprint() const { return impl_->fingerprint; }
+const std::string& Tokenizer::folder() const { return impl_->file.folder; }
 
 std::string TokenizerFingerprint(const std::string& folder) {
   return FingerprintOf(ReadTokenizerFolder(folder));
 }
-const std::string& Tokenizer::folder() const { return impl_->file.folder; }
 
 }  // namespace breakeven

@@ -47,6 +47,21 @@ BE_INLINE const float* AnglesOf(const AttentionSegment<T>& segment, const float*
   return angles == nullptr ? nullptr : angles + token * (segment.head_dim / 2);
 }
 
+// A row of two halves turned by each pair's angle, and scaled; a negative `sin_scale` turns back.
+template <typename From, typename To>
+BE_INLINE void Turn(const From* from, int64_t half, const float* cos, const float* sin,
+                    float cos_scale, float sin_scale, To* to) {
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const int64_t count = half - i;
+    const Floats c = Load(cos + i, count) * cos_scale;
+    const Floats s = Load(sin + i, count) * sin_scale;
+    const Floats low = Load(from + i, count);
+    const Floats high = Load(from + half + i, count);
+    Store(to + i, low * c - high * s, count);
+    Store(to + half + i, high * c + low * s, count);
+  }
+}
+
 // One head's row as floats in [Dp], zeros beyond D; rotated by the token's angles and scaled.
 template <typename T>
 BE_INLINE void ReadHead(const T* from, int64_t head_dim, const float* cos, const float* sin,
@@ -59,15 +74,7 @@ BE_INLINE void ReadHead(const T* from, int64_t head_dim, const float* cos, const
   }
   const int64_t half = head_dim / 2;
   if (half % kLanes != 0) StoreWhole(to + Padded(head_dim) - kLanes, Floats{});
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t count = half - i;
-    const Floats c = Load(cos + i, count) * scale;
-    const Floats s = Load(sin + i, count) * scale;
-    const Floats low = Load(from + i, count);
-    const Floats high = Load(from + half + i, count);
-    Store(to + i, low * c - high * s, count);
-    Store(to + half + i, high * c + low * s, count);
-  }
+  Turn(from, half, cos, sin, scale, scale, to);
 }
 
 // The way back: a gradient's row in scratch, rotated back, to one head's row.
@@ -80,16 +87,7 @@ BE_INLINE void WriteHead(const float* from, int64_t head_dim, const float* cos, 
     }
     return;
   }
-  const int64_t half = head_dim / 2;
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t count = half - i;
-    const Floats c = Load(cos + i, count) * scale;
-    const Floats s = Load(sin + i, count) * scale;
-    const Floats low = Load(from + i, count);
-    const Floats high = Load(from + half + i, count);
-    Store(to + i, low * c + high * s, count);
-    Store(to + half + i, high * c - low * s, count);
-  }
+  Turn(from, head_dim / 2, cos, sin, scale, -scale, to);
 }
 
 // Of a row of scores (or exponentials), padded to whole vectors, the first `count` count.
