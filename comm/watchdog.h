@@ -1,4 +1,4 @@
-// Pure. Ends a job that hangs, and says which rank holds it up (design.md §3).
+// Pure. Ends a job that hangs, and says which rank holds it up.
 //
 // A thread in each rank looks ten times a second at what the ranks of its node write into their shared page (heartbeat.h).
 // When one goes without progress for longer than its phase allows, or its process is gone, it raises the alarm:

@@ -1,4 +1,4 @@
-// The HDF5 token dataset, format 1 (design.md §5; every dataset and attribute is listed in README.md of this folder).
+// The HDF5 token dataset, format 1 (every dataset and attribute is listed in README.md of this folder).
 #ifndef BREAKEVEN_DATA_PIPELINE_TOKEN_DATASET_H_
 #define BREAKEVEN_DATA_PIPELINE_TOKEN_DATASET_H_
 

@@ -1,4 +1,4 @@
-// Pure. RUN/metrics.jsonl (design.md §8): one JSON object a line.
+// Pure. RUN/metrics.jsonl (fields: README.md of this folder): one JSON object a line.
 #ifndef BREAKEVEN_TRAINER_METRICS_LOG_H_
 #define BREAKEVEN_TRAINER_METRICS_LOG_H_
 

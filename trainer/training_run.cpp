@@ -1,4 +1,4 @@
-// The story of a training run, top to bottom: set up, steps, boundaries, end (design.md §4).
+// The story of a training run, top to bottom: set up, steps, boundaries, end.
 #include "trainer/training_run.h"
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// One optimizer step (design.md §4). Internal to trainer; needs ATen.
+// One optimizer step. Internal to trainer; needs ATen.
 #ifndef BREAKEVEN_TRAINER_TRAINING_STEP_H_
 #define BREAKEVEN_TRAINER_TRAINING_STEP_H_
 

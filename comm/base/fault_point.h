@@ -1,4 +1,4 @@
-// The seam through which tests inject faults (design.md §3). `breakeven` links
+// The seam through which tests inject faults. `breakeven` links
 // fault_point_none.cpp, in which every point is an empty function; `breakeven_faulty` links
 // fault_point_injected.cpp, which reads BREAKEVEN_FAULT. All other objects are the same, so what
 // the tests break is what users run.

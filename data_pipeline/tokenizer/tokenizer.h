@@ -44,7 +44,7 @@ class Tokenizer {
   const std::string& chat_template() const;
 
   // XXH3 over tokenizer.json's content in canonical form and the special tokens: a mismatch between a dataset and a
-  // model is always an error (design.md §3).
+  // model is always an error.
   const std::string& fingerprint() const;
   const std::string& folder() const;
 

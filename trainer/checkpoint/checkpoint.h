@@ -36,7 +36,7 @@ struct CheckpointPart {
   std::vector<HeldStretch> moments;
 };
 
-// A save, by the protocol of design.md §3. Every part writes its files, checked and fsynced, into
+// A save, by a protocol that leaves a whole checkpoint or none. Every part writes its files, checked and fsynced, into
 // step_N.tmp/ and reads them back; when all have, Commit writes the manifest, renames the folder,
 // fsyncs the directory and replaces `latest`. Until the rename nothing stands under step_N. Errors:
 // kIo (disk full), kCannotCreate. Fault points: checkpoint.{begin, after_weights, after_part} in

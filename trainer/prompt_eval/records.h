@@ -1,4 +1,4 @@
-// Pure. One line of records.jsonl (design.md §8; change it only with a new format number).
+// Pure. One line of records.jsonl (its fields: README.md of this folder; change them only with a new format number).
 #ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_RECORDS_H_
 #define BREAKEVEN_TRAINER_PROMPT_EVAL_RECORDS_H_
 

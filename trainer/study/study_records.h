@@ -1,4 +1,4 @@
-// Pure. records.jsonl (design.md §8) read back: arms aligned on the same documents, as tables for comparisons.
+// Pure. records.jsonl (fields: trainer/prompt_eval/README.md) read back: arms aligned on the same documents, as tables for comparisons.
 #ifndef BREAKEVEN_TRAINER_STUDY_STUDY_RECORDS_H_
 #define BREAKEVEN_TRAINER_STUDY_STUDY_RECORDS_H_
 
