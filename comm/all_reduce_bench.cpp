@@ -19,6 +19,7 @@ constexpr int64_t kFewestRepeats = 5;
 constexpr double kShortestSample = 2e-4;  // seconds: far above what reading the clock costs
 constexpr int64_t kMostCalls = 1000;      // in one sample
 constexpr int64_t kPattern = 1021;        // elements: a prime, so that no piece size is a multiple
+constexpr int64_t kPieceBytes = 1 << 20;  // to and from a device at once
 
 ReduceOp ParseOp(const std::string& name) {
   return name == "sum" ? ReduceOp::kSum : name == "max" ? ReduceOp::kMax : ReduceOp::kMin;
@@ -58,10 +59,10 @@ std::vector<char> PatternOf(DType dtype, int rank) {
   return {};
 }
 
-// A megabyte or so of it: whole periods.
+// A piece or a little more of it: whole periods.
 std::vector<char> Repeated(const std::vector<char>& pattern) {
   std::vector<char> often;
-  while (often.size() < (1 << 20)) often.insert(often.end(), pattern.begin(), pattern.end());
+  while (std::ssize(often) < kPieceBytes) often.insert(often.end(), pattern.begin(), pattern.end());
   return often;
 }
 
@@ -105,9 +106,7 @@ class Measurement {
         correct = 0;
       }
     });
-    const std::vector<char> zeros(mine_often.size());  // sums of what is timed stay finite
-    each_piece(
-        [&](int64_t begin, int64_t size) { WriteTo(device, input + begin, zeros.data(), size); });
+    WriteZeros(subject);  // sums of what is timed stay finite
     return control_.AllReduce(correct, ReduceOp::kMin) == 1;
   }
 
@@ -153,11 +152,22 @@ class Measurement {
   }
 
  private:
+  void WriteZeros(AllReduceSubject& subject) {
+    const int64_t total = count_ * SizeOf(dtype_);
+    const Device device = subject.device();
+    char* input = static_cast<char*>(subject.input());
+    if (!device.is_cuda()) {
+      std::memset(input, 0, static_cast<size_t>(total));
+      return;
+    }
+    const std::vector<char> zeros(static_cast<size_t>(std::min(total, kPieceBytes)));
+    for (int64_t begin = 0; begin < total; begin += kPieceBytes) {
+      WriteTo(device, input + begin, zeros.data(), std::min(kPieceBytes, total - begin));
+    }
+  }
   // Seconds of one call on this rank.
   double Sample(AllReduceSubject& subject, int64_t calls) {
-    if (config_.rewrite) {
-      std::memset(subject.input(), 0, static_cast<size_t>(count_ * SizeOf(dtype_)));
-    }
+    if (config_.rewrite) WriteZeros(subject);
     subject.Barrier();
     const Stopwatch watch;
     for (int64_t i = 0; i < calls; ++i) subject.Run(dtype_, count_, op_);

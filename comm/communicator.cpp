@@ -51,7 +51,7 @@ void Communicator::AllGather(Buffer in, Buffer out, Stream stream, std::source_l
              [&] { DoAllGather(in, out, stream); });
 }
 
-void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done,
+void Communicator::StartReduceScatter(Buffer inout, ReduceOp op, PieceDone done,
                                       std::source_location site) {
   calls_.Run({.collective = Collective::kStartReduceScatter,
               .count = inout.count,
@@ -78,9 +78,10 @@ void Communicator::Complete(std::source_location site) {
              [&] { DoComplete(); });
 }
 
-void Communicator::DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done) {
-  DoReduceScatter(inout, PartOf(inout, rank(), world_size()), op, Stream{});
-  if (done) done();
+void Communicator::DoStartReduceScatter(Buffer inout, ReduceOp op, PieceDone done) {
+  const Buffer part = PartOf(inout, rank(), world_size());
+  DoReduceScatter(inout, part, op, Stream{});
+  if (done) done(0, part.count);
 }
 
 void Communicator::DoStartAllGather(Buffer inout) {

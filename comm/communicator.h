@@ -18,6 +18,11 @@
 
 namespace breakeven {
 
+// Elements [begin, begin + count) of a rank's result are there. Pieces begin at multiples of kPieceElements and come in order; a
+// result of no elements is one piece of none.
+using PieceDone = std::function<void(int64_t begin, int64_t count)>;
+inline constexpr int64_t kPieceElements = int64_t{1} << 15;
+
 // COLLECTIVE functions are not virtual, so that what is common to all back ends (observers, faults) stands in one place; a
 // back end implements their Do… halves.
 class Communicator {
@@ -48,7 +53,8 @@ class Communicator {
   virtual Stream stream() const { return {}; }
 
   // Collectives between the two are launched together, which saves launches where several are ready at once: nothing of
-  // them is ordered on a stream before EndGroup returns. Not nested. CPU back ends do each when it is called.
+  // them is ordered on a stream before EndGroup returns. Not nested. CPU back ends do each when it is called. Where one
+  // throws the group stays open and the communicator is of no more use.
   virtual void BeginGroup() {}
   virtual void EndGroup() {}
 
@@ -67,11 +73,12 @@ class Communicator {
   // COLLECTIVE, but they wait for nobody, so that ranks need not keep step while each has work of its own: a ReduceScatter
   // in place (part rank() of `inout` is the result) and an AllGather in place (it is what this rank gives). This rank does
   // its share in order of start, when all have started the call and it looks in: at a start, Progress, or Complete. `done`,
-  // if any, is called then, on this thread; it may not communicate. `inout` is memory of Allocate, the same block and place
+  // if any, is called then, on this thread, for one piece of the result after the other (while it is in the cache, where that
+  // can be); it may not communicate. `inout` is memory of Allocate, the same block and place
   // on all ranks. Other ranks may read it until they have come out of Complete: it is written again, but for this rank's
   // result after `done`, behind the next collective that follows Complete. Between the first start and Complete comes no
   // other collective. A back end that cannot work so does it at once, and starts_wait() is true.
-  void StartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done,
+  void StartReduceScatter(Buffer inout, ReduceOp op, PieceDone done,
                           std::source_location site = std::source_location::current());
   void StartAllGather(Buffer inout, std::source_location site = std::source_location::current());
   // Of what was started, does what needs no waiting.
@@ -104,7 +111,7 @@ class Communicator {
   virtual void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) = 0;
   virtual void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) = 0;
   virtual void DoAllGather(Buffer in, Buffer out, Stream stream) = 0;
-  virtual void DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done);
+  virtual void DoStartReduceScatter(Buffer inout, ReduceOp op, PieceDone done);
   virtual void DoStartAllGather(Buffer inout);
   virtual void DoComplete() {}
   virtual void DoBroadcast(Buffer inout, int root, Stream stream) = 0;

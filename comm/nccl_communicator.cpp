@@ -199,6 +199,17 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
+  // Nothing says on the host when a collective has ended but waiting for it.
+  void DoStartReduceScatter(Buffer inout, ReduceOp op, PieceDone done) override {
+    BE_CHECK(!in_group_, "a started collective cannot be part of a group");
+    const Buffer part = PartOf(inout, rank(), world_size());
+    DoReduceScatter(inout, part, op, Stream{});
+    if (!done) return;
+    Await(options_.collective_timeout_seconds);
+    done(0, part.count);
+  }
+  void DoComplete() override { Await(options_.collective_timeout_seconds); }
+
   // NCCL has no barrier: the host sees its own collectives end, then meets the others.
   void DoBarrier() override {
     BE_CHECK(!in_group_, "a barrier cannot be part of a group");

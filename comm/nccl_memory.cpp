@@ -4,8 +4,12 @@
 #include <nccl.h>
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
 #include <source_location>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "comm/base/error.h"
 #include "comm/base/log.h"
@@ -27,6 +31,14 @@ std::string MemoryNow() {
   }
   return " (" + std::to_string(free >> 20) + " of " + std::to_string(total >> 20) +
          " MiB are free)";
+}
+
+// Where NCCL may still put a window, in a thread of its own that nobody has stopped: never freed.
+void KeepForGood(std::unique_ptr<ncclWindow_t> slot) {
+  static std::mutex mutex;
+  static auto* const kept = new std::vector<std::unique_ptr<ncclWindow_t>>;
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(slot));
 }
 
 }  // namespace
@@ -80,13 +92,20 @@ void NcclBlock::AllocateZeroed(size_t size) {
 }
 
 void NcclBlock::RegisterWindow(Control& control, size_t size, bool* use_windows) {
-  ncclWindow_t window = nullptr;
-  link_.Run(
-      [&](ncclComm* comm) {
-        return ncclCommWindowRegister(comm, data_, size, &window, NCCL_WIN_COLL_SYMMETRIC);
-      },
-      [] { return std::string("ncclCommWindowRegister (NCCL_WIN_ENABLE=0 does without)"); },
-      timeout_seconds_);
+  // Filled in when all ranks have come: where they come behind the deadline, that is after Run has thrown.
+  auto slot = std::make_unique<ncclWindow_t>(nullptr);
+  try {
+    link_.Run(
+        [&](ncclComm* comm) {
+          return ncclCommWindowRegister(comm, data_, size, slot.get(), NCCL_WIN_COLL_SYMMETRIC);
+        },
+        [] { return std::string("ncclCommWindowRegister (NCCL_WIN_ENABLE=0 does without)"); },
+        timeout_seconds_);
+  } catch (...) {
+    if (link_.AbortWasLeftBehind()) KeepForGood(std::move(slot));
+    throw;
+  }
+  const ncclWindow_t window = *slot;
   window_ = window;
   // All or none: NCCL's behaviour is undefined where only some ranks pass registered memory.
   if (control.AllReduce(int64_t{window_ != nullptr}, ReduceOp::kMin) == 1) return;

@@ -59,7 +59,7 @@ class SharedMemoryExchange final : public Communicator {
   void DoAllReduce(Buffer inout, ReduceOp op, Stream stream) override;
   void DoReduceScatter(Buffer in, Buffer out, ReduceOp op, Stream stream) override;
   void DoAllGather(Buffer in, Buffer out, Stream stream) override;
-  void DoStartReduceScatter(Buffer inout, ReduceOp op, std::function<void()> done) override;
+  void DoStartReduceScatter(Buffer inout, ReduceOp op, PieceDone done) override;
   void DoStartAllGather(Buffer inout) override;
   void DoComplete() override { queue_.Complete(); }
   void DoBroadcast(Buffer inout, int root, Stream stream) override;

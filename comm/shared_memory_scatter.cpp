@@ -104,20 +104,24 @@ void SharedMemoryExchange::FindStarted(const std::vector<Post>& posts) {
   for (size_t r = 0; r < posts.size(); ++r) bases_[r] += posts[r].offset;
 }
 
-void SharedMemoryExchange::DoStartReduceScatter(Buffer inout, ReduceOp op,
-                                                std::function<void()> done) {
+void SharedMemoryExchange::DoStartReduceScatter(Buffer inout, ReduceOp op, PieceDone done) {
   CheckHostBuffer(inout);
   if (!CanStart(inout)) return Communicator::DoStartReduceScatter(inout, op, std::move(done));
   const Buffer part = PartOf(inout, rank(), world_size());
   queue_.Start(MakePost(Collective::kStartReduceScatter, inout, op),
                [this, part, op, done = std::move(done)](const std::vector<Post>& posts) {
                  FindStarted(posts);
-                 for (size_t r = 0; r < bases_.size(); ++r) {
-                   inputs_[r] = bases_[r] + rank() * part.count * SizeOf(part.dtype);
-                 }
-                 outputs_.assign(1, part.data);
-                 FoldInOrder(part.dtype, op, inputs_, outputs_, part.count, Stores::kPlain);
-                 if (done) done();
+                 const int64_t element_bytes = SizeOf(part.dtype);
+                 const auto fold = [&](int64_t begin, int64_t size) {
+                   for (size_t r = 0; r < bases_.size(); ++r) {
+                     inputs_[r] = bases_[r] + (rank() * part.count + begin) * element_bytes;
+                   }
+                   outputs_.assign(1, At(part, begin));
+                   FoldInOrder(part.dtype, op, inputs_, outputs_, size, Stores::kPlain);
+                   if (done) done(begin, size);
+                 };
+                 if (part.count == 0) fold(0, 0);
+                 ForPieces(part.count, kPieceElements, fold);
                });
 }
 

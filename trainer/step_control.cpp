@@ -58,6 +58,7 @@ Interval MedianInterval(const std::vector<double>& values) {
 }  // namespace
 
 StepControl MeasureControl(TrainingSession& session, Loader& loader, int64_t num_batches) {
+  BE_CHECK(session.exact_phases, "a step that is timed must end with its gathering");
   std::vector<double> with, without, ratios, ratios_of_mean;
   std::vector<StepWaits> waits;
   for (int64_t batch = 0; batch < num_batches; ++batch) {

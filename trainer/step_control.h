@@ -12,7 +12,8 @@
 namespace breakeven {
 
 // COLLECTIVE. Each of the next `num_batches` steps of the loader is done four times: with, without,
-// without, with. Ranks drift apart in the steps without; the weights are not to be used afterwards.
+// without, with. Ranks drift apart in the steps without; the weights are not to be used afterwards. The
+// session has exact phases: else a GPU's step leaves its gathering to the next one's time and waits.
 StepControl MeasureControl(TrainingSession& session, Loader& loader, int64_t num_batches);
 
 }  // namespace breakeven

@@ -26,7 +26,8 @@ Buffer BufferOf(const at::Tensor& tensor);
 
 // Once before the first tensor of a process on a GPU: brings libtorch's CUDA half in. It is not linked,
 // for it would cost every CPU rank 365 MB and half a second. `deterministic`: the same bits again, from
-// operations that would otherwise add in any order. Nothing to do on CPU. Error: kMachine.
+// operations that would otherwise add in any order; the first call must say so, for cuBLAS asks the
+// environment once. Nothing to do on CPU. Error: kMachine.
 void PrepareDevice(const Device& device, bool deterministic = false);
 
 // The first number of a GPU's compute capability; 0 of a CPU.

@@ -113,6 +113,7 @@ StepResult RunStep(TrainingSession& session, const LoadedStep& loaded, bool stop
     }
   }
   result.times.update = Lap(session, watch);
+  if (session.exact_phases) buckets.TakeStretches();  // the host has waited for them already
   result.waits = buckets.waits();
   result.times.gathering = TotalOf(result.waits) - waits_before;
   return result;

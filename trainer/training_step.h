@@ -15,10 +15,12 @@ namespace breakeven {
 // Seconds of a step on this rank, all micro-batches. On a GPU the host's, which only launches and waits
 // once, before `update`; the device's own with TrainingSession::exact_phases.
 struct StepTimes {
-  double forward = 0;    // with the head, its loss, and the gradients of both
-  double backward = 0;   // with the collectives in it and those after it
-  double update = 0;     // clipping, AdamW, gathering, copies for the products
-  double gathering = 0;  // of update: waits for what shards gather
+  double forward = 0;   // with the head, its loss, and the gradients of both
+  double backward = 0;  // with the collectives in it and those after it
+  double update = 0;    // clipping, AdamW, gathering, copies for the products
+  // Of update: waits for what shards gather. On a GPU 0 without exact phases: the next step's waits
+  // have them.
+  double gathering = 0;
 };
 
 struct StepResult {

@@ -15,7 +15,8 @@ struct Check {
   bool allocates = false;  // with the data plane's Allocate
 };
 
-std::vector<Check> DataChecks();
+std::vector<Check> DataChecks();  // ReductionChecks among them
+std::vector<Check> ReductionChecks();
 std::vector<Check> ControlChecks();
 
 // All of them; none closes the world.

@@ -1,5 +1,6 @@
 # The contract's checks, run by comm_tests on threads and by mpi_contract under mpirun.
-set(contract_sources comm/communicator_contract.cpp comm/control_contract.cpp comm/contract_memory.cpp)
+set(contract_sources comm/communicator_contract.cpp comm/reduction_contract.cpp comm/control_contract.cpp
+  comm/contract_memory.cpp)
 add_library(communicator_contract STATIC ${contract_sources})
 target_link_libraries(communicator_contract PUBLIC comm)
 target_link_libraries(comm_tests PRIVATE communicator_contract)

@@ -1,12 +1,14 @@
 // The contract over shared memory, on threads; mpi_contract runs it on processes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <vector>
 
 #include "comm/base/error.h"
 #include "comm/base/fault_injection.h"
@@ -148,11 +150,33 @@ TEST(SharedMemory, StartsWaitForNobody) {
     }
     int num_done = 0;
     world.data->StartReduceScatter({memory.data(), 300, DType::kFloat32, {}}, ReduceOp::kSum,
-                                   [&num_done] { ++num_done; });
+                                   [&num_done](int64_t, int64_t) { ++num_done; });
     world.data->Progress();
     if (world.rank() == 1) is_free = true;
     world.data->Complete();
     EXPECT_EQ(num_done, 1);
+  });
+}
+
+TEST(SharedMemory, AStartedReductionIsHandedOutInPieces) {
+  constexpr int64_t kCount = 2 * kPieceElements + 5;
+  RunSharedMemoryWorld(2, {}, [&](World& world) {
+    Memory memory = world.data->Allocate(2 * kCount * SizeOf(DType::kFloat32));
+    float* values = static_cast<float*>(memory.data());
+    std::fill_n(values, 2 * kCount, 1.0F);
+    const float* own = values + world.rank() * kCount;
+    std::vector<int64_t> begins;
+    world.data->StartReduceScatter({values, 2 * kCount, DType::kFloat32, {}}, ReduceOp::kSum,
+                                   [&](int64_t begin, int64_t count) {
+                                     begins.push_back(begin);
+                                     EXPECT_TRUE(std::all_of(own + begin, own + begin + count,
+                                                             [](float v) { return v == 2; }));
+                                     EXPECT_TRUE(begin + count == kCount || own[begin + count] == 1)
+                                         << "not yet reduced";
+                                   });
+    world.data->Complete();
+    EXPECT_EQ(begins, (std::vector<int64_t>{0, kPieceElements, 2 * kPieceElements}));
+    world.data->Barrier();
   });
 }
 

@@ -142,6 +142,42 @@ ncclComm_t OpenAlone() {
   return comm;
 }
 
+// As NCCL: nothing of the group is launched, its end returns what a call inside has met, and the next knows nothing of it.
+TEST_F(CudaDouble, AnErrorInsideAGroupIsItsEnds) {
+  const ncclComm_t comm = OpenAlone();
+  void* data = nullptr;
+  ASSERT_EQ(cudaMalloc(&data, 64), cudaSuccess);
+  {
+    const ComputeStream stream(Device{0});
+    const auto gather = [&] {
+      return ncclAllGather(data, data, 16, ncclFloat32, comm,
+                           static_cast<cudaStream_t>(stream.get().handle));
+    };
+    const auto num_run = [] {
+      int num = 0;
+      for (const cuda_double::Span& span : cuda_double::Trace()) {
+        num += span.what == "ncclAllGather" && span.end != 0;
+      }
+      return num;
+    };
+    cuda_double::Inject({.call = "ncclAllGather", .number = 2, .code = ncclInternalError});
+    ASSERT_EQ(ncclGroupStart(), ncclSuccess);
+    EXPECT_EQ(gather(), ncclSuccess);
+    EXPECT_EQ(gather(), ncclInternalError);
+    EXPECT_EQ(gather(), ncclSuccess);
+    EXPECT_EQ(ncclGroupEnd(), ncclInternalError);
+    ASSERT_EQ(ncclGroupStart(), ncclSuccess);
+    EXPECT_EQ(gather(), ncclSuccess);
+    EXPECT_EQ(ncclGroupEnd(), ncclInProgress);
+    EXPECT_TRUE(Eventually([&] { return num_run() > 0; }));
+    stream.Synchronize();
+    EXPECT_EQ(num_run(), 1);
+  }
+  EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);
+  EXPECT_EQ(cudaFree(data), cudaSuccess);
+  EXPECT_THAT(cuda_double::Complaints(), IsEmpty());
+}
+
 TEST_F(CudaDouble, SeesACommunicatorUsedAfterItsEnd) {
   const ncclComm_t comm = OpenAlone();
   EXPECT_EQ(ncclCommAbort(comm), ncclSuccess);

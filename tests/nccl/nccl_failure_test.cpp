@@ -99,6 +99,41 @@ INSTANTIATE_TEST_SUITE_P(
         CallCase{"cudaMemset", cudaErrorIllegalAddress, "78", "cudaMemset failed"}),
     [](const auto& parameters) { return std::string(parameters.param.call); });
 
+// The rank whose call fails stands in a group that nobody ends: what it had queued is never launched, and all of it can go.
+TEST_F(NcclFailure, ACallThatFailsInsideAGroupIsNamedAndAllIsGivenBack) {
+  cuda_double::Inject(
+      {.call = "ncclAllGather", .device = 1, .number = 2, .code = ncclInternalError});
+  const auto begin = std::chrono::steady_clock::now();
+  const auto endings = Endings(3, ShortOptions(), [](World& world) {
+    Memory memory = world.data->Allocate(4096);
+    const Buffer all{memory.data(), 48, DType::kFloat32, world.device};
+    Buffer mine = all;
+    mine.data = static_cast<float*>(all.data) + 16 * world.rank();
+    mine.count = 16;
+    std::string failure;
+    try {
+      world.data->BeginGroup();
+      for (int i = 0; i < 3; ++i) world.data->AllGather(mine, all, Stream{});
+      world.data->EndGroup();
+    } catch (const Error& error) {
+      failure = error.what();
+    }
+    EXPECT_NE(failure, "");
+    memory = Memory();
+    EXPECT_THROW(world.data->Barrier(), Error);
+    world.data.reset();
+    throw Error(ErrorKind::kCommunication, failure);
+  });
+  EXPECT_THAT(endings[1], AllOf(StartsWith("76 rank 1 on "), HasSubstr("internal error"),
+                                HasSubstr("ncclAllGather (AllGather, call 2: 48 float32, at nccl/"
+                                          "nccl_failure_test.cpp:")));
+  for (const int rank : {0, 2}) {
+    EXPECT_THAT(endings[static_cast<size_t>(rank)],
+                AllOf(HasSubstr("ncclGroupEnd of 3 collectives"), HasSubstr("has not finished")));
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+}
+
 TEST_F(NcclFailure, TheIdThatRankZeroCannotMakeEndsAll) {
   cuda_double::Inject({.call = "ncclGetUniqueId", .code = ncclSystemError});
   EXPECT_THAT(Endings(3, PatientOptions(), UseAll),

@@ -1,9 +1,15 @@
 // Memory that NCCL reduces in place: registered while it lives, on every rank alike, and given back.
+#include "comm/nccl_memory.h"
+
 #include <gtest/gtest.h>
 #include <nccl.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
+#include "comm/control.h"
+#include "comm/nccl_link.h"
 #include "tests/nccl/nccl_world.h"
 
 namespace breakeven {
@@ -101,6 +107,58 @@ TEST_F(NcclMemory, ThatCannotBeDeregisteredIsAborted) {
   const auto endings = Endings(2, ShortOptions(), AllocateTwice);
   EXPECT_THAT(endings[1], AllOf(StartsWith("76 "), HasSubstr("ncclCommWindowDeregister failed")));
   EXPECT_THAT(endings[0], StartsWith("76 "));
+}
+
+// NCCL fills in a window when the last rank has come. Where that is behind the deadline, and the abort hangs, whoever waited
+// for it has thrown: AddressSanitizer sees whether its place is still there.
+TEST_F(NcclMemory, AWindowThatComesLateStillHasItsPlace) {
+  cuda_double::Inject(
+      {.call = "ncclCommAbort", .kind = cuda_double::FaultKind::kHang, .device = 0});
+  const std::string id = NcclLink::MakeId();
+  Gate given_up;
+  RunThreadWorld(2, [&](World& world) {
+    const Device device{world.rank()};
+    UseCudaDevice(device);
+    NcclLink link("here", device, /*abort_timeout_seconds=*/world.rank() == 0 ? 0.2 : 30);
+    link.Open(id, 2, world.rank(), 60);
+    if (world.rank() == 0) {
+      bool use_windows = true;
+      try {
+        const NcclBlock block(*world.control, link, device, 4096, &use_windows, 0.3);
+        ADD_FAILURE() << "a window without the other rank's";
+      } catch (const Error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("ncclCommWindowRegister"));
+        EXPECT_THAT(error.what(), HasSubstr("has not finished after 0.3 s"));
+      }
+      given_up.Open();
+      return;
+    }
+    // The same by hand, but late.
+    void* data = nullptr;
+    RunTogether(*world.control, /*root_only=*/false,
+                [&] { ASSERT_EQ(ncclMemAlloc(&data, 4096), ncclSuccess); });
+    EXPECT_TRUE(given_up.Pass());
+    ncclWindow_t window = nullptr;
+    link.Run(
+        [&](ncclComm* comm) {
+          return ncclCommWindowRegister(comm, data, 4096, &window, NCCL_WIN_COLL_SYMMETRIC);
+        },
+        [] { return std::string("the late one"); }, 60);
+    EXPECT_TRUE(window != nullptr);
+    EXPECT_TRUE(Eventually([] {
+      const std::vector<cuda_double::Span> spans = cuda_double::Trace();
+      return std::count_if(spans.begin(), spans.end(), [](const cuda_double::Span& span) {
+               return span.what == "ncclCommWindowRegister" && span.end != 0;
+             }) == 2;
+    })) << "the double has not filled in both";
+    link.Run([&](ncclComm* comm) { return ncclCommWindowDeregister(comm, window); },
+             [] { return std::string("ncclCommWindowDeregister"); }, 60);
+    EXPECT_EQ(ncclMemFree(data), ncclSuccess);
+  });
+  cuda_double::ReleaseHung();
+  EXPECT_THAT(cuda_double::Complaints(),
+              testing::ElementsAre("4096 bytes of device 0 never freed"));
+  cuda_double::Reset(5);
 }
 
 // After a failure memory is freed all the same, without touching the aborted communicator.

@@ -49,8 +49,6 @@ class AdamW {
   const at::Tensor& moment(Moment moment) const {
     return moment == Moment::kExpAvg ? exp_avg_P_ : exp_avg_sq_P_;
   }
-  const at::Tensor& exp_avg_P() const { return exp_avg_P_; }
-  const at::Tensor& exp_avg_sq_P() const { return exp_avg_sq_P_; }
   // Copies the shard's elements from or to their places in a flat buffer [P].
   void TakeMoment(Moment moment, const at::Tensor& flat_P);
   void PutMoment(Moment moment, const at::Tensor& flat_P) const;

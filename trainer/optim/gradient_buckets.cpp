@@ -16,7 +16,8 @@ namespace {
 
 // The report takes a whole block, so that the gradient's own blocks start at a block.
 constexpr int64_t kHeader = kFlatBlock;
-static_assert(kFlatBlock % kNormBlock == 0, "shards are whole norm blocks");
+static_assert(kFlatBlock % kNormBlock == 0 && kPieceElements % kNormBlock == 0,
+              "shards and their pieces are whole norm blocks");
 
 std::vector<FlatRange> RangesOf(const ModelStorage& storage) {
   std::vector<FlatRange> ranges;
@@ -199,9 +200,13 @@ StepOutcome GradientBuckets::FinishOnDevice() {
   // Where a collective has been aborted the streams run on, over what it left behind: its back end
   // knows, and says so at the next call, be it of nothing.
   data_.AllReduce(Part(buffer_.data_ptr<float>(), 0), ReduceOp::kSum, data_.stream());
+  TakeStretches();
+  return outcome;
+}
+
+void GradientBuckets::TakeStretches() {
   for (const auto& [begin, end] : stretches_) waits_.push_back(SecondsBetween(begin, end));
   stretches_.clear();
-  return outcome;
 }
 
 // One small all-reduce tells every rank the others' squared gradients, block by block, and reports.
@@ -249,10 +254,10 @@ void GradientBuckets::Launch(size_t bucket) {
     return;
   }
   const FlatRange own = ShardOf(range, data_.rank(), data_.world_size());
-  const auto add_to_norm = [this, flat_P, own] {
-    if (own.size() > 0) norm_.AddRange(flat_P, own);
+  const auto add_to_norm = [this, flat_P, own](int64_t begin, int64_t size) {
+    if (size > 0) norm_.AddRange(flat_P, {own.begin + begin, own.begin + begin + size});
   };
-  if (!options_.communicate) return add_to_norm();
+  if (!options_.communicate) return add_to_norm(0, own.size());
   InQueue([&] {
     data_.StartReduceScatter(Part(flat_P + range.begin, range.size()), ReduceOp::kSum, add_to_norm);
   });
@@ -293,11 +298,13 @@ void GradientBuckets::AwaitUpdates() {
 
 void GradientBuckets::GatherOnDevice(float* flat_P, bool counts) {
   LetCollectivesFollow(data_, device_);
+  data_.BeginGroup();  // all are ready: one launch
   for (const FlatRange& bucket : plan_) {
     const FlatRange own = ShardOf(bucket, data_.rank(), data_.world_size());
     data_.AllGather(Part(flat_P + own.begin, own.size()),
                     Part(flat_P + bucket.begin, bucket.size()), data_.stream());
   }
+  data_.EndGroup();
   LetComputationWait();
   if (!counts) stretches_.pop_back();
 }

@@ -88,8 +88,12 @@ class GradientBuckets {
   // Seconds that this rank's training thread gave to each collective since BeginStep, in order; as
   // many on every rank. A CPU back end has no thread of its own: what it does, it does in that time. On a
   // GPU: seconds that the compute stream stood waiting for collectives; sharded, first for the gathering
-  // behind the former step.
+  // behind the former step, unless TakeStretches has had it there.
   const std::vector<double>& waits() const { return waits_; }
+
+  // On a GPU: what the compute stream has been given to wait for since Finish, which is the gathering, goes
+  // into waits() now and not at the next Finish. The host waits until it is over: for measurements.
+  void TakeStretches();
 
  private:
   void Launch(size_t bucket);

@@ -7,31 +7,9 @@
 #include <string>
 
 #include "comm/base/error.h"
+#include "trainer/optim/gradient_norm_kernel.h"
 
 namespace breakeven {
-namespace {
-
-constexpr int kLanes = 8;  // independent sums: what the compiler can vectorise without reordering
-
-double SumOfSquares(const float* data, int64_t count) {
-  double sums[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const double value = data[i + lane];
-      sums[lane] += value * value;
-    }
-  }
-  for (; i < count; ++i) {
-    const double value = data[i];
-    sums[i % kLanes] += value * value;
-  }
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return total;
-}
-
-}  // namespace
 
 GradientNorm::GradientNorm(int64_t num_elements)
     : num_elements_(num_elements),
@@ -45,11 +23,9 @@ void GradientNorm::AddRange(const float* flat, FlatRange range) {
   const int64_t first = range.begin / kNormBlock;
   const int64_t last = (range.end + kNormBlock - 1) / kNormBlock;
   at::parallel_for(first, last, 64, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t start = block * kNormBlock;
-      block_sums_[static_cast<size_t>(block)] =
-          SumOfSquares(flat + start, std::min(kNormBlock, num_elements_ - start));
-    }
+    const int64_t start = begin * kNormBlock;
+    SumSquaresOfBlocks(flat + start, std::min(end * kNormBlock, num_elements_) - start, kNormBlock,
+                       &block_sums_[static_cast<size_t>(begin)]);
   });
 }
 

@@ -21,7 +21,6 @@ class Schedule {
   // Multiplies the configured learning rate; in [0, 1].
   double Factor(int64_t step) const;
   int64_t warmup_steps() const { return warmup_steps_; }
-  int64_t decay_steps() const { return decay_steps_; }
 
  private:
   ScheduleConfig config_;

@@ -49,11 +49,12 @@ void SetNcclVersion(int code, int device = -1);
 // Whether windows are to be had on this device.
 void SetWindowSupport(bool supported, int device = -1);
 
-// One piece of work that a stream did. Ticks count all beginnings and ends, so that their order is the order in time.
+// One piece of work that a stream did, or a communicator's own thread: where it fills in a window ("ncclCommWindowRegister").
+// Ticks count all beginnings and ends, so that their order is the order in time.
 struct Span {
   std::string what;
   int device = 0;
-  const void* stream = nullptr;  // the handle; null for the default stream
+  const void* stream = nullptr;  // the handle; null for the default stream, or none
   int priority = 0;
   uint64_t begin = 0;
   uint64_t end = 0;  // 0: not yet

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "tests/support/cuda_double/nccl_call.h"
 #include "tests/support/cuda_double/nccl_comm.h"
@@ -41,6 +42,7 @@ struct Queued {
   std::optional<Fault> fault;
 };
 thread_local int group_depth = 0;
+thread_local ncclResult_t group_error = ncclSuccess;  // the last that a call inside has met
 thread_local std::vector<Queued> group;
 
 bool Fails(const std::optional<Fault>& fault) {
@@ -115,6 +117,12 @@ ncclResult_t Enqueue(ncclComm_t comm, cudaStream_t stream, Size send, Size recei
   }
   group.push_back({call.state(), std::move(work), std::move(collective), call.fault()});
   return group_depth > 0 ? ncclSuccess : EndGroup();
+}
+
+// What a call inside a group has met is what the group's end returns, as NCCL's ncclGroupError.
+ncclResult_t Latch(ncclResult_t result) {
+  if (group_depth > 0 && result != ncclSuccess && result != ncclInProgress) group_error = result;
+  return result;
 }
 
 }  // namespace
@@ -294,8 +302,10 @@ ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void* data, size_t size, nc
   return state->Start([raw = state, data, window, supported] {
     if (const ncclResult_t result = raw->MeetAll("window"); result != ncclSuccess) return result;
     if (supported) {
+      const size_t span = cuda_double::BeginSpan("ncclCommWindowRegister", raw->device, nullptr, 0);
       raw->Register(data);
       *window = static_cast<ncclWindow_t>(data);
+      cuda_double::EndSpan(span);
     }
     return ncclSuccess;
   });
@@ -319,35 +329,36 @@ ncclResult_t ncclGroupEnd() {
   const auto fault = EnterCall("ncclGroupEnd", cuda_double::CurrentDevice());
   if (group_depth == 0) return ncclInvalidUsage;
   if (--group_depth > 0) return ncclSuccess;
-  if (Fails(fault)) {
+  const ncclResult_t error = std::exchange(group_error, ncclSuccess);
+  if (Fails(fault) || error != ncclSuccess) {
     group.clear();
-    return CodeOf(fault);
+    return Fails(fault) ? CodeOf(fault) : error;
   }
   return EndGroup();
 }
 
 ncclResult_t ncclAllReduce(const void* send, void* receive, size_t count, ncclDataType_t type,
                            ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  return Enqueue(comm, stream, Size::kCount, Size::kCount,
-                 {"ncclAllReduce", send, receive, count, type, op, 0});
+  return Latch(Enqueue(comm, stream, Size::kCount, Size::kCount,
+                       {"ncclAllReduce", send, receive, count, type, op, 0}));
 }
 
 ncclResult_t ncclReduceScatter(const void* send, void* receive, size_t count, ncclDataType_t type,
                                ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  return Enqueue(comm, stream, Size::kCountPerRank, Size::kCount,
-                 {"ncclReduceScatter", send, receive, count, type, op, 0});
+  return Latch(Enqueue(comm, stream, Size::kCountPerRank, Size::kCount,
+                       {"ncclReduceScatter", send, receive, count, type, op, 0}));
 }
 
 ncclResult_t ncclAllGather(const void* send, void* receive, size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream) {
-  return Enqueue(comm, stream, Size::kCount, Size::kCountPerRank,
-                 {"ncclAllGather", send, receive, count, type, ncclSum, 0});
+  return Latch(Enqueue(comm, stream, Size::kCount, Size::kCountPerRank,
+                       {"ncclAllGather", send, receive, count, type, ncclSum, 0}));
 }
 
 ncclResult_t ncclBroadcast(const void* send, void* receive, size_t count, ncclDataType_t type,
                            int root, ncclComm_t comm, cudaStream_t stream) {
-  return Enqueue(comm, stream, Size::kCount, Size::kCount,
-                 {"ncclBroadcast", send, receive, count, type, ncclSum, root});
+  return Latch(Enqueue(comm, stream, Size::kCount, Size::kCount,
+                       {"ncclBroadcast", send, receive, count, type, ncclSum, root}));
 }
 
 }  // extern "C"

@@ -88,8 +88,9 @@ TEST_F(AdamWTest, FollowsTheFormula) {
   for (size_t i = 0; i < weight.size(); ++i) {
     const auto at = static_cast<int64_t>(i);
     EXPECT_NEAR(storage_.parameters_P[at].item<float>(), weight[i], 2e-6) << "element " << i;
-    EXPECT_NEAR(optimizer.exp_avg_P()[at].item<float>(), m[i], 1e-6) << "element " << i;
-    EXPECT_NEAR(optimizer.exp_avg_sq_P()[at].item<float>(), v[i], 1e-6) << "element " << i;
+    EXPECT_NEAR(optimizer.moment(Moment::kExpAvg)[at].item<float>(), m[i], 1e-6) << "element " << i;
+    EXPECT_NEAR(optimizer.moment(Moment::kExpAvgSq)[at].item<float>(), v[i], 1e-6)
+        << "element " << i;
   }
 }
 

@@ -14,6 +14,7 @@
 #include "comm/base/fault_injection.h"
 #include "comm/world.h"
 #include "tests/trainer/training/training_fixture.h"
+#include "trainer/autograd/aten_only.h"
 #include "trainer/model/loss.h"
 #include "trainer/optim/gradient_norm.h"
 
@@ -40,8 +41,14 @@ class RecordingCommunicator : public Communicator {
   }
   void DoAllGather(Buffer in, Buffer out, Stream s) override {
     gathered.push_back(out);
+    num_gathered_in_group += in_group;
     real_.AllGather(in, out, s);
   }
+  void BeginGroup() override {
+    ++num_groups;
+    in_group = true;
+  }
+  void EndGroup() override { in_group = false; }
   void DoBroadcast(Buffer b, int root, Stream s) override { real_.Broadcast(b, root, s); }
   void DoBarrier() override { real_.Barrier(); }
   void Abort(std::string_view reason) noexcept override { real_.Abort(reason); }
@@ -51,6 +58,9 @@ class RecordingCommunicator : public Communicator {
   std::vector<Buffer> gathered;
   std::vector<bool> during_backward;
   bool in_backward = false;
+  int64_t num_groups = 0;
+  int64_t num_gathered_in_group = 0;
+  bool in_group = false;
 
  private:
   Communicator& real_;
@@ -314,6 +324,20 @@ TEST(GradientBuckets, WithoutCommunicationNothingIsExchanged) {
       EXPECT_TRUE(rig.buckets->waits().empty());
     });
   }
+}
+
+// As GPUs go: what is ready at once is launched once.
+TEST(GradientBuckets, ADeviceGathersTheShardsInOneGroup) {
+  const AtenOnly only;
+  RunThreadWorld(2, [](World& world) {
+    Rig rig(world, TinyLlamaJson(), 8192, /*shard=*/true);
+    rig.buckets->GatherShards(rig.storage.parameters_P);
+    EXPECT_GT(rig.buckets->buckets().size(), 1u);
+    EXPECT_EQ(rig.recorder.gathered.size(), rig.buckets->buckets().size());
+    EXPECT_EQ(rig.recorder.num_gathered_in_group, std::ssize(rig.recorder.gathered));
+    EXPECT_EQ(rig.recorder.num_groups, 1);
+    EXPECT_FALSE(rig.recorder.in_group);
+  });
 }
 
 // Backward comes to its end first: what it works on must not go from under it.

@@ -54,8 +54,8 @@ TEST(Schedule, StableThenDecay) {
   ScheduleConfig config = Config("warmup_stable_decay", 2, 0.5);
   config.decay_ratio = 0.4;
   const Schedule schedule(config, 10);
-  EXPECT_EQ(schedule.decay_steps(), 4);
   ExpectFactors(schedule, {0.5, 0.75, 1, 1, 1, 1, 1});
+  EXPECT_LT(schedule.Factor(7), 1) << "the last 4 steps";
   EXPECT_NEAR(schedule.Factor(8), 0.75, 1e-15);
   EXPECT_DOUBLE_EQ(schedule.Factor(10), 0.5);
 }

@@ -6,11 +6,15 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "data_pipeline/loader.h"
 #include "tests/trainer/training/training_fixture.h"
 #include "trainer/autograd/aten_only.h"
+#include "trainer/training_session.h"
+#include "trainer/training_step.h"
 
 namespace breakeven {
 namespace {
@@ -57,6 +61,40 @@ TEST_F(WayOfGpusTest, IsBitEqualWithShards) {
     bytes.push_back(Bytes(Train(config, 3).last_checkpoint));
   }
   EXPECT_TRUE(bytes[0] == bytes[1]);
+}
+
+// With exact phases a step's waits end with its own gathering; else the host does not wait for that, and the
+// next step's begin with it.
+TEST_F(WayOfGpusTest, AStepOfExactPhasesHasItsOwnGathering) {
+  const AtenOnly only;
+  const auto num_waits_of_steps = [&](bool exact_phases) {
+    TrainConfig config = Config(exact_phases ? "exact" : "running");
+    config.optimizer.shard = true;
+    std::vector<size_t> num_waits;  // of rank 0
+    RunThreadWorld(2, [&](World& world) {
+      TrainingSession session(config, world, "");
+      session.exact_phases = exact_phases;
+      LoaderOptions options;
+      options.drop_tails = true;
+      options.rank = world.rank();
+      options.num_steps = 3;
+      Loader loader(*session.inputs.train, *session.inputs.planner, options);
+      for (int64_t step = 0; step < options.num_steps; ++step) {
+        const std::optional<LoadedStep> loaded = loader.Next();
+        ASSERT_TRUE(loaded.has_value());
+        const StepResult result =
+            RunStep(session, *loaded, /*stop=*/false, /*checkpoint_due=*/false);
+        ++session.state.step;
+        if (world.is_root()) num_waits.push_back(result.waits.size());
+      }
+    });
+    return num_waits;
+  };
+  const std::vector<size_t> exact = num_waits_of_steps(true), running = num_waits_of_steps(false);
+  ASSERT_EQ(exact.size(), 3u);
+  const size_t all = exact[0];
+  EXPECT_EQ(exact, (std::vector<size_t>{all, all, all}));
+  EXPECT_EQ(running, (std::vector<size_t>{all - 1, all, all}));
 }
 
 }  // namespace
