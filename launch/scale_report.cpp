@@ -1,6 +1,7 @@
 #include "launch/scale_report.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
@@ -42,7 +43,8 @@ FitCell FitCellOf(const ScaleConfig& config, const ScalingRow& row, const ModelC
                static_cast<double>(row.threads);
   cell.flops = row.flops;
   cell.exposed_communication_seconds = row.exposed_communication_seconds;
-  cell.busy_seconds = row.step_seconds - row.exposed_communication_seconds;
+  cell.skew_seconds = row.skew_seconds;
+  cell.busy_seconds = row.step_seconds - row.exposed_communication_seconds - row.skew_seconds;
   if (what.world_size > 1) {
     const BucketScheduleOptions options = {config.train.bucket_bytes,
                                            config.train.last_bucket_bytes, 4, true};
@@ -80,9 +82,10 @@ void Fit(const ScaleConfig& config, const std::vector<CollectiveMeasurement>& co
   for (size_t i = 0; i < report.rows.size(); ++i) {
     const ScalingRow& row = report.rows[i];
     if (row.num_repeats == 0) continue;
+    FitCell cell = FitCellOf(config, row, ModelOf(config.models.at(row.cell.model)), cores);
+    if (cell.busy_seconds <= 0) continue;  // medians of repeats that have nothing in common
     report.fitted.push_back(i);
-    report.cells.push_back(
-        FitCellOf(config, row, ModelOf(config.models.at(row.cell.model)), cores));
+    report.cells.push_back(std::move(cell));
   }
   if (report.cells.empty()) return;
   const std::vector<FitCollective> points =

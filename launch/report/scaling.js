@@ -86,7 +86,7 @@
         ['neighbours on a full node', `${percent(fit.contention)} % slower`], ['more ranks than CPUs', `${percent(fit.oversubscription)} % beyond taking turns`],
         ...Object.entries(fit.compute).map(([name, law]) => [name, `${law.seconds_per_flop > 0 ? (1e-9 / law.seconds_per_flop).toPrecision(3) : '–'} GFLOP/s a rank alone, ${seconds(law.seconds_per_step)} a step`]),
         ...Object.entries(fit.exchange).map(([name, law]) => [name, (law.links_told_apart ? '' : 'a node\'s link and the network cannot be told apart by these numbers of ranks: ') + [['in a node', law.alpha_seconds, law.beta_seconds_per_byte], ['between nodes', law.network_alpha_seconds, law.network_beta_seconds_per_byte]].filter(([, , beta]) => beta > 0)
-          .map(([where, alpha, beta]) => `${where} α ${seconds(alpha)}, 1/β ${(1e-9 / beta).toPrecision(3)} GB/s; `).join('') + `in a step ${law.stretch_in_a_step.toPrecision(3)} times that`])])));
+          .map(([where, alpha, beta]) => `${where} α ${seconds(alpha)}, 1/β ${(1e-9 / beta).toPrecision(3)} GB/s; `).join('') + `in a step ${law.stretch_in_a_step.toPrecision(3)} times that; waiting for later ranks ${percent(law.skew_of_busy)} % of busy and ${percent(law.skew_of_exposed)} % of exposed seconds`])])));
   };
 
   const drawForecast = (forecast) => {

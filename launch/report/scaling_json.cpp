@@ -101,6 +101,8 @@ Json FitJson(const ScalingReport& report) {
         {"network_beta_seconds_per_byte", fabric.between_nodes.seconds_per_byte},
         {"links_told_apart", law.links_told_apart},
         {"stretch_in_a_step", law.stretch},
+        {"skew_of_busy", law.skew_of_busy},
+        {"skew_of_exposed", law.skew_of_exposed},
         {"num_collectives", law.num_points},
         {"error_of_forecasts", report.exchange_errors.count(name) > 0
                                    ? ForecastErrorJson(report.exchange_errors.at(name))

@@ -100,7 +100,8 @@ std::string LeftOutLine(const char* what, const LeftOut& left_out) {
 std::string FitText(const ScalingReport& report) {
   if (report.cells.empty()) return "";
   std::string text = Print(
-      "\nMODEL (relative least squares, non-negative): step = crowd x (a FLOPs + c) + g sum T(S)\n"
+      "\nMODEL (relative least squares, non-negative): step = crowd x (a FLOPs + c) + g sum T(S) + "
+      "skew\n"
       "a full node's neighbours cost %s; ranks beyond its CPUs %s more than taking turns\n",
       PerCent(report.fit.contention).c_str(), PerCent(report.fit.oversubscription).c_str());
   for (const auto& [name, law] : report.fit.compute) {
@@ -116,7 +117,9 @@ std::string FitText(const ScalingReport& report) {
       text += " in a node " + LinkText(law.fabric.in_node);
     if (law.fabric.between_nodes.seconds_per_byte > 0)
       text += " between nodes " + LinkText(law.fabric.between_nodes);
-    text += Print(" in a step %.2f times that\n", law.stretch);
+    text +=
+        Print(" in a step %.2f times that; later ranks: %s of busy, %s of exposed seconds\n",
+              law.stretch, PerCent(law.skew_of_busy).c_str(), PerCent(law.skew_of_exposed).c_str());
   }
   text += LeftOutLine("unseen cell", report.without_cell);
   text += LeftOutLine("unseen number of ranks", report.without_world_size);

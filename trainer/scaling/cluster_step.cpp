@@ -83,7 +83,9 @@ Fabric ClusterStep::FabricOf(const Constants& constants) const {
     fabric.pipelined = cluster_.pipelined;
     return fabric;
   }
-  const double stretch = exchange_->overlapped ? 1 : exchange_->stretch;
+  // Late ranks are the pace's, but for those that the exchange itself makes late.
+  const double stretch =
+      exchange_->overlapped ? 1 : exchange_->stretch * (1 + exchange_->skew_of_exposed);
   const double factor = stretch * constants.exchange;
   const auto measured = [&](const LinkCost& link) {
     return LinkCost{link.latency_seconds * factor, link.seconds_per_byte * factor};

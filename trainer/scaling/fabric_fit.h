@@ -33,6 +33,9 @@ struct ExchangeLaw {
   // of two ranks. Their sum is known there, which of them takes how much is not: `fabric` has it on either.
   bool links_told_apart = true;
   std::set<std::pair<int64_t, int64_t>> measured = {};  // ranks of a node, nodes
+  // Shares of busy and exposed seconds that a rank waits for later ones besides: σ, τ.
+  double skew_of_busy = 0;
+  double skew_of_exposed = 0;
 
   // What ranks placed so take: on every link that they need, or, links not told apart, as was measured.
   bool Knows(const Topology& topology) const;

@@ -142,6 +142,22 @@ void FitExchange(std::span<const FitCell> cells, const std::string& name, Exchan
     law.stretch = NonNegativeLeastSquares(rows, std::vector<double>(rows.size(), 1.0))[0];
 }
 
+// σ and τ. Errors count against the step: a skew of nothing is well predicted by little.
+void FitSkew(std::span<const FitCell> cells, const std::string& name, ExchangeLaw& law) {
+  std::vector<std::vector<double>> rows;
+  std::vector<double> skews;
+  for (const FitCell& cell : cells) {
+    if (cell.exchange != name || cell.buckets.empty()) continue;
+    const double turns = Turns(cell.topology, cell.cores) / cell.step_seconds();
+    rows.push_back({turns * cell.busy_seconds, turns * cell.exposed_communication_seconds});
+    skews.push_back(cell.skew_seconds / cell.step_seconds());
+  }
+  if (rows.empty()) return;
+  const std::vector<double> x = NonNegativeLeastSquares(rows, skews);
+  law.skew_of_busy = x[0];
+  law.skew_of_exposed = x[1];
+}
+
 double Quantile(std::vector<double> values, double p) {
   std::sort(values.begin(), values.end());
   return values.empty() ? NAN : SortedQuantile(values, p);
@@ -194,6 +210,13 @@ double ScalingFit::Exposed(const FitCell& cell) const {
   return law.stretch * SumOfBuckets(cell, law.fabric);
 }
 
+double ScalingFit::Skew(const FitCell& cell) const {
+  if (cell.buckets.empty()) return 0;
+  const ExchangeLaw& law = exchange.at(cell.exchange);
+  return Turns(cell.topology, cell.cores) *
+         (law.skew_of_busy * Busy(cell) + law.skew_of_exposed * Exposed(cell));
+}
+
 bool ScalingFit::Knows(const FitCell& cell) const {
   if (compute.count(cell.compute) == 0) return false;
   if (cell.buckets.empty()) return true;
@@ -212,6 +235,7 @@ ScalingFit FitScaling(std::span<const FitCell> cells, std::span<const FitCollect
   for (auto& [name, law] : fit.exchange) {
     FitFabric(collectives, name, law);
     FitExchange(cells, name, law);
+    FitSkew(cells, name, law);
   }
   return fit;
 }

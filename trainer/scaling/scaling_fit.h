@@ -1,12 +1,13 @@
 // Pure. The scaling model fitted to measured cells, and how well it predicts cells that it has not seen.
 //
-//   step       = busy + exposed collectives
+//   step       = busy + exposed collectives + skew
 //   busy       = crowd(n) · (a_model · FLOPs of a rank + c_model)
 //   crowd(n)   = (1 + κ · (min(n, C) − 1)/(C − 1)) · max(1, n/C) · (1 + ω where n > C)
 //   exposed    = g_back end · Σ buckets T(S), T by the α–β model (collective_cost.h), in a node stretched by max(1, n/C)
+//   skew       = max(1, n/C) · (σ · busy + τ · exposed), σ and τ of the back end: waiting for ranks that come later
 //
 // n ranks of a node, C of them at once on its CPUs. κ: what neighbours cost (memory bandwidth, clock), ω: what more ranks than
-// CPUs cost beyond taking turns. Least squares of relative errors: a, c, α, β, g ≥ 0 (Lawson & Hanson); κ and ω by search.
+// CPUs cost beyond taking turns. Least squares of relative errors: a, c, α, β, g, σ, τ ≥ 0 (Lawson & Hanson); κ and ω by search.
 // Between nodes nothing is stretched: there ranks wait for the wire.
 // κ needs a cell with neighbours; ω one with too many, beside one without; what cannot be told is 0.
 #ifndef BREAKEVEN_TRAINER_SCALING_SCALING_FIT_H_
@@ -32,9 +33,12 @@ struct FitCell {
   double cores = 1;             // ranks that a node runs at once
   double flops = 0;             // of a rank and step
   std::vector<double> buckets;  // bytes, in order; none: one rank
-  double busy_seconds = 0;      // measured: a step without its exposed collectives
+  double busy_seconds = 0;      // measured: a step without its collectives
   double exposed_communication_seconds = 0;
-  double step_seconds() const { return busy_seconds + exposed_communication_seconds; }
+  double skew_seconds = 0;  // mean over ranks
+  double step_seconds() const {
+    return busy_seconds + exposed_communication_seconds + skew_seconds;
+  }
   bool oversubscribed() const { return static_cast<double>(topology.ranks_on_node()) > cores; }
 };
 
@@ -50,7 +54,8 @@ struct ScalingFit {
   double Crowd(const Topology& topology, double cores) const;
   double Busy(const FitCell& cell) const;
   double Exposed(const FitCell& cell) const;
-  double Step(const FitCell& cell) const { return Busy(cell) + Exposed(cell); }
+  double Skew(const FitCell& cell) const;
+  double Step(const FitCell& cell) const { return Busy(cell) + Exposed(cell) + Skew(cell); }
   bool Knows(const FitCell& cell) const;  // every law that the cell needs, on every link
 };
 

@@ -1,5 +1,4 @@
-// Pure. The bucket schedule of a training step, and how long the step takes on a fabric: performance model of
-// reference/performance.md §4.
+// Pure. The bucket schedule of a training step, and how long the step takes on a fabric.
 //
 // Bucket i is ready at r_i = forward + backward · f_i; one stream of collectives: e_i = max(r_i, e_{i−1}) + T(S_i). The step
 // ends at max(forward + backward, e_m) + update. Sharded (ZeRO-1), buckets are reduce-scattered, which is half of an

@@ -28,6 +28,8 @@ Planted Plant(double noise) {
   truth.exchange["shared_memory on node"].stretch = 1.5;
   truth.exchange["mpi on node"].fabric.in_node = {5e-6, 1 / 2e9};
   truth.exchange["mpi on node"].stretch = 1.2;
+  truth.exchange["mpi on node"].skew_of_busy = 0.03;
+  truth.exchange["mpi on node"].skew_of_exposed = 0.25;
   uint64_t draw = 0;
   const auto noisy = [&](double value) {
     return value * std::exp(noise * RandomNormal(7, 0, draw++));
@@ -46,6 +48,7 @@ Planted Plant(double noise) {
           if (n > 1) cell.buckets = {64e6, 16e6, 16e6, 4e6, 1e6};
           cell.busy_seconds = truth.Busy(cell);
           cell.exposed_communication_seconds = truth.Exposed(cell);
+          cell.skew_seconds = noisy(truth.Skew(cell));
           cell.busy_seconds = noisy(cell.busy_seconds);
           if (n > 1) cell.exposed_communication_seconds = noisy(cell.exposed_communication_seconds);
           planted.cells.push_back(cell);
@@ -82,6 +85,8 @@ TEST(ScalingFitTest, FindsThePlantedConstants) {
     EXPECT_NEAR(found.fabric.in_node.seconds_per_byte / law.fabric.in_node.seconds_per_byte, 1,
                 1e-6);
     EXPECT_NEAR(found.stretch, law.stretch, 1e-6);
+    EXPECT_NEAR(found.skew_of_busy, law.skew_of_busy, 1e-5);
+    EXPECT_NEAR(found.skew_of_exposed, law.skew_of_exposed, 1e-3);
     EXPECT_EQ(found.num_points, 15);
   }
 }

@@ -100,7 +100,7 @@ TEST(StepSimulationTest, BothAlgorithmsBetweenNodesAreTaken) {
   EXPECT_EQ(ChooseAlgorithm(MakeFabric(true, 1e-9), {48, 8}, 25e6), NetworkAlgorithm::kRing);
 }
 
-// 25 MB on DGX H100 nodes: reference/performance.md §4 has 122, 287, 353 and 387 µs at 8, 64, 256 and 1,024 ranks.
+// 25 MB on DGX H100 nodes: NCCL 2.30's tuner (src/graph/tuning.cc) has 122, 287, 353 and 387 µs at 8, 64, 256 and 1,024 ranks.
 TEST(CollectiveCostTest, IsNearNcclsOwnModel) {
   const Fabric fabric = MakeFabric(true, 14e-6);
   const std::pair<int64_t, double> known[] = {
