@@ -117,6 +117,23 @@ def test_a_rate_stays_chosen_when_scores_come_out_otherwise(study, lost):
     assert winner in with_weights(study) and loser not in with_weights(study)
 
 
+@pytest.mark.parametrize("begun", ["float32", "bfloat16"])
+def test_every_cell_trains_in_the_precision_that_the_study_was_begun_in(study, begun):
+    """One of the two is not what auto means on this machine: as begun on nodes of the other kind."""
+    small = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "train.precision=auto", "--json"]
+    killed(study, "study.arm_done@0=kill", *small)
+
+    def edit(now):
+        assert now["training_precision"] in ("float32", "bfloat16"), "resolved before anything was scored"
+        now["training_precision"] = begun
+
+    change(study, edit)
+    done = run("study", study.study, *small, "--set", "force_bfloat16=true", timeout=240)
+    assert done.code == 0, done.err
+    facts = {(fact["group"], fact["name"]): fact["value"] for fact in done.json()["provenance"]}
+    assert facts["training", "precision"] == begun and facts["scoring", "precision"] == "float32", facts
+
+
 OVERFITS = ["--set", "sizes=[6]", "--set", "seeds=[1]", "--set", "learning_rates=[1e-2]", "--set", "train.epochs=20"]
 EPOCHS = 20  # of one step each; the loss on dev is lowest at some fifteenth
 

@@ -10,7 +10,6 @@
 namespace breakeven {
 namespace {
 
-constexpr int64_t kMinMembers = 3;
 constexpr size_t kMaxThresholds = 64;
 
 // Neighbours in the sorted list that all share at least `threshold` tokens.
@@ -32,7 +31,7 @@ std::vector<Run> RunsOf(const std::vector<int64_t>& common, int64_t threshold) {
       ++end;
     }
     const Run run{begin, end + 1, shared};
-    if (static_cast<int64_t>(run.end - run.begin) >= kMinMembers) runs.push_back(run);
+    if (static_cast<int64_t>(run.end - run.begin) >= kMinSharedMembers) runs.push_back(run);
     begin = end + 1;
   }
   return runs;

@@ -9,14 +9,16 @@
 
 namespace breakeven {
 
+// What is worth keeping: fewer tokens, or those of fewer lists, cost as much as they save.
+inline constexpr int64_t kMinSharedTokens = 16;
+inline constexpr int64_t kMinSharedMembers = 3;
+
 // `num_tokens` tokens that every one of `members` begins with.
 struct SharedStart {
-  std::vector<size_t>
-      members;  // places in the list that was asked about, at least three; ascending by tokens
+  // Places in the list that was asked about, ascending by tokens; at least kMinSharedMembers.
+  std::vector<size_t> members;
   int64_t num_tokens = 0;  // at least kMinSharedTokens
 };
-
-inline constexpr int64_t kMinSharedTokens = 16;  // fewer cost as much as they save
 
 // Those that save most tokens when each is fed once; a list has at most one. A function of the complete list. None where they
 // would save less than a twentieth of `fed_tokens`.

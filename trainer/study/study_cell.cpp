@@ -23,19 +23,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kStateFile[] = "trainer_state/state.json";
-
-TrainingState StateAt(const std::string& checkpoint) {
-  const std::string path = checkpoint + "/" + kStateFile;
-  return ParseTrainingState(ReadFile(path), path);
-}
-
 // The newest checkpoint's state, if it and the best one are whole: a run that goes on does not look at the best one again.
 std::optional<TrainingState> WholeState(const std::string& folder,
                                         std::vector<std::string>& damaged) {
   const auto newest = FindNewestComplete(folder, damaged);
   if (!newest.has_value()) return std::nullopt;
-  TrainingState state = StateAt(newest->path);
+  TrainingState state = LoadTrainingState(newest->path);
   if (state.best_step < 0 || state.best_step == newest->step) return state;
   try {
     VerifyCheckpoint(CheckpointsFolder(folder) + "/" + CheckpointName(state.best_step));
@@ -65,7 +58,7 @@ void TakeChosen(const TrainSummary& summary, const std::string& run, World& worl
                 CellState& state) {
   RunTogether(*world.control, /*root_only=*/true, [&] {
     const std::string& best = summary.best_checkpoint;
-    const int64_t best_step = StateAt(summary.last_checkpoint).best_step;
+    const int64_t best_step = LoadTrainingState(summary.last_checkpoint).best_step;
     if (best.empty() && best_step >= 0) {
       throw Error(ErrorKind::kIo, summary.last_checkpoint +
                                       ": the one with the lowest loss on dev, " +
@@ -75,7 +68,7 @@ void TakeChosen(const TrainSummary& summary, const std::string& run, World& worl
     }
     const std::string& chosen = best.empty() ? summary.last_checkpoint : best;
     state.checkpoint = fs::relative(chosen, run).string();
-    const TrainingState at = StateAt(chosen);
+    const TrainingState at = LoadTrainingState(chosen);
     state.chosen_step = at.step;
     state.chosen_epoch = at.epoch + (at.step_in_epoch > 0 ? 1 : 0);
   });
@@ -114,7 +107,7 @@ void DropMoments(const std::string& checkpoint) {
   std::error_code error;
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(checkpoint + "/trainer_state", error)) {
-    if (entry.path().filename() != "state.json") files.push_back(entry.path());
+    if (entry.path().filename() != fs::path(kStateFile).filename()) files.push_back(entry.path());
   }
   for (const fs::path& file : files) {
     if (!fs::remove(file, error) && error) {

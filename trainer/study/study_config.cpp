@@ -205,14 +205,8 @@ std::vector<PromptConfig> StudyConfig::Variants() const {
   return variants;
 }
 
-EvalConfig StudyConfig::Scoring() const {
+EvalConfig StudyConfig::CommonScoring() const {
   EvalConfig eval;
-  eval.task = task;
-  eval.prompts.variants = Variants();
-  eval.split = "dev";
-  eval.sealed_split = "test";
-  eval.choose_by = Metric();
-  eval.limit = limit;
   eval.allow_answer_in_prompt = allow_answer_in_prompt;
   eval.overlap = overlap;
   eval.batch_tokens = batch_tokens;
@@ -223,18 +217,24 @@ EvalConfig StudyConfig::Scoring() const {
   return eval;
 }
 
+EvalConfig StudyConfig::Scoring() const {
+  EvalConfig eval = CommonScoring();
+  eval.task = task;
+  eval.prompts.variants = Variants();
+  eval.split = "dev";
+  eval.sealed_split = "test";
+  eval.choose_by = Metric();
+  eval.limit = limit;
+  return eval;
+}
+
 EvalConfig StudyConfig::RegressionScoring() const {
-  EvalConfig eval;
+  EvalConfig eval = CommonScoring();
   eval.task = regression->task;
   eval.prompts.variants = {regression->prompt};
   eval.split = regression->split;
   eval.choose_by = regression->metric;
   eval.limit = regression->limit;
-  eval.allow_answer_in_prompt = allow_answer_in_prompt;
-  eval.overlap = overlap;
-  eval.batch_tokens = batch_tokens;
-  eval.threads = threads;
-  eval.precision = precision;
   return eval;
 }
 

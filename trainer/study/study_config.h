@@ -78,7 +78,7 @@ struct StudyConfig {
   VerdictConfig verdict;
   CostConfig costs;
   int64_t threads = 0;
-  ScoringPrecision precision;  // of scoring, the same for all arms
+  ScoringPrecision precision;  // of scoring, the same for all arms; force_bfloat16 is for cells too
   void VisitFields(FieldVisitor& v);
   void Validate() const;
 
@@ -91,6 +91,10 @@ struct StudyConfig {
   // What the scorer reads.
   EvalConfig Scoring() const;
   EvalConfig RegressionScoring() const;
+
+ private:
+  // What holds for both, whatever is asked.
+  EvalConfig CommonScoring() const;
 };
 
 }  // namespace breakeven

@@ -10,6 +10,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/utc_time.h"
 #include "comm/world.h"
+#include "trainer/checkpoint/training_state.h"
 #include "trainer/study/parameter_distance.h"
 #include "trainer/study/study_plan.h"
 
@@ -183,9 +184,8 @@ class OutcomeMaker {
   std::vector<TrainingState> Trained() const {
     std::vector<TrainingState> states;
     for (const StudyCell& cell : ChosenCells(config_, in_.choices.rates)) {
-      const std::string path = config_.output + "/" + in_.state.cells.at(cell.name).checkpoint +
-                               "/trainer_state/state.json";
-      states.push_back(ParseTrainingState(ReadFile(path), path));
+      states.push_back(
+          LoadTrainingState(config_.output + "/" + in_.state.cells.at(cell.name).checkpoint));
     }
     return states;
   }

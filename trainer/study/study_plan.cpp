@@ -77,6 +77,7 @@ TrainConfig CellTraining(const StudyConfig& config, const StudyCell& cell, const
   train.checkpoint = {recipe.checkpoint_every_steps, recipe.checkpoint_every_minutes,
                       /*keep_last=*/1, /*keep_best=*/recipe.validate};
   train.precision = recipe.precision;
+  train.force_bfloat16 = config.precision.force_bfloat16;
   train.device = recipe.device;
   train.activation_checkpointing = recipe.activation_checkpointing;
   train.log_every_steps = recipe.log_every_steps;

@@ -11,6 +11,7 @@
 #include "comm/base/progress.h"
 #include "comm/watched_world.h"
 #include "trainer/checkpoint/run_folder.h"
+#include "trainer/precision.h"
 #include "trainer/prompt_eval/choice.h"
 #include "trainer/prompt_eval/prompt_search_run.h"
 #include "trainer/stop_signals.h"
@@ -165,7 +166,7 @@ void Study::OpenState(const std::string& config_hash) {
                                         config_hash + "-" + model_hash_ + "-" + besides_weights_ +
                                             "-" + inputs_.Fingerprint() + "-" + limit,
                                         world_);
-  store_->KeepPrecision(config_.precision);
+  store_->KeepPrecisions(config_, DescribeBFloat16(world_));
   inputs_.set.config.precision = config_.precision;
   if (inputs_.regression.has_value()) inputs_.regression->config.precision = config_.precision;
 }

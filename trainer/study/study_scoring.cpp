@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <numeric>
 
 #include "comm/base/durable_file.h"
@@ -11,17 +12,19 @@
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
 #include "comm/watched_world.h"
+#include "trainer/checkpoint/run_folder.h"
+#include "trainer/checkpoint/training_state.h"
+#include "trainer/prompt_eval/shared_starts.h"
 #include "trainer/study/study_files.h"
 
 namespace breakeven {
 namespace {
 
-constexpr int64_t kTimedBatches = 6;   // and one before them that is not counted
-constexpr int64_t kFewestOfBatch = 3;  // documents: fewer share no prefix (shared_starts.cpp)
-constexpr double kWorthCaching = 16;   // tokens
+constexpr int64_t kTimedBatches = 6;  // and one before them that is not counted
 
+// Of documents enough each that they can share a prefix.
 int64_t NumBatches(int64_t num_documents) {
-  return std::clamp<int64_t>(num_documents / kFewestOfBatch, 1, kTimedBatches);
+  return std::clamp<int64_t>(num_documents / kMinSharedMembers, 1, kTimedBatches);
 }
 
 // The content-free prompts are the same for all documents: a server asks them before the first
@@ -83,7 +86,8 @@ ServingMeasurement MeasureServing(const ScoringSet& set, const PromptConfig& var
     fed_behind_cache += static_cast<double>(cached.tokens);
   }
   // Batches too small for a trunk: the same figure once more.
-  if (serving.shared_prefix_tokens >= kWorthCaching && fed_behind_cache >= fed_tokens) {
+  if (serving.shared_prefix_tokens >= static_cast<double>(kMinSharedTokens) &&
+      fed_behind_cache >= fed_tokens) {
     serving.cached_batches.clear();
   }
   if (generates) {
@@ -91,6 +95,17 @@ ServingMeasurement MeasureServing(const ScoringSet& set, const PromptConfig& var
         std::max(0.0, fed_tokens / static_cast<double>(total) - serving.prompt_tokens);
   }
   return serving;
+}
+
+// What the cells of a study that did not keep it have been trained in; "" = none has a checkpoint.
+std::string PrecisionOfCells(const std::string& study) {
+  namespace fs = std::filesystem;
+  if (!fs::is_directory(study + "/cells")) return "";
+  for (const auto& cell : fs::directory_iterator(study + "/cells")) {
+    const std::vector<CheckpointEntry> checkpoints = ListCheckpoints(cell.path().string());
+    if (!checkpoints.empty()) return LoadTrainingState(checkpoints.back().path).precision;
+  }
+  return "";
 }
 
 }  // namespace
@@ -127,18 +142,40 @@ void StudyStore::Save() {
               [&] { WriteFileDurably(folder_ + "/study_state.json", FormatStudyState(state)); });
 }
 
-void StudyStore::KeepPrecision(ScoringPrecision& precision) {
-  std::string& begun = state.precision;
-  if (precision.type == "auto" && !begun.empty()) precision.type = begun;
-  precision.Resolve(world_);
-  if (!begun.empty() && begun != precision.type) {
-    throw Error(ErrorKind::kUsage,
-                "precision: " + precision.type + ", but the study in " + folder_ +
-                    " was begun in " + begun +
-                    ", and all its scores have one precision. Set that, or give another `output`",
-                /*on_all_ranks=*/true);
+void StudyStore::KeepPrecisions(StudyConfig& config, const BFloat16Support& own) {
+  // Begun by a program that did not keep the cells': saved before one trains, which may go on elsewhere.
+  const bool is_older = state.training_precision.empty() && !state.arms.empty();
+  if (is_older) {
+    RunTogether(*world_.control, /*root_only=*/true,
+                [this] { state.training_precision = PrecisionOfCells(folder_); });
+    world_.control->Broadcast(state.training_precision, /*root=*/0);
   }
-  begun = precision.type;
+  const auto keep = [&](const std::string& key, const std::string& whose, std::string& type,
+                        std::string& begun) {
+    if (type == "auto" && !begun.empty()) type = begun;
+    const std::string study = "the study in " + folder_ + " was begun in " + begun +
+                              ", and all its " + whose + " have one precision. ";
+    if (!begun.empty() && begun != type) {
+      throw Error(ErrorKind::kUsage,
+                  key + ": " + type + ", but " + study + "Set that, or give another `output`",
+                  /*on_all_ranks=*/true);
+    }
+    try {
+      type = AgreeOnPrecision(type, config.precision.force_bfloat16, own, *world_.control);
+    } catch (const Error& error) {
+      if (begun.empty() || error.kind() != ErrorKind::kMachine) throw;
+      throw Error(ErrorKind::kMachine,
+                  key + ": " + study +
+                      "Go on where it is fast, set force_bfloat16: true, or give another "
+                      "`output`. Here: " +
+                      error.what(),
+                  /*on_all_ranks=*/true);
+    }
+    begun = type;
+  };
+  keep("precision", "scores", config.precision.type, state.precision);
+  keep("train.precision", "cells", config.train.precision, state.training_precision);
+  if (is_older) Save();
 }
 
 EvalData DevPart(const EvalData& data, int64_t begin, int64_t end) {

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "comm/world.h"
+#include "trainer/precision.h"
 #include "trainer/prompt_eval/arm.h"
+#include "trainer/study/study_config.h"
 #include "trainer/study/study_progress.h"
 #include "trainer/study/study_state.h"
 
@@ -18,9 +20,11 @@ class StudyStore {
   // COLLECTIVE. Reads RUN/study_state.json, if it is there. Error(kUsage) when it is of another fingerprint.
   StudyStore(const std::string& run_folder, const std::string& fingerprint, World& world);
   void Save();  // COLLECTIVE. Rank 0 writes
-  // COLLECTIVE. Resolves `precision`; what auto meant at the start of the study holds, on this machine too. Error(kUsage) where
-  // another one is asked for than the study was begun in.
-  void KeepPrecision(ScoringPrecision& precision);
+  // COLLECTIVE. Resolves the precisions of scoring and of training in `config`; what auto meant at the start of the
+  // study holds, on this machine too. `own`: what this rank is like. Error(kUsage) where another one is asked for than
+  // the study was begun in; Error(kMachine) where that one is not to be had (AgreeOnPrecision). Saves a state that an
+  // older program began.
+  void KeepPrecisions(StudyConfig& config, const BFloat16Support& own);
   const std::string& folder() const { return folder_; }
   std::string PartPath(const std::string& key) const { return folder_ + "/" + PartFile(key); }
 

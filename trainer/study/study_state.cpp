@@ -42,6 +42,7 @@ std::string FormatStudyState(const StudyState& state) {
   Json json = {{"format", 1},
                {"fingerprint", state.fingerprint},
                {"precision", state.precision},
+               {"training_precision", state.training_precision},
                {"look", state.look},
                {"num_looks", state.num_looks},
                {"regression_look", state.regression_look},
@@ -78,6 +79,7 @@ StudyState ParseStudyState(const std::string& text, const std::string& where) {
     if (json.at("format") != 1) throw Error(ErrorKind::kBadData, where + ": format is not 1");
     state.fingerprint = json.at("fingerprint");
     state.precision = json.value("precision", "float32");  // of older files
+    state.training_precision = json.value("training_precision", "");
     state.look = json.at("look");
     state.num_looks = json.at("num_looks");
     state.regression_look = json.value("regression_look", int64_t{0});

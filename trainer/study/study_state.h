@@ -29,6 +29,7 @@ struct CellState {
 struct StudyState {
   std::string fingerprint;                 // of config, model and data
   std::string precision;                   // of scoring, resolved; "" = not yet
+  std::string training_precision;          // of all cells, likewise; "" in older files
   std::map<std::string, CellState> cells;  // finished ones
   std::map<int64_t, double> rates;         // by size, as dev chose; the losers are removed
   std::map<std::string, ArmState> arms;    // finished ones, by ArmKey

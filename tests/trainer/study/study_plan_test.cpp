@@ -92,6 +92,13 @@ TEST(StudyPlanTest, ACellTrainsTheRecipeOnItsSubset) {
   EXPECT_EQ(train.resume, "auto");
   EXPECT_EQ(train.validation.data, "v.h5");
   EXPECT_TRUE(train.checkpoint.keep_best);
+  EXPECT_FALSE(train.force_bfloat16);
+  StudyConfig forced = config;
+  forced.train.precision = "bfloat16";
+  forced.precision.force_bfloat16 = true;
+  const TrainConfig slow = CellTraining(forced, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "x");
+  EXPECT_EQ(slow.precision, "bfloat16");
+  EXPECT_TRUE(slow.force_bfloat16) << "what the refusal of bfloat16 says to set";
   StudyConfig without = config;
   without.train.validate = false;
   const TrainConfig last = CellTraining(without, MakeCell(8, 1e-3, 2), "d.h5", "v.h5", "x");
@@ -170,6 +177,22 @@ TEST(StudyPlanTest, ARegressionSetIsComparedDocumentByDocument) {
   EXPECT_THAT(Refusal(config), HasSubstr("regression.metric: 'perplexity'"));
 }
 
+TEST(StudyPlanTest, ARegressionSetIsAskedAsTheStudyAsks) {
+  StudyConfig config = SmallConfig();
+  config.regression = RegressionConfig{};
+  config.regression->task = config.task;
+  config.max_length = 48;
+  config.exact_match.ignore_case = true;
+  config.batch_tokens = 96;
+  config.precision.type = "bfloat16";
+  for (const EvalConfig& asked : {config.Scoring(), config.RegressionScoring()}) {
+    EXPECT_EQ(asked.max_length, 48);
+    EXPECT_TRUE(asked.exact_match.ignore_case);
+    EXPECT_EQ(asked.batch_tokens, 96);
+    EXPECT_EQ(asked.precision.type, "bfloat16");
+  }
+}
+
 TEST(StudyPlanTest, TheOwnPromptIsAmongTheVariantsOnce) {
   StudyConfig config = SmallConfig();
   EXPECT_EQ(config.Variants().size(), 1u);
@@ -232,6 +255,7 @@ TEST(StudyChoiceTest, ARateIsChosenOnceWhateverComesOutLater) {
 TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   StudyState state;
   state.fingerprint = "f";
+  state.training_precision = "bfloat16";
   state.cells["n8"] = {1.25, 4, 100, 0.1, 0.2, "cells/n8/checkpoints/step_000002", true, 2, 1};
   ArmState arm;
   arm.summary.model = "base";
@@ -246,6 +270,12 @@ TEST(StudyStateTest, WhatIsWrittenReadsBackTheSame) {
   EXPECT_EQ(FormatStudyState(ParseStudyState(text, "state")), text);
   EXPECT_EQ(ParseStudyState(text, "state").cells.at("n8").chosen_epoch, 1);
   EXPECT_EQ(ParseStudyState(text, "state").rates, state.rates);
+  EXPECT_EQ(ParseStudyState(text, "state").training_precision, "bfloat16");
+  std::string earlier = text;  // before it was kept
+  const size_t at = earlier.find(" \"training_precision\"");
+  ASSERT_NE(at, std::string::npos) << text;
+  earlier.erase(at, earlier.find('\n', at) - at + 1);
+  EXPECT_EQ(ParseStudyState(earlier, "state").training_precision, "");
   EXPECT_THROW(ParseStudyState("{\"format\":1}", "state"), Error);
   state.arms["test/n8/plain"] = state.arms["test/n80/plain"] = arm;
   ForgetCell(state, "n8");
