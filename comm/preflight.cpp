@@ -15,6 +15,7 @@
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
+#include "comm/base/timing.h"
 #include "comm/culprit.h"
 
 namespace breakeven {
@@ -35,11 +36,6 @@ std::vector<std::string> Hosts(Control& control) {
   return control.AllGather(DescribeProcess().host);
 }
 
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
 }  // namespace
 
 void PreflightConfig::VisitFields(FieldVisitor& v) {
@@ -48,7 +44,8 @@ void PreflightConfig::VisitFields(FieldVisitor& v) {
   };
   v.Visit(unhashed("shared_output",
                    "refuse to start where a rank does not see the run folder; false: only rank 0's "
-                   "machine needs it"),
+                   "machine needs it, rank 0 gathers and writes every checkpoint alone, and "
+                   "optimizer.shard: null is false"),
           shared_output);
   v.Visit(unhashed("probe_seconds",
                    "how long all-reduces are timed before the first step; 0 = not at all",
@@ -135,7 +132,7 @@ AllReduceProbe ProbeAllReduce(World& world, int64_t num_bytes, double seconds) {
       std::clamp<int64_t>(world.control->AllReduce(wanted, ReduceOp::kMin), 3, 20);
   std::vector<double> times;
   for (int64_t i = 0; i < repeats; ++i) times.push_back(time_one());
-  double median[1] = {Median(std::move(times))};
+  double median[1] = {SummariseSeconds(std::move(times), /*discarded=*/2).median};
   world.control->AllReduce(std::span<double>(median), ReduceOp::kMax);
   return {world.world_size(), std::string(world.data->name()), buffer.count * SizeOf(buffer.dtype),
           static_cast<int>(repeats), median[0]};

@@ -145,9 +145,7 @@ std::string ReportText(const StepBenchReport& report, const World& world) {
 void RunBenchStep(const CommandOptions& options, World& world) {
   if (AnswerAboutConfig<StepBenchConfig>(options, world)) return;
   auto config = ReadConfigTogether<StepBenchConfig>(options, world);
-  if (!config.train.model.path.empty()) {
-    config.train.model.path = ResolveModelPath(config.train.model.path);
-  }
+  RunTogether(*world.control, /*root_only=*/false, [&] { ResolvePaths(config.train); });
   if (options.dry_run) {
     world.device = BindDevice(*world.control, config.train.device.Options());
     return PrintResult(world, DryRunTraining(config.Measured(), world));

@@ -11,6 +11,7 @@
 #include "comm/base/progress.h"
 #include "data_pipeline/token_dataset.h"
 #include "launch/print_text.h"
+#include "trainer/total_steps.h"
 
 namespace breakeven {
 namespace {
@@ -93,6 +94,30 @@ void CheckGpus(const ClusterJob& job, std::vector<std::string>& notes) {
   }
 }
 
+// Of cluster.cpus_per_rank and the site's share ClusterJobConfig::Validate has seen to it.
+void CheckThreads(const ClusterJob& job) {
+  const int64_t cores = job.cluster.site.cores_per_node;
+  const int64_t ranks = job.cluster.ranks_per_node;
+  if (cores == 0 || job.threads <= cores / ranks) return;
+  Refuse("threads: " + std::to_string(job.threads) + " x cluster.ranks_per_node " +
+         std::to_string(ranks) + " are more than cluster.site.cores_per_node: " +
+         std::to_string(cores) + ". Take fewer threads, more nodes or fewer ranks on each");
+}
+
+// Of the training; 0 where nothing tells.
+int64_t StepsOfEpoch(const ClusterJob& job) {
+  if (job.examples_per_step == 0) return 0;
+  const auto data = std::find_if(job.paths.begin(), job.paths.end(),
+                                 [](const JobPath& path) { return path.key == "data"; });
+  if (data == job.paths.end()) return 0;
+  try {
+    const int64_t examples = TokenDataset::Open(data->path)->num_examples();
+    return (examples + job.examples_per_step - 1) / job.examples_per_step;
+  } catch (const Error&) {
+    return 0;  // an estimate is not worth an error here: the job says what is wrong with the file
+  }
+}
+
 }  // namespace
 
 std::string LocalFileSystem(const std::string& path) {
@@ -119,6 +144,7 @@ std::vector<std::string> CheckClusterJob(const ClusterJob& job, const ClusterChe
     if (path.kind != JobPath::Kind::kOutput) CheckExists(path, checks);
     if (job.cluster.nodes > 1) CheckShared(path, job, checks);
   }
+  CheckThreads(job);
   CheckGpus(job, notes);
   if (lead_seconds == 0) return notes;
   if (job.starts_anew) {
@@ -136,18 +162,8 @@ std::vector<std::string> CheckClusterJob(const ClusterJob& job, const ClusterChe
 }
 
 int64_t TotalSteps(const ClusterJob& job) {
-  if (job.max_steps > 0) return job.max_steps;
-  if (job.examples_per_step == 0) return 0;
-  const auto data = std::find_if(job.paths.begin(), job.paths.end(),
-                                 [](const JobPath& path) { return path.key == "data"; });
-  if (data == job.paths.end()) return 0;
-  try {
-    const double examples = static_cast<double>(TokenDataset::Open(data->path)->num_examples());
-    return static_cast<int64_t>(
-        std::ceil(std::ceil(examples / static_cast<double>(job.examples_per_step)) * job.epochs));
-  } catch (const Error&) {
-    return 0;  // an estimate is not worth an error here: the job says what is wrong with the file
-  }
+  const int64_t of_epoch = job.max_steps > 0 ? 0 : StepsOfEpoch(job);
+  return CountTotalSteps(job.max_steps, job.epochs, [of_epoch](int64_t) { return of_epoch; });
 }
 
 std::string DescribeTime(const ClusterJob& job, const RunHistory& history, int64_t total_steps,

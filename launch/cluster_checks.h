@@ -24,8 +24,8 @@ struct ClusterChecks {
 };
 
 // Errors(kUsage), naming the key: a file that is missing; a path that other nodes cannot see; GPUs
-// that do not fit the ranks; a job that would begin anew at each requeue or whose time limit leaves
-// nothing behind the save. Returns what is worth knowing and no error, a sentence each.
+// or threads that do not fit the node; a job that would begin anew at each requeue or whose time
+// limit leaves nothing behind the save. Returns what is worth knowing and no error, a sentence each.
 std::vector<std::string> CheckClusterJob(const ClusterJob& job, const ClusterChecks& checks,
                                          int64_t lead_seconds);
 
@@ -33,8 +33,9 @@ std::vector<std::string> CheckClusterJob(const ClusterJob& job, const ClusterChe
 // dataset where max_steps does not say; one that cannot be read counts as unknown.
 int64_t TotalSteps(const ClusterJob& job);
 
-// "the last run did 120 of 400 steps, 2.1 s each: about 10 min are left, 1 job(s) of 60 min". ""
-// when nothing is known.
+// "the last run in OUTPUT did 120 steps, 2.1 s each, and its longest save took 3 s; at that speed the
+// rest of 400 takes 9 min 48 s: more than cluster.time_minutes: 8, so the job is requeued about 1
+// time(s)", without what is not known or not so; "" where the folder tells of no step.
 std::string DescribeTime(const ClusterJob& job, const RunHistory& history, int64_t total_steps,
                          int64_t lead_seconds);
 

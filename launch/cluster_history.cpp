@@ -5,7 +5,10 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
+
+#include "comm/base/timing.h"
 
 namespace breakeven {
 namespace {
@@ -14,13 +17,6 @@ constexpr int64_t kTailBytes = 4 << 20;  // some 10,000 steps
 constexpr size_t kNewestSteps = 200;
 constexpr double kSlack = 30;
 constexpr double kLeast = 120;
-
-double Median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 double NumberOf(const nlohmann::json& event, const char* key) {
   const auto value = event.find(key);
@@ -49,10 +45,9 @@ RunHistory ReadRunHistory(const std::string& output) {
     }
   }
   if (steps.size() > kNewestSteps) steps.erase(steps.begin(), steps.end() - kNewestSteps);
-  history.step_seconds = Median(steps);
-  if (!steps.empty()) {
-    history.longest_step_seconds = *std::max_element(steps.begin(), steps.end());
-  }
+  const Timing timing = SummariseSeconds(std::move(steps), /*discarded=*/0);
+  history.step_seconds = timing.median;
+  history.longest_step_seconds = timing.max;
   return history;
 }
 

@@ -22,7 +22,8 @@ RunHistory ReadRunHistory(const std::string& output);
 // just begun, half a minute of Slurm's own delays; at least 120.
 int64_t LeadSeconds(const RunHistory& history);
 
-// Steps and saves that are left; 0 where nothing is known.
+// What the steps that are left take at the median's speed, saves not counted; 0 where nothing is
+// known.
 double SecondsLeft(const RunHistory& history, int64_t total_steps);
 
 }  // namespace breakeven

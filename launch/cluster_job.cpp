@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "comm/base/error.h"
-#include "launch/config_check.h"
+#include "launch/config_kind.h"
 #include "launch/yaml_reader.h"
 #include "trainer/prompt_eval/eval_config.h"
 #include "trainer/study/study_config.h"
@@ -52,6 +52,7 @@ void Describe(const TrainConfig& config, ClusterJob& job) {
   }
   job.paths = paths.Take();
   job.device = config.device.device;
+  job.threads = config.threads;
   job.starts_anew = config.resume == "none";
   job.max_steps = config.max_steps;
   job.epochs = config.epochs;
@@ -59,6 +60,11 @@ void Describe(const TrainConfig& config, ClusterJob& job) {
 }
 
 void Describe(const EvalConfig& config, ClusterJob& job) {
+  // Not required of the config itself: train's and bench's evaluations name none.
+  if (config.output.empty()) {
+    throw Error(ErrorKind::kUsage,
+                job.config + ": output: no folder given for the records and the table");
+  }
   PathList paths;
   paths.Add(Kind::kOutput, "output", config.output);
   for (const auto& [name, path] : config.models) {
@@ -67,6 +73,7 @@ void Describe(const EvalConfig& config, ClusterJob& job) {
   paths.AddTask("task", config.task);
   job.paths = paths.Take();
   job.device = config.device.device;
+  job.threads = config.threads;
 }
 
 void Describe(const StudyConfig& config, ClusterJob& job) {
@@ -77,6 +84,7 @@ void Describe(const StudyConfig& config, ClusterJob& job) {
   if (config.regression.has_value()) paths.AddTask("regression.task", config.regression->task);
   job.paths = paths.Take();
   job.device = config.train.device.device;
+  job.threads = config.threads;
 }
 
 template <FieldStruct T>
@@ -88,46 +96,17 @@ void Read(ClusterJob& job) {
   Describe(config.job, job);
 }
 
-struct Command {
-  const char* name;
-  FieldSchema schema;
+struct Command : FileKind {
   void (*read)(ClusterJob&);
 };
-
-// cluster.command where the file or the command line says it; "" elsewhere.
-std::string SaidCommand(const ConfigNode& tree, const std::vector<std::string>& set) {
-  constexpr std::string_view kKey = "cluster.command=";
-  for (auto setting = set.rbegin(); setting != set.rend(); ++setting) {
-    if (setting->starts_with(kKey)) return setting->substr(kKey.size());
-  }
-  const ConfigNode* cluster = tree.Find("cluster");
-  const ConfigNode* command = cluster == nullptr ? nullptr : cluster->Find("command");
-  return command == nullptr ? "" : command->text;
-}
-
-const Command& Choose(const std::vector<Command>& commands, const ConfigNode& tree,
-                      const ClusterJob& job) {
-  const std::string said = SaidCommand(tree, job.set);
-  for (const Command& command : commands) {
-    if (command.name == said) return command;
-  }
-  // A word that is none is refused by the reader, with what is allowed.
-  const auto known = [&](const Command& command) { return NumKnownKeys(tree, command.schema); };
-  const auto best = std::max_element(
-      commands.begin(), commands.end(),
-      [&](const Command& left, const Command& right) { return known(left) < known(right); });
-  const auto rivals = std::count_if(commands.begin(), commands.end(), [&](const Command& command) {
-    return known(command) == known(*best);
-  });
-  if (rivals == 1) return *best;
-  throw Error(ErrorKind::kUsage, job.config +
-                                     ": its keys do not tell which command it is for. Give "
-                                     "cluster.command: train, eval or study");
-}
 
 }  // namespace
 
 const std::string& ClusterJob::output() const { return paths.front().path; }
+
+int64_t ClusterJob::CpusPerRank() const {
+  return cluster.CpusPerRank(threads, cluster.ranks_per_node);
+}
 
 std::string ClusterJob::Name() const {
   if (!cluster.job_name.empty()) return cluster.job_name;
@@ -151,18 +130,18 @@ ClusterJob ReadClusterJob(const std::string& config, const std::vector<std::stri
     throw Error(ErrorKind::kUsage, "no config given: breakeven launch CONFIG --slurm or --mpirun");
   }
   const std::vector<Command> commands = {
-      {"train", SchemaOf<TrainConfig>(), Read<TrainConfig>},
-      {"eval", SchemaOf<EvalConfig>(), Read<EvalConfig>},
-      {"study", SchemaOf<StudyConfig>(), Read<StudyConfig>},
+      {{"a config of breakeven train", "train", SchemaOf<TrainConfig>()}, Read<TrainConfig>},
+      {{"a config of breakeven eval", "eval", SchemaOf<EvalConfig>()}, Read<EvalConfig>},
+      {{"a config of breakeven study", "study", SchemaOf<StudyConfig>()}, Read<StudyConfig>},
   };
   ClusterJob job;
   job.config = config;
   job.set = set;
   const ConfigNode tree = ParseYamlFile(config);
   job.has_cluster = tree.Find("cluster") != nullptr;
-  const Command& command = Choose(commands, tree, job);
-  job.command = command.name;
-  command.read(job);
+  const Command& kind = ChooseKind(commands, config, tree, set);
+  job.command = kind.command;
+  kind.read(job);
   return job;
 }
 

@@ -26,6 +26,7 @@ struct ClusterJob {
   bool has_cluster = false;  // the file has such a section
   std::vector<JobPath> paths;
   std::string device = "auto";
+  int64_t threads = 0;       // of a rank; 0 = the config sets none
   bool starts_anew = false;  // resume: none
   // Of a training: steps to do in all; 0 = max_steps is not given and a look at the data must tell.
   int64_t max_steps = 0;
@@ -35,13 +36,15 @@ struct ClusterJob {
   std::string printed_json;
 
   const std::string& output() const;
+  // ClusterJobConfig's, for this job.
+  int64_t CpusPerRank() const;
   // cluster.job_name, or the config's file name without ending; cluster.logs, or OUTPUT.logs.
   std::string Name() const;
   std::string Logs() const;
 };
 
 // Errors(kUsage): as every config's; no config file; a config whose keys fit several commands
-// alike.
+// alike; an eval that names no output.
 ClusterJob ReadClusterJob(const std::string& config, const std::vector<std::string>& set);
 
 // "KIND\tKEY\tPATH" a line, KIND one of input, dataset, output: for scripts.

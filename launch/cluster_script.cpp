@@ -52,7 +52,7 @@ std::string Head(const ClusterJob& job, const std::string& folder, int64_t lead_
   head.Option("job-name", job.Name());
   head.Option("nodes", std::to_string(cluster.nodes));
   head.Option("ntasks-per-node", std::to_string(cluster.ranks_per_node));
-  head.Option("cpus-per-task", std::to_string(cluster.CpusPerRank()));
+  head.Option("cpus-per-task", std::to_string(job.CpusPerRank()));
   if (cluster.gpus_per_rank > 0) {
     head.Option("gpus-per-node", std::to_string(cluster.ranks_per_node * cluster.gpus_per_rank));
   }
@@ -208,8 +208,11 @@ std::vector<std::string> MpirunCommand(const ClusterJob& job,
   }
   std::string options = cluster.site.mpirun_options;
   if (options.empty()) {
+    // mpirun refuses more than a node's cores, and threads may be hyper-threads: they count where the cores are known.
+    const int64_t threads = cluster.site.cores_per_node > 0 ? job.threads : 0;
     options = "--map-by ppr:" + std::to_string(cluster.ranks_per_node) +
-              ":node:pe=" + std::to_string(cluster.CpusPerRank()) + " --bind-to core";
+              ":node:pe=" + std::to_string(cluster.CpusPerRank(threads, cluster.ranks_per_node)) +
+              " --bind-to core";
   }
   for (size_t begin = 0; begin < options.size();) {
     const size_t end = std::min(options.find(' ', begin), options.size());

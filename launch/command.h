@@ -15,6 +15,8 @@
 
 namespace breakeven {
 
+struct TrainConfig;
+
 // What stands on the command line.
 struct CommandOptions {
   std::string config;            // YAML file; "" = --set alone
@@ -49,8 +51,11 @@ void RunLaunchCommand(const CommandOptions& options, World& world);
 // COLLECTIVE. Writes rank 0's text to stdout; the others wait until it is written. Error(kIo) when stdout is full or closed.
 void PrintResult(World& world, std::string_view text);
 
-// The checkpoint that RUN/checkpoints/latest, or a run folder, stands for; any other path as it is.
+// The checkpoint that a run folder stands for, its newest (NewestCheckpoint, and its errors), or that the
+// file RUN/checkpoints/latest names; any other path as it is.
 std::string ResolveModelPath(const std::string& path);
+// The same of every key of a training that may name one, so that config.yaml names the checkpoint.
+void ResolvePaths(TrainConfig& config);
 
 // COLLECTIVE. Error(kUsage) on all ranks when their configs differ, naming the first line that
 // does.

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -9,6 +10,8 @@
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "launch/command.h"
+#include "trainer/checkpoint/run_folder.h"
+#include "trainer/training_config.h"
 
 namespace breakeven {
 namespace {
@@ -48,13 +51,26 @@ void PrintResult(World& world, std::string_view text) {
 
 std::string ResolveModelPath(const std::string& path) {
   namespace fs = std::filesystem;
-  fs::path latest(path);
-  if (fs::is_directory(latest) && !fs::exists(latest / "config.json"))
-    latest /= "checkpoints/latest";
+  const fs::path latest(path);
+  if (fs::is_directory(latest) && !fs::exists(latest / "config.json")) {
+    const fs::path run = latest.has_filename() ? latest : latest.parent_path();  // "RUN/" is RUN
+    const std::optional<CheckpointEntry> newest = NewestCheckpoint(run.string());
+    return newest.has_value() ? newest->path : path;
+  }
   if (latest.filename() != "latest" || !fs::is_regular_file(latest)) return path;
   std::string name = ReadFile(latest.string());
   while (!name.empty() && (name.back() == '\n' || name.back() == ' ')) name.pop_back();
   return (latest.parent_path() / name).string();
+}
+
+void ResolvePaths(TrainConfig& config) {
+  config.model.path = ResolveModelPath(config.model.path);
+  config.model.tokenizer = ResolveModelPath(config.model.tokenizer);
+  if (config.resume != "auto" && config.resume != "none") {
+    config.resume = ResolveModelPath(config.resume);
+  }
+  if (!config.prompt_eval.has_value()) return;
+  for (auto& [name, path] : config.prompt_eval->models) path = ResolveModelPath(path);
 }
 
 void CheckSameConfig(World& world, const std::string& resolved) {

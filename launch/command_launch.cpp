@@ -62,7 +62,7 @@ void Say(const Plan& plan) {
   const ClusterJobConfig& cluster = plan.job.cluster;
   LogInfo(plan.job.command + " " + plan.job.config + ": " + std::to_string(cluster.num_ranks()) +
           " rank(s), " + std::to_string(cluster.nodes) + " node(s) x " +
-          std::to_string(cluster.ranks_per_node) + ", " + std::to_string(cluster.CpusPerRank()) +
+          std::to_string(cluster.ranks_per_node) + ", " + std::to_string(plan.job.CpusPerRank()) +
           " core(s) and " + std::to_string(cluster.gpus_per_rank) + " GPU(s) each");
   std::vector<JobVariable> variables = plan.variables;
   if (!plan.script.empty()) {

@@ -1,4 +1,6 @@
 // breakeven scale: strong and weak scaling measured, a model fitted to it, other clusters forecast.
+#include <optional>
+
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "launch/child_process.h"
@@ -42,8 +44,9 @@ void RunCell(const CommandOptions& options, ScaleRuns& runs) {
                                        std::to_string(runs.runs().size()) +
                                        " runs, counted from 0 (--dry-run lists them)");
   }
-  if (!runs.IsDone(cell) && !runs.Do(cell)) {
-    throw Error(ErrorKind::kCommunication,
+  if (runs.IsDone(cell)) return;
+  if (const std::optional<ErrorKind> failure = runs.Do(cell)) {
+    throw Error(*failure,
                 runs.runs()[cell].name + " failed: see its .log below the output's cells/");
   }
 }

@@ -79,17 +79,6 @@ std::string SummaryText(const TrainSummary& summary) {
   return text;
 }
 
-// Run folders and `latest` become the checkpoint that they stand for, so that config.yaml names it.
-void ResolvePaths(TrainConfig& config) {
-  config.model.path = ResolveModelPath(config.model.path);
-  config.model.tokenizer = ResolveModelPath(config.model.tokenizer);
-  if (config.resume != "auto" && config.resume != "none") {
-    config.resume = ResolveModelPath(config.resume);
-  }
-  if (!config.prompt_eval.has_value()) return;
-  for (auto& [name, path] : config.prompt_eval->models) path = ResolveModelPath(path);
-}
-
 }  // namespace
 
 void RunTrainCommand(const CommandOptions& options, World& world) {

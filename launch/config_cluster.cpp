@@ -124,7 +124,10 @@ void ClusterJobConfig::VisitFields(FieldVisitor& v) {
   v.Visit({"ranks_per_node", "on GPUs one for each, on CPUs one for a socket or 4 to 8 cores",
            AtLeast(1)},
           ranks_per_node);
-  v.Visit({"cpus_per_rank", "cores of a rank; 0 = the site's cores divided among the ranks",
+  v.Visit({"cpus_per_rank",
+           "cores of a rank, at least the config's `threads`; 0 = these, or the site's cores "
+           "divided among "
+           "the ranks",
            AtLeast(0)},
           cpus_per_rank);
   v.Visit({"gpus_per_rank", "1 on GPUs, 0 on CPUs", Between(0, 1)}, gpus_per_rank);
@@ -155,9 +158,9 @@ void ClusterSection::VisitFields(FieldVisitor& v) {
           cluster);
 }
 
-int64_t ClusterJobConfig::CpusPerRank() const {
-  if (cpus_per_rank > 0) return cpus_per_rank;
-  return std::max<int64_t>(1, site.cores_per_node / ranks_per_node);
+int64_t ClusterJobConfig::CpusPerRank(int64_t threads, int64_t ranks_on_node) const {
+  if (threads > 0 || cpus_per_rank > 0) return std::max(threads, cpus_per_rank);
+  return std::max<int64_t>(1, site.cores_per_node / ranks_on_node);
 }
 
 void ClusterJobConfig::Validate() const {
@@ -179,7 +182,9 @@ void ClusterJobConfig::Validate() const {
     per_node("cluster.gpus_per_rank", gpus_per_rank, "gpus_per_node", site.gpus_per_node);
   }
   if (site.cores_per_node > 0) {
-    per_node("cluster.cpus_per_rank", CpusPerRank(), "cores_per_node", site.cores_per_node);
+    // The config's threads are not known here: CheckClusterJob sees to them.
+    per_node("cluster.cpus_per_rank", CpusPerRank(/*threads=*/0, ranks_per_node), "cores_per_node",
+             site.cores_per_node);
   }
   if (site.max_time_minutes > 0 && time_minutes > site.max_time_minutes) {
     Refuse("cluster.time_minutes: " + std::to_string(time_minutes) +

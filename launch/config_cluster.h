@@ -48,7 +48,7 @@ struct ClusterJobConfig {
   std::string job_name;  // "" = the config's file name
   int64_t nodes = 1;
   int64_t ranks_per_node = 1;
-  int64_t cpus_per_rank = 0;  // 0 = the site's cores divided among the ranks
+  int64_t cpus_per_rank = 0;  // where a config sets no threads; 0 = the site's cores divided
   int64_t gpus_per_rank = 0;
   int64_t time_minutes = 60;
   int64_t save_seconds = 0;  // before the time limit; 0 = by the last run's saves
@@ -64,8 +64,9 @@ struct ClusterJobConfig {
   void Validate() const;
 
   int64_t num_ranks() const { return nodes * ranks_per_node; }
-  // As given, or by the site, or 1.
-  int64_t CpusPerRank() const;
+  // Cores of a rank where a node has `ranks_on_node` of them: as given here, but at least
+  // `threads` (0 = the config sets none); neither: the site's share, else 1.
+  int64_t CpusPerRank(int64_t threads, int64_t ranks_on_node) const;
 };
 
 // The section alone, for the table of its keys.

@@ -84,8 +84,7 @@ Json DescribeTokenizer(const std::string& folder, const std::string& text) {
 
 Json DescribeTraining(const std::string& folder, bool verify) {
   const Manifest manifest = verify ? VerifyCheckpoint(folder) : ReadManifest(folder);
-  const std::string state_path = folder + "/trainer_state/state.json";
-  const TrainingState state = ParseTrainingState(ReadFile(state_path), state_path);
+  const TrainingState state = LoadTrainingState(folder);
   Json json = Json::parse(state.ToJson());
   json["checkpoint_hash"] = manifest.Hash();
   json["files"] = manifest.files.size();

@@ -108,7 +108,7 @@ run_job() {
 }
 
 step_train() {
-  run_job train "$RUN" eval/table.md "fine-tuning and scoring on $RANKS ranks (about ten minutes on two cores)" \
+  run_job train "$RUN" eval/table.md "fine-tuning and scoring on $RANKS ranks (some minutes on two cores)" \
     configs/quickstart_train.yaml configs/tasks/debian_section.yaml configs/prompts/debian_section.yaml \
     data/catalogue/tokens/{train,dev}.h5 data/catalogue/{dev,test}.jsonl
 }

@@ -50,6 +50,17 @@ std::string HowItEnded(const ChildEnd& end, const ScaleConfig& config, const std
   return "exit code " + std::to_string(end.exit_code) + ": " + Tail(log);
 }
 
+ErrorKind KindOf(const ChildEnd& end) {
+  // Told to end, a training saves and says 75, and it is not the user who stopped it.
+  if (end.timed_out) return ErrorKind::kCommunication;
+  for (const ErrorKind kind :
+       {ErrorKind::kUsage, ErrorKind::kBadData, ErrorKind::kInternal, ErrorKind::kCannotCreate,
+        ErrorKind::kIo, ErrorKind::kSavedRequeue, ErrorKind::kMachine}) {
+    if (end.exit_code == static_cast<int>(kind)) return kind;
+  }
+  return ErrorKind::kCommunication;
+}
+
 }  // namespace
 
 ScaleRuns::ScaleRuns(const ScaleConfig& config, std::string program)
@@ -122,7 +133,7 @@ void ScaleRuns::ThrowStopped(const std::string& signal) const {
                                             " runs are done");
 }
 
-bool ScaleRuns::Do(size_t index) {
+std::optional<ErrorKind> ScaleRuns::Do(size_t index) {
   const ScalingRun& run = runs_.at(index);
   CreateFolders(config_.output + "/cells");
   WriteFileDurably(Path(run, ".yaml"), ConfigText(run));
@@ -132,13 +143,13 @@ bool ScaleRuns::Do(size_t index) {
                [&] { return signals.requested(); });
   if (end.stopped) ThrowStopped(signals.name());
   std::error_code ignored;
-  const auto note_failure = [&](const std::string& why) {
+  const auto note_failure = [&](ErrorKind kind, const std::string& why) {
     WriteFileDurably(Path(run, ".failed"), why + "\n");
     LogWarning(run.name + " failed: " + why);
-    return false;
+    return kind;
   };
   if (end.exit_code != 0)
-    return note_failure(HowItEnded(end, config_, ReadFile(Path(run, ".log"))));
+    return note_failure(KindOf(end), HowItEnded(end, config_, ReadFile(Path(run, ".log"))));
   const bool training = run.kind == RunKind::kTrain;
   const std::string text = ReadFile(training ? Path(run, "/metrics.jsonl") : Path(run, ".out"));
   try {
@@ -146,13 +157,13 @@ bool ScaleRuns::Do(size_t index) {
     if (run.kind == RunKind::kAllReduce) ParseCollectives(text, Path(run, ".out"));
     if (training) ParseTraining(text, Path(run, "/metrics.jsonl"));
   } catch (const Error& error) {
-    return note_failure(error.what());
+    return note_failure(error.kind(), error.what());
   }
   WriteFileDurably(Path(run, ".json"), text);
   std::filesystem::remove(Path(run, ".failed"), ignored);
   std::filesystem::remove(Path(run, ".out"), ignored);
   if (training) std::filesystem::remove_all(Path(run, "/checkpoints"), ignored);  // gigabytes
-  return true;
+  return std::nullopt;
 }
 
 void ScaleRuns::DoAll() {
@@ -162,7 +173,7 @@ void ScaleRuns::DoAll() {
     if (signals.requested()) ThrowStopped(signals.name());
     if (IsDone(i)) continue;
     progress.Line(runs_[i].name);
-    Do(i);
+    Do(i);  // a failure is noted, and the report names it
     progress.Add(1, runs_[i].name);
   }
 }

@@ -7,9 +7,11 @@
 #define BREAKEVEN_LAUNCH_SCALE_RUNS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "comm/base/error.h"
 #include "launch/config_cluster.h"
 #include "trainer/scaling/scaling_plan.h"
 #include "trainer/scaling/scaling_table.h"
@@ -28,8 +30,9 @@ class ScaleRuns {
   // Does what is not done, one run at a time. A run that fails is noted and the next one begun. Error(kSavedRequeue) at a
   // signal: what is done stays done.
   void DoAll();
-  // One run; false: it failed.
-  bool Do(size_t run);
+  // One run; nothing, or what it failed with: its own exit code where that is one of ours, kBadData where what it printed
+  // cannot be read, else kCommunication, as where it took too long: given again it may do better.
+  std::optional<ErrorKind> Do(size_t run);
 
   // Everything that is done. Error(kBadData) where a file is damaged.
   ScalingResults Read() const;

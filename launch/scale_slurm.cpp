@@ -52,13 +52,6 @@ std::string Elements(const Array& array, int64_t at_once) {
   return text + "%" + std::to_string(at_once);
 }
 
-// Those of its threads; else the section's, or what the site has for each.
-int64_t CpusOfRank(const ScaleConfig& config, const ClusterJobConfig& cluster, int64_t on_node) {
-  if (config.train.threads > 0) return config.train.threads;
-  if (cluster.cpus_per_rank > 0) return cluster.cpus_per_rank;
-  return std::max<int64_t>(1, cluster.site.cores_per_node / on_node);
-}
-
 std::string Head(const ScaleConfig& config, const ClusterJobConfig& cluster, const Array& array,
                  const std::string& folder) {
   const int64_t n = array.world_size;
@@ -71,7 +64,10 @@ std::string Head(const ScaleConfig& config, const ClusterJobConfig& cluster, con
   option("--nodes=" + std::to_string((n + on_node - 1) / on_node));
   option("--ntasks=" + std::to_string(n));
   option("--ntasks-per-node=" + std::to_string(on_node));
-  option("--cpus-per-task=" + std::to_string(CpusOfRank(config, cluster, on_node)));
+  // Those of the section are for as many ranks on a node as it has.
+  const int64_t threads = config.train.threads;
+  option("--cpus-per-task=" +
+         std::to_string(threads > 0 ? threads : cluster.CpusPerRank(/*threads=*/0, on_node)));
   if (config.train.device.device == "cuda" || config.backends.front() == "nccl")
     option("--gpus-per-node=" + std::to_string(on_node));
   // Only a section that says more than nothing says how long an element may take.

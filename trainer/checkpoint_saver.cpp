@@ -22,10 +22,6 @@ CheckpointSaver::~CheckpointSaver() {
   if (thread_.joinable()) thread_.join();
 }
 
-bool CheckpointSaver::ranks_share_folder() const {
-  return session_.config.preflight.shared_output || session_.world.world_size() == 1;
-}
-
 std::vector<HeldStretch> CheckpointSaver::OwnMoments() const {
   const AdamW& optimizer = *session_.optimizer;
   std::vector<HeldStretch> stretches;

@@ -61,7 +61,7 @@ class CheckpointSaver {
  private:
   enum class Phase { kIdle, kWriting, kCommitting };
 
-  bool ranks_share_folder() const;
+  bool ranks_share_folder() const { return session_.inputs.shares_folder; }
   std::vector<HeldStretch> OwnMoments() const;  // views of what training goes on to change
   int64_t CopyElements() const;                 // of this rank's part
   bool HaveRoom();                              // COLLECTIVE, once: for the copies of all ranks

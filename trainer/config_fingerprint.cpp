@@ -67,13 +67,16 @@ std::string FieldsHash(Config copy) {
 
 }  // namespace
 
-std::string ConfigFingerprint(const TrainConfig& config) {
-  TrainConfig copy = config;
-  copy.prompt_eval.reset();
-  return FieldsHash(std::move(copy));
-}
+std::string ConfigFingerprint(const TrainConfig& config) { return FieldsHash(config); }
 
 std::string ConfigFingerprint(const EvalConfig& config) { return FieldsHash(config); }
+
+std::string SettingsFingerprint(const TrainConfig& config) {
+  TrainConfig copy = config;
+  copy.epochs = TrainConfig().epochs;
+  copy.max_steps = TrainConfig().max_steps;
+  return FieldsHash(std::move(copy));
+}
 
 std::string PlanFingerprint(const TrainConfig& config) {
   Hasher hasher;

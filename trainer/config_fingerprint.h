@@ -12,6 +12,8 @@ namespace breakeven {
 // Every field that changes what is learned: those that VisitFields marks as unhashed (paths,
 // threads, logging) are left out, structs and lists with them.
 std::string ConfigFingerprint(const TrainConfig& config);
+// The same but for `epochs` and `max_steps`: whether a run that goes on for longer goes on as it was.
+std::string SettingsFingerprint(const TrainConfig& config);
 // Every field that changes what is scored.
 std::string ConfigFingerprint(const EvalConfig& config);
 

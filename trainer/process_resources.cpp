@@ -35,7 +35,7 @@ void KeepFreedMemory() {
     if (std::getenv(name) != nullptr) return;
   }
   constexpr int kKeepBytes = 1 << 30;
-  ::mallopt(M_MMAP_MAX, 0);  // glibc caps the threshold at 32 MB, below the size of activations
+  ::mallopt(M_MMAP_MAX, 0);  // glibc caps the threshold at 32 MB; larger blocks would still go back
   ::mallopt(M_TRIM_THRESHOLD, kKeepBytes);
   ::mallopt(M_TOP_PAD, 64 << 20);
 }
@@ -58,6 +58,10 @@ int64_t DefaultThreads(const std::vector<RankPlace>& places, size_t rank) {
     return place.host == own.host && place.cpus == own.cpus;
   });
   return std::max<int64_t>(1, own.num_cpus / std::max<int64_t>(1, sharing));
+}
+
+int64_t RankThreads(int64_t configured, const std::vector<RankPlace>& places, size_t rank) {
+  return configured > 0 ? configured : DefaultThreads(places, rank);
 }
 
 }  // namespace breakeven

@@ -15,9 +15,11 @@ int64_t PeakMemoryBytes();
 // Memory that this machine could still give (MemAvailable); 0 where the kernel does not say.
 int64_t AvailableMemoryBytes();
 
-// Makes glibc keep what a step frees instead of giving it back to the kernel and faulting it in
-// again at the next step: the kernel would have to clear every page of the activations each time. A
-// setting of the user's in the environment (MALLOC_*, GLIBC_TUNABLES) stays.
+// Makes glibc keep what a step frees instead of giving it back to the kernel, which would have to clear
+// every page again at the next step: what ATen takes below 64 KiB and what is not ATen's at all, such
+// as the loader's batches and a step's vectors. Activations are the arena's (caching_allocator.h). A
+// setting of the user's in the environment stays: GLIBC_TUNABLES, or any of MALLOC_MMAP_THRESHOLD_,
+// MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_MAX_ and MALLOC_TOP_PAD_.
 void KeepFreedMemory();
 
 // A rank's place, as in the start-up table.
@@ -33,6 +35,9 @@ std::vector<RankPlace> GatherPlaces(Control& control);
 // Threads for rank `rank`: the CPUs of its mask divided among the ranks of its host with the same
 // mask; at least 1.
 int64_t DefaultThreads(const std::vector<RankPlace>& places, size_t rank);
+
+// The same where `configured` is 0; else that.
+int64_t RankThreads(int64_t configured, const std::vector<RankPlace>& places, size_t rank);
 
 }  // namespace breakeven
 

@@ -88,9 +88,16 @@ ResumeVerdict CompareForResume(const TrainingState& saved, const TrainingState& 
   warn("libtorch", saved.libtorch_version, current.libtorch_version, rounding);
   warn("steps in all:", std::to_string(saved.total_steps), std::to_string(current.total_steps),
        "The schedule follows the new number from here on.");
-  if (saved.total_steps == current.total_steps) {
-    warn("a config with hash", saved.config_hash, current.config_hash,
-         "The new values hold from here on; RUN/config.yaml has them.");
+  const std::string new_values = "The new values hold from here on; RUN/config.yaml has them.";
+  if (!saved.settings_hash.empty()) {
+    warn("settings of hash", saved.settings_hash, current.settings_hash, new_values);
+  } else if (saved.total_steps == current.total_steps) {
+    warn("a config with hash", saved.config_hash, current.config_hash, new_values);
+  } else if (saved.config_hash != current.config_hash) {  // as it must be: it counts the steps too
+    verdict.warnings.push_back(
+        "whether other settings changed as well cannot be told: the checkpoint was written by an "
+        "earlier version. " +
+        new_values);
   }
   return verdict;
 }
@@ -105,6 +112,7 @@ TrainingState ContinueFrom(const TrainingState& saved, const TrainingState& curr
   state.tokenizer_fingerprint = current.tokenizer_fingerprint;
   state.template_fingerprint = current.template_fingerprint;
   state.config_hash = current.config_hash;
+  state.settings_hash = current.settings_hash;
   state.world_size = current.world_size;
   state.threads = current.threads;
   state.bucket_bytes = current.bucket_bytes;

@@ -47,7 +47,7 @@ MemoryShape MeasurePlan(const TrainConfig& config, const TrainingInputs& inputs,
       saves.asynchronous &&
       ((saves.every_steps > 0 && saves.every_steps < inputs.total_steps) ||
        saves.every_minutes > 0 || (saves.keep_best && inputs.validation != nullptr));
-  shape.shares_folder = config.preflight.shared_output || shape.world_size == 1;
+  shape.shares_folder = inputs.shares_folder;
   const int64_t steps =
       std::min({kMostSteps, inputs.total_steps, inputs.planner->num_steps(/*epoch=*/0)});
   for (int64_t step = 0; step < steps; ++step) {

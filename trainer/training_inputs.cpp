@@ -1,7 +1,6 @@
 #include "trainer/training_inputs.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "comm/base/durable_file.h"
@@ -11,6 +10,7 @@
 #include "data_pipeline/tokenizer/tokenizer.h"
 #include "trainer/config_fingerprint.h"
 #include "trainer/precision.h"
+#include "trainer/total_steps.h"
 
 namespace breakeven {
 namespace {
@@ -117,25 +117,13 @@ ExampleSizes SizesOf(const TokenDataset& dataset) {
           [&dataset](int64_t i) { return dataset.example_targets(i); }};
 }
 
-int64_t CountTotalSteps(const TrainConfig& config, const EpochPlanner& planner) {
-  if (config.max_steps > 0) return config.max_steps;
-  const auto whole_epochs = static_cast<int64_t>(std::floor(config.epochs));
-  int64_t steps = 0;
-  for (int64_t epoch = 0; epoch < whole_epochs; ++epoch) steps += planner.num_steps(epoch);
-  const double rest = config.epochs - static_cast<double>(whole_epochs);
-  if (rest > 0) {
-    steps += static_cast<int64_t>(
-        std::ceil(rest * static_cast<double>(planner.num_steps(whole_epochs))));
-  }
-  return steps;
-}
-
 TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
   TrainingInputs inputs;
   Control& control = *world.control;
   RunTogether(control, /*root_only=*/false, [&] {
     config.Validate();
     inputs.config_hash = ConfigFingerprint(config);
+    inputs.settings_hash = SettingsFingerprint(config);
     inputs.plan_hash = PlanFingerprint(config);
     OpenFiles(config, inputs);
   });
@@ -146,18 +134,19 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world) {
   inputs.planner =
       std::make_unique<EpochPlanner>(SizesOf(*inputs.train), config.batching,
                                      static_cast<uint64_t>(config.seed), world.world_size());
-  inputs.total_steps = CountTotalSteps(config, *inputs.planner);
+  inputs.total_steps = CountTotalSteps(config.max_steps, config.epochs, [&](int64_t epoch) {
+    return inputs.planner->num_steps(epoch);
+  });
   RunTogether(control, /*root_only=*/false,
               [&] { config.schedule.CheckSteps(inputs.total_steps); });
+  inputs.shares_folder = config.preflight.shared_output || world.world_size() == 1;
   // Within a node it only saves. Over several the weights travel as well, which nobody has measured; and
   // where rank 0 has to save for all, it would gather all moments first.
   inputs.shard =
       config.optimizer.shard.value_or(!world.device.is_cuda() && world.world_size() > 1 &&
-                                      control.num_nodes() == 1 && config.preflight.shared_output);
+                                      control.num_nodes() == 1 && inputs.shares_folder);
   inputs.places = GatherPlaces(*world.control);
-  inputs.threads = config.threads > 0
-                       ? config.threads
-                       : DefaultThreads(inputs.places, static_cast<size_t>(world.rank()));
+  inputs.threads = RankThreads(config.threads, inputs.places, static_cast<size_t>(world.rank()));
   inputs.precision =
       AgreeOnPrecision(config.precision, config.force_bfloat16, DescribeBFloat16(world), control);
   return inputs;

@@ -23,6 +23,7 @@ struct TrainingInputs {
   std::string tokenizer_folder;       // "" when from scratch without one
   std::string tokenizer_fingerprint;  // "" likewise
   std::string config_hash;
+  std::string settings_hash;  // but for the number of steps
   std::string plan_hash;
   std::unique_ptr<TokenDataset> train;
   std::unique_ptr<TokenDataset> validation;  // null without validation.data
@@ -31,7 +32,10 @@ struct TrainingInputs {
   std::vector<RankPlace> places;             // by rank
   int64_t threads = 1;                       // of this rank
   std::string precision;                     // resolved
-  bool shard = false;                        // optimizer.shard, resolved
+  // All ranks see the run folder and write to it: preflight.shared_output, or there is one rank. Else rank 0
+  // writes every checkpoint alone.
+  bool shares_folder = true;
+  bool shard = false;  // optimizer.shard, resolved
 };
 
 // COLLECTIVE. A file that one rank cannot open, or that differs between ranks, ends the job on all
@@ -42,10 +46,6 @@ TrainingInputs OpenTrainingInputs(const TrainConfig& config, World& world);
 
 // Sizes of a dataset's examples, for plans. The dataset must outlive it.
 ExampleSizes SizesOf(const TokenDataset& dataset);
-
-// Steps of the whole run: max_steps, or what `epochs` takes (a fraction of an epoch rounds up to
-// whole steps).
-int64_t CountTotalSteps(const TrainConfig& config, const EpochPlanner& planner);
 
 // What a rank will need at most, by the largest micro-batches of the plan (training_dry_run.cpp).
 MemoryEstimate EstimateMemory(const TrainConfig& config, const TrainingInputs& inputs,

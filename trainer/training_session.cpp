@@ -1,17 +1,16 @@
 #include "trainer/training_session.h"
 
-#include <ATen/Parallel.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <mutex>
 #include <optional>
 
 #include "comm/base/durable_file.h"
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/log.h"
+#include "trainer/aten_threads.h"
 #include "trainer/autograd/aten_only.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/precision.h"
@@ -171,6 +170,7 @@ void TrainingSession::ReadState() {
   current.tokenizer_fingerprint = inputs.train->info().tokenizer_fingerprint;
   current.template_fingerprint = inputs.train->info().template_fingerprint;
   current.config_hash = inputs.config_hash;
+  current.settings_hash = inputs.settings_hash;
   current.world_size = world.world_size();
   current.threads = inputs.threads;
   current.bucket_bytes = config.bucket_bytes;
@@ -271,14 +271,6 @@ void CheckWeightsOverRanks(TrainingSession& session) {
   CheckSameOnAllRanks(*session.world.control, ErrorKind::kInternal,
                       "the hash of all weights at step " + std::to_string(session.state.step),
                       HashOfWeights(session.storage.parameters_P));
-}
-
-void SetThreads(int64_t threads) {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);
-  });
-  at::set_num_threads(static_cast<int>(threads));
 }
 
 }  // namespace breakeven

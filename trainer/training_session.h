@@ -69,9 +69,6 @@ struct TrainingSession {
 // COLLECTIVE. Throws Error(kInternal) naming the first rank whose weights differ from rank 0's.
 void CheckWeightsOverRanks(TrainingSession& session);
 
-// Threads of this rank for ATen and MKL, once per process; also sets libtorch's other pool to one.
-void SetThreads(int64_t threads);
-
 }  // namespace breakeven
 
 #endif  // BREAKEVEN_TRAINER_TRAINING_SESSION_H_

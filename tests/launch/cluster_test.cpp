@@ -11,12 +11,15 @@
 #include "launch/cluster_history.h"
 #include "launch/cluster_job.h"
 #include "launch/cluster_script.h"
+#include "tests/data_pipeline/dataset_fixture.h"
 #include "tests/support/temp_folder.h"
+#include "trainer/total_steps.h"
 
 namespace breakeven {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -85,6 +88,17 @@ TEST_F(ClusterTest, TheKeysTellWhichCommandAConfigIsFor) {
               HasSubstr("cluster.command"));
 }
 
+// The output is what logs are named after and what the history is read from: no other path may pass for it.
+TEST_F(ClusterTest, AnEvalWithoutOutputIsRefused) {
+  const std::string eval =
+      Write("e.yaml",
+            "models: {a: m}\ntask: {name: t, splits: {dev: {path: d.jsonl}}, "
+            "doc_to_text: a, doc_to_target: b, doc_to_choice: [a]}\nsplit: dev\n");
+  EXPECT_EQ(ErrorOf([&] { ReadClusterJob(eval, {}); }),
+            eval + ": output: no folder given for the records and the table");
+  EXPECT_EQ(ReadClusterJob(eval, {"output=o"}).output(), "o");
+}
+
 TEST_F(ClusterTest, TheConfigsOfThisRepositoryCanBeLaunched) {
   for (const auto& [name, command] :
        std::map<std::string, std::string>{{"quickstart_train", "train"},
@@ -115,6 +129,10 @@ TEST_F(ClusterTest, WhatWouldFailLaterIsRefusedFirst) {
               HasSubstr("cluster.ranks_per_node 2 are more than cluster.site.gpus_per_node: 1"));
   EXPECT_THAT(ErrorOfCheck({"cluster.cpus_per_rank=3", "cluster.site.cores_per_node=4"}),
               HasSubstr("more than cluster.site.cores_per_node: 4"));
+  EXPECT_THAT(ErrorOfCheck({"threads=3", "cluster.site.cores_per_node=4"}),
+              HasSubstr("threads: 3 x cluster.ranks_per_node 2 are more than "
+                        "cluster.site.cores_per_node: 4"));
+  EXPECT_EQ(ErrorOfCheck({"threads=2", "cluster.site.cores_per_node=4"}), "no error");
   EXPECT_THAT(ErrorOfCheck({"resume=none"}), HasSubstr("resume: none"));
   EXPECT_THAT(ErrorOfCheck({"cluster.time_minutes=4"}), HasSubstr("Give at least 5"));
   EXPECT_THAT(ErrorOfCheck({"cluster.time_minutes=90", "cluster.site.max_time_minutes=60"}),
@@ -171,6 +189,17 @@ TEST_F(ClusterTest, TimesComeFromTheLastRun) {
               HasSubstr("the rest of 100 takes 2 min 00 s: more than cluster.time_minutes: 5"));
   EXPECT_THAT(text, HasSubstr("requeued about 1 time(s)"));
   EXPECT_THAT(DescribeTime(Train(), history, 100, 240), Not(HasSubstr("requeued")));
+}
+
+TEST_F(ClusterTest, TheMedianOfAnEvenNumberOfStepsLiesBetweenTwo) {
+  std::string metrics;
+  for (const char* seconds : {"9.0", "1.0", "4.0", "2.0"}) {
+    metrics += std::string("{\"event\":\"step\",\"step\":1,\"step_seconds\":") + seconds + "}\n";
+  }
+  Write("run/metrics.jsonl", metrics);
+  const RunHistory history = ReadRunHistory(folder_ / "run");
+  EXPECT_EQ(history.step_seconds, 3.0);
+  EXPECT_EQ(history.longest_step_seconds, 9.0);
 }
 
 TEST_F(ClusterTest, TheUsersEnvironmentWinsOverTheSiteAndTheSiteOverDefaults) {
@@ -252,9 +281,45 @@ TEST_F(ClusterTest, MpirunGivesEachRankItsCores) {
               ElementsAre("--bind-to", "none", "/p"));
 }
 
+TEST_F(ClusterTest, ARankGetsTheCoresOfItsThreads) {
+  const auto cores = [&](const std::vector<std::string>& set) {
+    const ClusterJob job = Train(set);
+    const std::vector<JobVariable> variables = JobVariables(job, "/p", 120, NoVariable);
+    const std::string number = std::to_string(job.CpusPerRank());
+    EXPECT_THAT(SlurmScript(job, variables, "/w", 120),
+                HasSubstr("#SBATCH --cpus-per-task=" + number + "\n"));
+    const std::string pe = job.cluster.site.cores_per_node > 0 || job.threads == 0 ? number
+                           : job.cluster.cpus_per_rank > 0                         ? "6"
+                                                                                   : "1";
+    EXPECT_THAT(MpirunCommand(job, variables, "/p"), Contains("ppr:2:node:pe=" + pe));
+    return job.CpusPerRank();
+  };
+  EXPECT_EQ(cores({"threads=8"}), 8);
+  EXPECT_EQ(cores({"threads=4", "cluster.site.cores_per_node=32"}), 4);
+  EXPECT_EQ(cores({"threads=4", "cluster.cpus_per_rank=6"}), 6);
+  EXPECT_EQ(cores({"threads=8", "cluster.cpus_per_rank=6"}), 8);
+  EXPECT_EQ(cores({"cluster.cpus_per_rank=6", "cluster.site.cores_per_node=32"}), 6);
+  EXPECT_EQ(cores({"cluster.site.cores_per_node=32"}), 16);
+  EXPECT_EQ(cores({}), 1);
+  const std::string configs = std::string(BREAKEVEN_SOURCE_DIR) + "/configs/";
+  for (const char* name : {"quickstart_eval.yaml", "study_catalogue.yaml"}) {
+    EXPECT_EQ(ReadClusterJob(configs + name, {"threads=5"}).CpusPerRank(), 5) << name;
+  }
+}
+
 TEST_F(ClusterTest, StepsInAllComeFromTheConfig) {
   EXPECT_EQ(TotalSteps(Train()), 100);
   EXPECT_EQ(TotalSteps(Train({"max_steps=0"})), 0) << "an empty file tells nothing";
+}
+
+// 30 x 1.1 is 33 where it is rounded once, and 34 where the whole epoch is counted apart.
+TEST_F(ClusterTest, StepsOfEpochsAreThoseThatTheTrainingWillDo) {
+  TokenDatasetInfo info = MakeInfo(/*vocab_size=*/97);
+  WriteTokenDataset(folder_ / "train.h5", info, MakeExamples(235, /*max_length=*/8, 97));
+  EXPECT_EQ(TotalSteps(Train({"max_steps=0", "epochs=1"})), 30);
+  EXPECT_EQ(TotalSteps(Train({"max_steps=0", "epochs=1.1"})),
+            CountTotalSteps(0, 1.1, [](int64_t) { return 30; }));
+  EXPECT_EQ(TotalSteps(Train({"epochs=1.1"})), 100);
 }
 
 TEST_F(ClusterTest, ASectionInAConfigIsRefusedWhenItIsWrong) {

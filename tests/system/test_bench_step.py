@@ -38,6 +38,11 @@ def test_what_it_predicts_is_what_its_dry_run_says(prepared):
     assert abs(report.json()["predicted_memory_bytes"] / 2**20 - mebibytes) <= 1
 
 
+def test_a_run_folder_may_stand_where_it_may_in_train(prepared):
+    result = run("bench", "step", prepared.train, "--dry-run", *SMALL, "--set", f"model.tokenizer={prepared / 'run'}")
+    assert result.code == 0, result.err
+
+
 def test_shards_count_once(prepared):
     result = run("bench", "step", prepared.train, "--json", *SMALL, "--set", "optimizer.shard=true", ranks=2)
     assert result.code == 0, result.err

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 from program import ROOT, run
+
+from test_command_line import expect_error
 
 
 def test_dataset(prepared):
@@ -35,16 +38,43 @@ def test_run_folder_and_latest(prepared):
     assert latest.json()["training"]["step"] == 6
 
 
-def test_configs_are_recognised(prepared):
-    for name, what in {
-        "quickstart_train.yaml": "breakeven train",
-        "quickstart_prepare.yaml": "breakeven prepare",
-        "quickstart_eval.yaml": "breakeven eval",
-        "quickstart_generate.yaml": "breakeven generate",
-        "tasks/debian_section.yaml": "a task",
-        "prompts/debian_section.yaml": "prompt variants",
-    }.items():
-        shown = run("inspect", ROOT / "configs" / name)
-        assert shown.code == 0, shown.err
-        assert what in shown.out.splitlines()[0], shown.out.splitlines()[0]
-        assert "\n# " in shown.out  # each key with its meaning
+def purpose(path):
+    """What the name says that a file is for: configs/README.md."""
+    name = path.name
+    if path.parent.name != "configs":
+        return {
+            "tasks": "a task",
+            "prompts": "one prompt" if name.endswith("_training.yaml") else "prompt variants",
+            "clusters": "a forecast of" if name.startswith("forecast_") else "a cluster to forecast for",
+            "sites": "a site of breakeven launch",
+        }[path.parent.name]
+    for command in ("prepare", "eval", "generate"):
+        if name.endswith(f"_{command}.yaml"):
+            return f"a config of breakeven {command}"
+    return "a config of breakeven " + next((c for c in ("study", "scale") if name.startswith(f"{c}_")), "train")
+
+
+CONFIGS = sorted([*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "cluster" / "sites").glob("*.yaml")])
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_shown_as_what_it_is_for(path):
+    shown = run("inspect", path)
+    assert shown.code == 0, shown.err
+    assert f": {purpose(path)}" in shown.out.splitlines()[0], shown.out.splitlines()[0]
+    assert "\n# " in shown.out  # each key with its meaning
+
+
+def test_keys_that_fit_several_commands_are_refused_and_cluster_command_decides(prepared, tmp_path):
+    path = tmp_path / "bare.yaml"
+    path.write_text(f"task: {prepared.folder}/task.yaml\noutput: o\nthreads: 1\n")
+    fits = "fit a config of breakeven prepare, a config of breakeven eval and a config of breakeven study alike"
+    expect_error(run("inspect", path), 64, "bare.yaml", fits, "cluster.command: eval or study")
+    path.write_text(path.read_text() + "cluster: {command: eval}\n")
+    shown = run("inspect", path)
+    assert shown.code == 0 and "a config of breakeven eval" in shown.out.splitlines()[0], shown.err
+
+
+def test_a_config_that_is_no_map_is_refused_as_that(tmp_path):
+    (tmp_path / "list.yaml").write_text("[1, 2]\n")
+    expect_error(run("inspect", tmp_path / "list.yaml"), 64, "list.yaml", "a list of 2, expected a map")

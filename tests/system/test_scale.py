@@ -149,6 +149,37 @@ def test_a_failed_run_is_reported_and_the_others_are_done(prepared, tmp_path):
     assert {row["model"]: (row["num_repeats"], row["num_failed"]) for row in report["rows"]} == {"gone": (0, 1), "tiny": (1, 0)}
 
 
+def cell_with(config, mpirun, *more):
+    """The first run alone, with another program in the place of mpirun."""
+    return run("scale", config, "--cell", 0, "--set", f"mpirun={mpirun}", *more)
+
+
+@pytest.mark.parametrize("ended, code", [(64, 64), (65, 65), (70, 70), (73, 73), (74, 74), (75, 75), (76, 76), (78, 78),
+                                         (1, 76), (127, 76), (137, 76)])
+def test_an_element_ends_with_its_runs_exit_code(prepared, tmp_path, ended, code):
+    """A batch system tells by it what to begin again: never what would fail the same."""
+    config = write_sweep(prepared, tmp_path)
+    result = cell_with(config, f"[bash, -c, exit {ended}]")
+    assert result.code == code, result.err
+    (failed,) = (tmp_path / "out" / "cells").glob("*.failed")
+    assert failed.stem in result.err and not done(tmp_path)
+    assert failed.read_text().startswith("could not be started" if ended == 127 else f"exit code {ended}")
+
+
+def test_an_element_that_prints_no_measurement_is_bad_data(prepared, tmp_path):
+    result = cell_with(write_sweep(prepared, tmp_path), "[bash, -c, echo none]")
+    assert result.code == 65, result.err
+
+
+def test_an_element_that_takes_too_long_was_not_saved_for_a_requeue(prepared, tmp_path):
+    """Told to end, it says 75, which would begin it again and again."""
+    program = tmp_path / "slow"
+    program.write_text("#!/bin/bash\ntrap 'kill $!; exit 75' TERM\nsleep 60 &\nwait\n")
+    result = cell_with(write_sweep(prepared, tmp_path), f"[bash, {program}]", "--set", "cell_timeout_seconds=1")
+    assert result.code == 76, result.err
+    assert "took longer than cell_timeout_seconds: 1" in result.err
+
+
 def test_what_is_learned_from_the_same_tokens_and_the_collectives_are_measured(prepared, tmp_path):
     config = write_sweep(prepared, tmp_path)
     result = run("scale", config, "--set", "scaling=[weak]", "--set", "repeats=1", "--set", "all_reduce=true", "--set", "quality_epochs=0.5",

@@ -97,6 +97,24 @@ def test_run_folders_and_latest_stand_for_their_checkpoint(own):
     assert f"going on from {first}/checkpoints/step_000006 at step 6 of 8" in result.err, result.err
 
 
+def test_a_run_folder_is_its_newest_checkpoint_whatever_latest_says(own):
+    """A kill between the rename of a checkpoint and the writing of `latest` leaves that one behind; train goes on from the newest."""
+    assert run("train", own.train, "--set", "checkpoint.every_steps=3").code == 0
+    checkpoints = own / "run" / "checkpoints"
+    (checkpoints / "latest").write_text("step_000003\n")
+    models = f"models: {{newest: {own.folder}/run, named: {checkpoints}/latest}}"
+    path = own.write("two.yaml", own.eval.read_text().replace(f"models: {{tiny: {own.folder}/model}}", models))
+    assert models in path.read_text()
+    result = run("eval", path)
+    assert result.code == 0, result.err
+    records = [json.loads(line) for line in (own / "eval" / "records.jsonl").read_text().splitlines()]
+    assert {(record["model"], record["step"]) for record in records} == {("newest", 6), ("named", 3)}
+    (checkpoints / "step_000006" / "manifest.json").unlink()
+    result = run("eval", path, ranks=2)
+    assert result.code == 65 and len(result.messages()) == 1, result.err
+    assert "step_000006: no checkpoint" in result.err and "newest checkpoint of" in result.err, result.err
+
+
 def test_stdout_is_results_only(prepared, tmp_path):
     result = run("train", prepared.train, "--json", "--set", f"output={tmp_path}/r", ranks=2)
     assert result.code == 0, result.err

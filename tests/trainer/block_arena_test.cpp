@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <random>
 #include <vector>
 
@@ -63,17 +62,6 @@ TEST(BlockArenaTest, FullGivesNullAndAForeignBlockIsRefused) {
   EXPECT_THROW(arena.Give(&elsewhere), Error);
   arena.Give(all);
   EXPECT_THROW(arena.Give(all), Error);
-}
-
-TEST(BlockArenaTest, TrimmedMemoryReadsAsZeroAndIsStillUsable) {
-  BlockArena arena(32 * kMega);
-  char* block = static_cast<char*>(arena.Take(8 * kMega));
-  std::memset(block, 7, 8 * kMega);
-  arena.Give(block);
-  arena.Trim();
-  char* again = static_cast<char*>(arena.Take(8 * kMega));
-  EXPECT_EQ(again, block);
-  EXPECT_EQ(again[4 * kMega], 0);  // the system took the page back
 }
 
 TEST(BlockArenaTest, BlocksNeverOverlapWhateverTheOrder) {

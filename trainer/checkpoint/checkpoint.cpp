@@ -22,8 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kStateFile = "trainer_state/state.json";
-
 constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
                                            "tokenizer_config.json",
                                            "special_tokens_map.json",
@@ -174,11 +172,6 @@ std::string CommitCheckpoint(const std::string& run_folder, const TrainingState&
 void RemoveUnfinished(const std::string& run_folder, int64_t step) noexcept {
   std::error_code ignored;
   fs::remove_all(TemporaryFolder(run_folder, step), ignored);
-}
-
-TrainingState LoadTrainingState(const std::string& folder) {
-  const std::string path = folder + "/" + kStateFile;
-  return ParseTrainingState(ReadFile(path), path);
 }
 
 }  // namespace breakeven

@@ -54,9 +54,7 @@ std::string CommitCheckpoint(const std::string& run_folder, const TrainingState&
 // What a save that failed has left in step_N.tmp; nobody may be writing there any more.
 void RemoveUnfinished(const std::string& run_folder, int64_t step) noexcept;
 
-// Of a folder that VerifyCheckpoint passed; moments: LoadMoment; weights: LoadWeights, as from any
-// model folder. Errors: kBadData naming file and key.
-TrainingState LoadTrainingState(const std::string& folder);
+// Loading, of a folder that VerifyCheckpoint passed: LoadTrainingState, LoadMoment, and LoadWeights as from any model folder.
 
 }  // namespace breakeven
 

@@ -51,6 +51,13 @@ void RemoveTree(const std::string& path) {
   if (error) throw Error(ErrorKind::kIo, path + ": cannot delete: " + error.message());
 }
 
+// A copy under another name would be trained on from the wrong place.
+void CheckStep(const CheckpointEntry& entry, const Manifest& manifest) {
+  if (manifest.step == entry.step) return;
+  throw Error(ErrorKind::kBadData,
+              entry.path + ": its manifest is that of step " + std::to_string(manifest.step));
+}
+
 }  // namespace
 
 FolderLock::FolderLock(const std::string& run_folder) {
@@ -108,16 +115,27 @@ std::optional<CheckpointEntry> FindNewestComplete(const std::string& run_folder,
   std::vector<CheckpointEntry> entries = ListCheckpoints(run_folder);
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
     try {
-      const Manifest manifest = VerifyCheckpoint(entry->path);
-      if (manifest.step == entry->step) return *entry;
-      problems.push_back(entry->path + ": its manifest is that of step " +
-                         std::to_string(manifest.step));
+      CheckStep(*entry, VerifyCheckpoint(entry->path));
+      return *entry;
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::kIo) throw;  // the disk's fault, perhaps for a moment only
       problems.push_back(error.what());
     }
   }
   return std::nullopt;
+}
+
+std::optional<CheckpointEntry> NewestCheckpoint(const std::string& run_folder) {
+  const std::vector<CheckpointEntry> entries = ListCheckpoints(run_folder);
+  if (entries.empty()) return std::nullopt;
+  const CheckpointEntry& newest = entries.back();
+  try {
+    CheckStep(newest, ReadManifest(newest.path));
+  } catch (const Error& error) {
+    throw Error(error.kind(), std::string(error.what()) + ". It is the newest checkpoint of " +
+                                  run_folder + ", which is given: name another one");
+  }
+  return newest;
 }
 
 std::vector<std::string> SetAsideDamaged(const std::string& run_folder, int64_t step) {

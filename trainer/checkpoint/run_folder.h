@@ -41,6 +41,12 @@ std::vector<CheckpointEntry> ListCheckpoints(const std::string& run_folder);
 std::optional<CheckpointEntry> FindNewestComplete(const std::string& run_folder,
                                                   std::vector<std::string>& problems);
 
+// The checkpoint that a run folder stands for where a model is wanted: the newest, whatever `latest` says, which a kill
+// between rename and `latest` leaves one behind. Of its files the manifest alone is read: who loads the others verifies
+// them. Nothing where there is none. Error(kBadData) where the manifest of the newest is missing or damaged: an older one
+// is not taken for it silently.
+std::optional<CheckpointEntry> NewestCheckpoint(const std::string& run_folder);
+
 // Renames the checkpoints newer than `step`, which FindNewestComplete passed over, to
 // step_N.damaged, so that neither retention nor a later resume counts them. Returns the new names.
 std::vector<std::string> SetAsideDamaged(const std::string& run_folder, int64_t step);

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "comm/base/durable_file.h"
 #include "comm/base/error.h"
+#include "comm/base/json_depth.h"
 #include "trainer/checkpoint/manifest.h"
 
 namespace breakeven {
@@ -37,6 +39,7 @@ void VisitState(State& state, Visitor&& visit) {
   visit("tokenizer_fingerprint", state.tokenizer_fingerprint);
   visit("template_fingerprint", state.template_fingerprint);
   visit("config_hash", state.config_hash);
+  visit("settings_hash", state.settings_hash);
   visit("world_size", state.world_size);
   visit("threads", state.threads);
   visit("bucket_bytes", state.bucket_bytes);
@@ -45,8 +48,11 @@ void VisitState(State& state, Visitor&& visit) {
   visit("libtorch_version", state.libtorch_version);
 }
 
-// Format 1 has it not.
-bool IsOfFormat2(std::string_view key) { return key == "rollbacks"; }
+// Files of earlier versions lack them.
+bool MayBeAbsent(std::string_view key) {
+  return key == "rollbacks" || key == "recent_losses" || key == "settings_hash" ||
+         key == "train_size";
+}
 
 struct Writer {
   Json& json;
@@ -60,14 +66,11 @@ struct Writer {
 
 struct Reader {
   const Json& json;
-  void operator()(const char* key, int64_t& value) {
-    if (IsOfFormat2(key) && !json.contains(key)) return;
+  template <typename Value>
+  void operator()(const char* key, Value& value) {
+    if (MayBeAbsent(key) && !json.contains(key)) return;
     json.at(key).get_to(value);
   }
-  void operator()(const char* key, std::vector<double>& values) {
-    if (json.contains(key)) json.at(key).get_to(values);
-  }
-  void operator()(const char* key, std::string& value) { json.at(key).get_to(value); }
   void operator()(const char* key, double& value) {
     value = json.at(key).is_null() ? std::numeric_limits<double>::quiet_NaN()
                                    : json.at(key).get<double>();
@@ -83,6 +86,7 @@ std::string TrainingState::ToJson() const {
 }
 
 TrainingState ParseTrainingState(std::string_view text, const std::string& where) {
+  CheckJsonDepth(text, where);
   TrainingState state;
   try {
     const Json json = Json::parse(text);
@@ -99,6 +103,11 @@ TrainingState ParseTrainingState(std::string_view text, const std::string& where
                                          " do not fit together");
   }
   return state;
+}
+
+TrainingState LoadTrainingState(const std::string& folder) {
+  const std::string path = folder + "/" + kStateFile;
+  return ParseTrainingState(ReadFile(path), path);
 }
 
 }  // namespace breakeven

@@ -10,6 +10,9 @@
 
 namespace breakeven {
 
+// Within a checkpoint's folder.
+inline constexpr char kStateFile[] = "trainer_state/state.json";
+
 struct TrainingState {
   // Where the run is: `step` steps are done; the next is `step_in_epoch` of `epoch`.
   int64_t step = 0;
@@ -41,7 +44,8 @@ struct TrainingState {
   std::string precision;  // resolved: kept on resume
 
   // What changes rounding only, or nothing: a difference is a warning.
-  std::string config_hash;
+  std::string config_hash;    // of all settings (ConfigFingerprint)
+  std::string settings_hash;  // but for the number of steps; "" in files of earlier versions
   int64_t world_size = 0;
   int64_t threads = 0;
   int64_t bucket_bytes = 0;
@@ -53,6 +57,10 @@ struct TrainingState {
 
 // Error(kBadData) naming `where`, the key, and what is wrong with it.
 TrainingState ParseTrainingState(std::string_view json, const std::string& where);
+
+// A checkpoint's. Whether its bytes are those that were saved is VerifyCheckpoint's to say. Errors: kBadData naming file and
+// key; ReadFile's.
+TrainingState LoadTrainingState(const std::string& folder);
 
 }  // namespace breakeven
 

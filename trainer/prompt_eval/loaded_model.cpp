@@ -1,7 +1,5 @@
 #include "trainer/prompt_eval/loaded_model.h"
 
-#include <ATen/Parallel.h>
-
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -9,8 +7,10 @@
 #include "comm/base/error.h"
 #include "comm/base/hash.h"
 #include "comm/base/json_depth.h"
+#include "trainer/aten_threads.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/safetensors.h"
+#include "trainer/checkpoint/training_state.h"
 #include "trainer/model/model_config.h"
 #include "trainer/process_resources.h"
 #include "trainer/tensor_bridge.h"
@@ -55,11 +55,6 @@ std::vector<int32_t> StopIds(const std::string& folder, const Tokenizer& tokeniz
   return ids;
 }
 
-std::optional<int64_t> IntegerOf(const nlohmann::json& json, const char* key) {
-  if (!json.contains(key) || !json[key].is_number_integer()) return std::nullopt;
-  return json[key].get<int64_t>();
-}
-
 void CheckVocabulary(const LoadedModel& loaded) {
   if (loaded.tokenizer->vocab_size() <= loaded.config.vocab_size) return;
   throw Error(ErrorKind::kBadData,
@@ -84,10 +79,12 @@ LoadedModel ReadAllButWeights(const std::string& name, const std::string& folder
   loaded.chat = {loaded.tokenizer->chat_template(), loaded.tokenizer->bos_token(),
                  loaded.tokenizer->eos_token()};
   loaded.stop_ids = StopIds(folder, *loaded.tokenizer);
-  const nlohmann::json state = ReadJsonIfThere(fs::path(folder) / "trainer_state" / "state.json");
-  loaded.step = IntegerOf(state, "step");
-  loaded.seed = IntegerOf(state, "seed");
-  loaded.train_size = IntegerOf(state, "train_size");
+  if (fs::exists(fs::path(folder) / kStateFile)) {
+    const TrainingState state = LoadTrainingState(folder);
+    loaded.step = state.step;
+    loaded.seed = state.seed;
+    if (state.train_size > 0) loaded.train_size = state.train_size;  // 0: of an earlier version
+  }
   return loaded;
 }
 
@@ -159,11 +156,10 @@ std::string HashModelFolder(const std::string& folder) {
 }
 
 int SetEvalThreads(int64_t threads, World& world) {
-  const std::vector<RankPlace> places = GatherPlaces(*world.control);
-  const int64_t share = DefaultThreads(places, static_cast<size_t>(world.rank()));
-  const int number = static_cast<int>(threads > 0 ? threads : share);
-  at::set_num_threads(number);
-  return number;
+  const int64_t number =
+      RankThreads(threads, GatherPlaces(*world.control), static_cast<size_t>(world.rank()));
+  SetThreads(number);
+  return static_cast<int>(number);
 }
 
 }  // namespace breakeven

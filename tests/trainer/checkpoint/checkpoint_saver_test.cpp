@@ -80,8 +80,8 @@ TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
           world.control->Barrier();
           session.storage.parameters_P.fill_(7);
           session.buckets->gradient_P().fill_(8);
-          const at::Tensor moment_P = session.optimizer->exp_avg_P().clone();
-          session.optimizer->exp_avg_P().fill_(9);
+          const at::Tensor moment_P = session.optimizer->moment(Moment::kExpAvg).clone();
+          session.optimizer->moment(Moment::kExpAvg).fill_(9);
           const auto saved = saver.Finish();
           ASSERT_TRUE(saved.has_value());
           EXPECT_EQ(saved->step, step);
@@ -89,7 +89,7 @@ TEST_F(CheckpointSaverTest, WhatIsSavedIsWhatWasThere) {
                     VerifyCheckpoint(CheckpointsFolder(config.output) + "/" + CheckpointName(step))
                         .Hash());
           session.storage.parameters_P.copy_(weights_P);
-          session.optimizer->exp_avg_P().copy_(moment_P);
+          session.optimizer->moment(Moment::kExpAvg).copy_(moment_P);
           world.control->Barrier();
         }
         EXPECT_FALSE(saver.Finish().has_value()) << "nothing is under way";
@@ -111,8 +111,8 @@ TEST_F(CheckpointSaverTest, AMomentIsGatheredWholeBeforeAnythingElseTakesItsPlac
   config.optimizer.shard = true;
   RunSharedMemoryWorld(2, {}, [&](World& world) {
     TrainingSession session(config, world, "");
-    const at::Tensor first = session.optimizer->exp_avg_P();
-    const at::Tensor second = session.optimizer->exp_avg_sq_P();
+    const at::Tensor first = session.optimizer->moment(Moment::kExpAvg);
+    const at::Tensor second = session.optimizer->moment(Moment::kExpAvgSq);
     int64_t torn = 0;
     for (int round = 0; round < 2000; ++round) {
       first.fill_(1);

@@ -31,8 +31,8 @@ struct Parts {
         optimizer(OptimizerConfig(), storage) {
     InitializeWeights(*model, seed);
     for (uint64_t i = 0; i < 40; ++i) {
-      optimizer.exp_avg_P()[static_cast<int64_t>(i)] = RandomUniform(seed, 5, i);
-      optimizer.exp_avg_sq_P()[static_cast<int64_t>(i)] = RandomUniform(seed, 6, i);
+      optimizer.moment(Moment::kExpAvg)[static_cast<int64_t>(i)] = RandomUniform(seed, 5, i);
+      optimizer.moment(Moment::kExpAvgSq)[static_cast<int64_t>(i)] = RandomUniform(seed, 6, i);
     }
     companions = {{"tokenizer.json", "{\"a\": 1}"}, {"chat_template.jinja", "{{ x }}"}};
   }
@@ -105,10 +105,10 @@ TEST_F(CheckpointTest, RoundTripIsExact) {
   const TrainingState state = LoadTrainingState(Path(12));
   other.Load(Path(12));
   EXPECT_TRUE(at::equal(parts.storage.parameters_P, other.storage.parameters_P));
-  EXPECT_TRUE(at::equal(parts.optimizer.exp_avg_P().narrow(0, 0, 40),
-                        other.optimizer.exp_avg_P().narrow(0, 0, 40)));
-  EXPECT_TRUE(at::equal(parts.optimizer.exp_avg_sq_P().narrow(0, 0, 40),
-                        other.optimizer.exp_avg_sq_P().narrow(0, 0, 40)));
+  EXPECT_TRUE(at::equal(parts.optimizer.moment(Moment::kExpAvg).narrow(0, 0, 40),
+                        other.optimizer.moment(Moment::kExpAvg).narrow(0, 0, 40)));
+  EXPECT_TRUE(at::equal(parts.optimizer.moment(Moment::kExpAvgSq).narrow(0, 0, 40),
+                        other.optimizer.moment(Moment::kExpAvgSq).narrow(0, 0, 40)));
   EXPECT_EQ(state.num_updates, 11);
   EXPECT_EQ(state.best_validation_loss, 1.0 / 7);
   EXPECT_EQ(ReadBytes(Path(12) + "/tokenizer.json"), "{\"a\": 1}");
@@ -163,7 +163,8 @@ TEST_F(CheckpointTest, FormatOneIsRead) {
   VerifyCheckpoint(Path(10));
   Parts other(2);
   other.Load(Path(10));
-  EXPECT_TRUE(at::equal(parts.optimizer.exp_avg_P(), other.optimizer.exp_avg_P()));
+  EXPECT_TRUE(
+      at::equal(parts.optimizer.moment(Moment::kExpAvg), other.optimizer.moment(Moment::kExpAvg)));
   manifest.format = 3;
   WriteBytes(Path(10) + "/manifest.json", manifest.ToJson());
   EXPECT_THAT(MessageOf(ErrorKind::kBadData, [&] { VerifyCheckpoint(Path(10)); }),
@@ -271,10 +272,12 @@ TEST_F(CheckpointTest, OptimizerOfAnotherModelIsRefused) {
   ModelStorage storage(*world.data);
   const auto model = BuildModel(ParseModelConfig(TinyGpt2Json(), "test"), storage);
   AdamW optimizer(OptimizerConfig(), storage);
-  EXPECT_THAT(
-      MessageOf(ErrorKind::kBadData,
-                [&] { LoadMoment(Path(10), Moment::kExpAvg, storage, optimizer.exp_avg_P()); }),
-      HasSubstr("lacks tensor exp_avg."));
+  EXPECT_THAT(MessageOf(ErrorKind::kBadData,
+                        [&] {
+                          LoadMoment(Path(10), Moment::kExpAvg, storage,
+                                     optimizer.moment(Moment::kExpAvg));
+                        }),
+              HasSubstr("lacks tensor exp_avg."));
 }
 
 TEST_F(CheckpointTest, CompanionsAreTheTokenizersFiles) {

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -75,6 +76,39 @@ TEST_F(RunFolderTest, NewestCompleteWins) {
   std::vector<std::string> problems;
   EXPECT_EQ(NewestStep(problems), 20);
   EXPECT_THAT(problems, IsEmpty());
+}
+
+TEST_F(RunFolderTest, ARunFolderStandsForItsNewestCheckpoint) {
+  EXPECT_FALSE(NewestCheckpoint(folder_).has_value());
+  WriteCheckpoint(10);
+  WriteLatest(folder_, 10);
+  WriteCheckpoint(20);  // killed in front of `latest`
+  fs::create_directories(Path(30) + ".tmp");
+  const std::optional<CheckpointEntry> newest = NewestCheckpoint(folder_);
+  ASSERT_TRUE(newest.has_value());
+  EXPECT_EQ(newest->step, 20);
+  EXPECT_EQ(newest->path, Path(20));
+}
+
+// Which train would pass over with a warning: here another model's scores would be taken for the newest one's.
+TEST_F(RunFolderTest, ADamagedNewestIsNoOlderOne) {
+  WriteCheckpoint(10);
+  WriteCheckpoint(20);
+  const auto message = [&] {
+    try {
+      NewestCheckpoint(folder_);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  fs::copy_file(Path(10) + "/manifest.json", Path(20) + "/manifest.json",
+                fs::copy_options::overwrite_existing);
+  EXPECT_THAT(message(), HasSubstr("step_000020: its manifest is that of step 10"));
+  fs::remove(Path(20) + "/manifest.json");
+  EXPECT_THAT(message(), HasSubstr("step_000020: no checkpoint"));
+  EXPECT_THAT(message(), HasSubstr("the newest checkpoint of " + folder_));
 }
 
 // Every way in which one file of the newest checkpoint can be wrong leads to the one before it, and

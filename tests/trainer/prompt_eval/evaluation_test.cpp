@@ -18,6 +18,7 @@
 #include "tests/support/tiny_model.h"
 #include "tests/trainer/prompt_eval/evaluation_fixture.h"
 #include "trainer/checkpoint/manifest.h"
+#include "trainer/prompt_eval/loaded_model.h"
 
 namespace breakeven {
 namespace {
@@ -49,6 +50,23 @@ TEST_F(EvaluationTest, WritesRecordsInOrderOfArmAndDocument) {
   const auto json = nlohmann::json::parse(ReadFile(Path("run/summary.json")));
   EXPECT_EQ(json["arms"].size(), 2U);
   EXPECT_EQ(ReadFile(Path("run/table.md")), FormatTable(summary));
+}
+
+// A pool of another size beside each rank's would be threads that nobody counts.
+TEST_F(EvaluationTest, ThreadsAreSetAsInTraining) {
+  RunThreadWorld(1, [](World& world) {
+    EXPECT_EQ(SetEvalThreads(2, world), 2);
+    EXPECT_EQ(at::get_num_threads(), 2);
+    EXPECT_EQ(at::get_num_interop_threads(), 1);
+    EXPECT_EQ(SetEvalThreads(0, world), DescribeProcess().num_cpus);
+  });
+}
+
+TEST_F(EvaluationTest, AStateThatThisProgramDoesNotReadIsRefused) {
+  fs::create_directories(Path("base/trainer_state"));
+  std::ofstream(Path("base/trainer_state/state.json")) << R"({"format": 99, "step": 7})";
+  EXPECT_THAT(ErrorOfRun(),
+              AllOf(HasSubstr("base/trainer_state/state.json"), HasSubstr("format 99")));
 }
 
 TEST_F(EvaluationTest, ASearchLeavesTheBestAndSaysHowManyWereTried) {

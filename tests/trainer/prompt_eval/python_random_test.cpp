@@ -18,7 +18,7 @@ std::vector<std::vector<int64_t>> Samples(int64_t seed, int64_t size, int64_t co
   return samples;
 }
 
-// What lm-evaluation-harness draws for its first documents (lm_eval_parity.md §2.4).
+// What lm-evaluation-harness draws for its first documents (lm_eval/api/samplers.py).
 TEST(PythonRandomTest, DrawsFiveOfAThousandLikeCPython) {
   EXPECT_THAT(Samples(1234, 1000, 5, 3),
               ElementsAre(ElementsAre(989, 796, 451, 119, 7), ElementsAre(92, 932, 965, 961, 826),

@@ -130,6 +130,38 @@ TEST_F(RequestsTest, GenerationLeavesRoomBehindThePrompt) {
   EXPECT_THAT(ErrorOf(Doc("w", "b", "", "")), HasSubstr("max_gen_toks is 8"));
 }
 
+TEST_F(RequestsTest, AnEmptyPromptStartsFromThePrefixToken) {
+  EXPECT_THAT(PromptTokens(*tokenizer_, ""), ElementsAre(*tokenizer_->bos_id()));
+  EXPECT_EQ(PromptTokens(*tokenizer_, "xyz"), tokenizer_->Encode("xyz"));
+  task_.output_type = "generate_until";
+  task_.doc_to_choice.clear();
+  const DocumentRequests document = Build(Doc("", "b", "", ""));
+  EXPECT_THAT(document.requests[0].tokens, ElementsAre(*tokenizer_->bos_id()));
+  EXPECT_EQ(document.prompt_tokens, 1);
+}
+
+// `generate` says the same of an empty prompt: generation_test.cpp.
+TEST_F(RequestsTest, WithNeitherBosNorEosAnEmptyPromptIsAnError) {
+  const TempFolder folder;
+  WriteTinyTokenizer(folder.path());
+  tiny_model::Write(folder.path(), "tokenizer_config.json", "{}");
+  const auto without = Tokenizer::Load(folder.path());
+  EXPECT_EQ(PromptTokens(*without, "xyz"), tokenizer_->Encode("xyz"));
+  task_.output_type = "generate_until";
+  task_.doc_to_choice.clear();
+  std::string message = "no error";
+  try {
+    const ExampleRenderer renderer(task_, PromptConfig{}, {});
+    const std::vector<Document> documents = {Doc("", "b", "", "")};
+    BuildRequests(task_, PromptConfig{}, renderer, *without, documents, {}, {{}}, options_);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadData);
+    message = error.what();
+  }
+  EXPECT_THAT(message, HasSubstr("document on line 7: the prompt is empty, and the tokenizer in '" +
+                                 folder.path() + "' has neither a BOS nor an EOS token"));
+}
+
 TEST_F(RequestsTest, RollingTextStartsBehindThePrefixToken) {
   task_.output_type = "loglikelihood_rolling";
   task_.doc_to_choice.clear();

@@ -39,17 +39,5 @@ TEST(MeanTest, RatioIsSumOverSum) {
   EXPECT_NEAR(ratio.standard_error, std::sqrt(2.0 * 2 * std::pow(90.0 / 101, 2)) / 101, 1e-15);
 }
 
-TEST(MeanTest, ClustersOfOneAreTheSimpleMeanAndDuplicatesAddNothing) {
-  const std::vector<double> values = {1, 0, 1, 1};
-  const Estimate simple = MeanAndStandardError(values);
-  const std::vector<uint64_t> own = {1, 2, 3, 4};
-  EXPECT_NEAR(ClusteredMean(values, own).standard_error, simple.standard_error, 1e-15);
-  // Each document twice, in one cluster with its copy: as certain as without the copies.
-  const std::vector<double> twice = {1, 1, 0, 0, 1, 1, 1, 1};
-  const std::vector<uint64_t> pairs = {1, 1, 2, 2, 3, 3, 4, 4};
-  EXPECT_NEAR(ClusteredMean(twice, pairs).standard_error, simple.standard_error, 1e-15);
-  EXPECT_LT(MeanAndStandardError(twice).standard_error, simple.standard_error);
-}
-
 }  // namespace
 }  // namespace breakeven

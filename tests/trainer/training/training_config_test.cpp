@@ -114,6 +114,17 @@ TEST(ConfigFingerprint, PathsAndThreadsDoNotCountWhatLearnsDoes) {
   EXPECT_NE(ConfigFingerprint(config), base);
 }
 
+TEST(SettingsFingerprint, AllThatLearnsButTheNumberOfSteps) {
+  const std::string base = SettingsFingerprint(Good());
+  TrainConfig config = Good();
+  config.max_steps = 200;
+  config.epochs = 3;
+  EXPECT_EQ(SettingsFingerprint(config), base);
+  EXPECT_NE(ConfigFingerprint(config), ConfigFingerprint(Good()));
+  config.optimizer.learning_rate = 1e-4;
+  EXPECT_NE(SettingsFingerprint(config), base);
+}
+
 TEST(PlanFingerprint, OnlyWhatDecidesTheExamplesOfAStep) {
   const std::string base = PlanFingerprint(Good());
   TrainConfig config = Good();
@@ -133,6 +144,12 @@ TEST(DefaultThreads, DividesAMaskAmongTheRanksThatShareIt) {
   EXPECT_EQ(DefaultThreads(places, 0), 2);
   EXPECT_EQ(DefaultThreads(places, 3), 4);
   EXPECT_EQ(DefaultThreads(places, 4), 1) << "never less than one";
+}
+
+TEST(RankThreads, AreThoseConfiguredElseTheShare) {
+  const std::vector<RankPlace> places = {{"a", "0-7", 8}, {"a", "0-7", 8}};
+  EXPECT_EQ(RankThreads(7, places, 1), 7);
+  EXPECT_EQ(RankThreads(0, places, 1), 4);
 }
 
 TEST(Memory, IsRead) {

@@ -53,6 +53,20 @@ TEST_F(TrainingInputsTest, PromptsThatCannotBeScoredAreFoundBeforeTheFirstStep) 
   EXPECT_FALSE(std::filesystem::exists(config.output)) << "nothing was trained";
 }
 
+TEST_F(TrainingInputsTest, WhoWritesCheckpointsIsDecidedOnce) {
+  for (const bool shared_output : {true, false}) {
+    for (const int world_size : {1, 2}) {
+      RunThreadWorld(world_size, [&](World& world) {
+        TrainConfig config = Config();
+        config.preflight.shared_output = shared_output;
+        const TrainingInputs inputs = OpenTrainingInputs(config, world);
+        EXPECT_EQ(inputs.shares_folder, shared_output || world_size == 1);
+        EXPECT_EQ(inputs.shard, shared_output && world_size == 2) << "where each writes its part";
+      });
+    }
+  }
+}
+
 TEST_F(TrainingInputsTest, StepsOfEpochsAreCheckedAgainstTheSchedule) {
   TrainConfig config = Config();
   config.max_steps = 0;  // one epoch has 10 steps

@@ -18,6 +18,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 class TrainingRunTest : public TrainingTest {};
 
@@ -71,6 +72,22 @@ TEST_F(TrainingRunTest, MoreStepsGoOnFromTheEnd) {
   whole.schedule.kind = "constant";
   Train(whole);
   EXPECT_EQ(Losses(config), Losses(whole));
+}
+
+TEST_F(TrainingRunTest, OtherStepsAndOtherSettingsAreBothSaidOnResume) {
+  TrainConfig config = Config();
+  const auto said = [&] { return ReadBytes(config.output + "/log.txt"); };
+  config.max_steps = 4;
+  Train(config);
+  config.max_steps = 5;
+  Train(config);
+  EXPECT_THAT(said(), HasSubstr("steps in all: 4, now it is 5"));
+  EXPECT_THAT(said(), Not(HasSubstr("settings of hash")));
+  config.max_steps = 6;
+  config.optimizer.learning_rate = 1e-3;
+  Train(config);
+  EXPECT_THAT(said(), HasSubstr("steps in all: 5, now it is 6"));
+  EXPECT_THAT(said(), HasSubstr("settings of hash"));
 }
 
 TEST_F(TrainingRunTest, OtherDataTemplateSeedOrBatchIsRefusedOnResume) {
