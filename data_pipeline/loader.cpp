@@ -1,6 +1,5 @@
 #include "data_pipeline/loader.h"
 
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -15,25 +14,24 @@
 namespace breakeven {
 namespace {
 
-std::shared_ptr<void> AllocatePlain(int64_t num_bytes) {
+std::shared_ptr<void> Allocate(size_t num_bytes) {
   constexpr std::align_val_t kAlignment{64};
-  return {::operator new(static_cast<size_t>(num_bytes), kAlignment),
+  return {::operator new(num_bytes, kAlignment),
           [](void* memory) { ::operator delete(memory, kAlignment); }};
 }
 
 LoadedMicroBatch Fill(const TokenDataset& dataset, const std::vector<int64_t>& examples,
-                      const LoaderOptions& options) {
+                      bool drop_tails) {
   LoadedMicroBatch loaded;
   const auto count = static_cast<size_t>(CountTokens(dataset, examples));
-  loaded.num_bytes = static_cast<int64_t>(count * (3 * sizeof(int64_t) + sizeof(float)));
-  if (count > 0) loaded.memory = options.allocate(loaded.num_bytes);
+  if (count > 0) loaded.memory = Allocate(count * (3 * sizeof(int64_t) + sizeof(float)));
   auto* numbers = static_cast<int64_t*>(loaded.memory.get());
   loaded.batch.tokens = {numbers, count};
   loaded.batch.positions = {numbers + count, count};
   loaded.batch.targets = {numbers + 2 * count, count};
   loaded.batch.loss_weight = {reinterpret_cast<float*>(numbers + 3 * count), count};
   FillMicroBatch(dataset, examples, loaded.batch);
-  if (options.drop_tails) DropTails(loaded.batch);
+  if (drop_tails) DropTails(loaded.batch);
   return loaded;
 }
 
@@ -56,7 +54,6 @@ struct Loader::Impl {
   std::exception_ptr error;
   bool done = false;     // the thread delivers nothing more
   bool stopped = false;  // it was told to
-  double wait_seconds = 0;
   std::thread thread;
 
   LoadedStep Load(StepCursor cursor) const {
@@ -67,7 +64,7 @@ struct Loader::Impl {
     BE_CHECK(options.rank >= 0 && options.rank < static_cast<int>(step.plan.micro_batches.size()),
              "rank " + std::to_string(options.rank));
     for (const auto& examples : step.plan.micro_batches[static_cast<size_t>(options.rank)]) {
-      step.micro_batches.push_back(Fill(dataset, examples, options));
+      step.micro_batches.push_back(Fill(dataset, examples, options.drop_tails));
     }
     return step;
   }
@@ -103,21 +100,17 @@ struct Loader::Impl {
 
 Loader::Loader(const TokenDataset& dataset, const EpochPlanner& planner,
                const LoaderOptions& options)
-    : impl_(new Impl{dataset, planner, options, {}, {}, {}, {}, {}, false, false, 0, {}}) {
+    : impl_(new Impl{dataset, planner, options, {}, {}, {}, {}, {}, false, false, {}}) {
   BE_CHECK(options.queued_steps >= 1, "queued_steps " + std::to_string(options.queued_steps));
-  if (!impl_->options.allocate) impl_->options.allocate = AllocatePlain;
   impl_->thread = std::thread([impl = impl_.get()] { impl->RunAndReport(); });
 }
 
 Loader::~Loader() { Stop(); }
 
 std::optional<LoadedStep> Loader::Next() {
-  const auto begin = std::chrono::steady_clock::now();
   std::unique_lock lock(impl_->mutex);
   impl_->filled.wait(lock,
                      [this] { return !impl_->queue.empty() || impl_->done || impl_->stopped; });
-  impl_->wait_seconds +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (impl_->stopped) return std::nullopt;
   if (impl_->queue.empty()) {
     if (impl_->error) std::rethrow_exception(impl_->error);
@@ -127,11 +120,6 @@ std::optional<LoadedStep> Loader::Next() {
   impl_->queue.pop_front();
   impl_->taken.notify_one();
   return step;
-}
-
-double Loader::wait_seconds() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->wait_seconds;
 }
 
 void Loader::Stop() {

@@ -3,7 +3,6 @@
 #define BREAKEVEN_DATA_PIPELINE_LOADER_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -24,16 +23,11 @@ struct StepCursor {
 // The cursor after `cursor`: the next step, or the first of the next epoch.
 StepCursor NextCursor(const EpochPlanner& planner, StepCursor cursor);
 
-// Memory for one micro-batch, at least 8-byte aligned; released when the last holder lets go.
-// Called by the loader's thread.
-using HostAllocator = std::function<std::shared_ptr<void>(int64_t num_bytes)>;
-
-// One micro-batch in one piece of memory, so that one copy moves it to a device: tokens, positions
-// and targets (int64[T] each), then loss_weight (float[T]). The spans of `batch` point into it.
+// One micro-batch and the piece of memory that its spans point into: tokens, positions and targets
+// (int64[T] each), then loss_weight (float[T]).
 struct LoadedMicroBatch {
   MicroBatch batch;
   std::shared_ptr<void> memory;
-  int64_t num_bytes = 0;
 };
 
 struct LoadedStep {
@@ -47,7 +41,6 @@ struct LoaderOptions {
   StepCursor start;
   int64_t num_steps = 0;     // to deliver, over as many epochs as it takes
   int64_t queued_steps = 2;  // filled ahead, at least 1
-  HostAllocator allocate;    // empty: plain memory
   bool drop_tails = false;   // DropTails of every micro-batch
 };
 
@@ -63,8 +56,6 @@ class Loader {
   // loader's thread threw (Error(kBadData) of a damaged block), after the steps before it were
   // delivered, and again at every later call.
   std::optional<LoadedStep> Next();
-  // Time that Next() spent waiting, in total.
-  double wait_seconds() const;
   // Ends the thread and joins it; Next() returns nullopt from then on. May be called again.
   void Stop();
 

@@ -1,5 +1,5 @@
 // Pure. What a task and a prompt are: the YAML that training examples and evaluation prompts are both rendered from.
-// Keys and rules are lm-evaluation-harness's where it has them (reference: lm_eval_parity.md §2.1).
+// Keys and rules are lm-evaluation-harness's where it has them (lm_eval/config/task.py, lm_eval/api/task.py).
 #ifndef BREAKEVEN_DATA_PIPELINE_TASK_H_
 #define BREAKEVEN_DATA_PIPELINE_TASK_H_
 

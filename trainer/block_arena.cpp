@@ -71,15 +71,6 @@ bool BlockArena::Owns(const void* block) const {
   return address >= begin_ && address < capacity_;
 }
 
-void BlockArena::Trim() {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [begin, size] : free_) {
-    const Address first = RoundUp(begin, kHugePageBytes);
-    const Address last = (begin + size) / kHugePageBytes * kHugePageBytes;
-    if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
-  }
-}
-
 size_t BlockArena::reserved_bytes() const {
   const std::lock_guard lock(mutex_);
   return end_ - begin_;

@@ -28,10 +28,8 @@ class BlockArena {
   // Error(kInternal) for what Take did not give.
   void Give(void* block);
   bool Owns(const void* block) const;
-  // Gives the memory of free blocks back to the system; their addresses stay.
-  void Trim();
 
-  // Bytes up to the arena's present end: an upper bound of what it keeps resident.
+  // For tests. Bytes up to the arena's present end: an upper bound of what it keeps resident.
   size_t reserved_bytes() const;
   size_t used_bytes() const;
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <new>
 
+#include "trainer/block_arena.h"
+
 namespace breakeven {
 namespace {
 
@@ -53,14 +55,13 @@ class CachingAllocator final : public c10::Allocator {
 
 }  // namespace
 
-BlockArena& InstallCachingAllocator() {
+void InstallCachingAllocator() {
   static CachingAllocator* const allocator = [] {
     auto* made = new CachingAllocator;
     c10::SetCPUAllocator(made, /*priority=*/100);
     return made;
   }();
   static_cast<void>(allocator);
-  return Arena();
 }
 
 }  // namespace breakeven

@@ -75,6 +75,34 @@ int64_t HeadBytes(const ModelConfig& model, const BatchShape& batch, bool bfloat
                  3 * batch.loss_rows * model.hidden_size);
 }
 
+// Elements that are copied of a checkpoint before they are written; `shards`: ranks that share the moments.
+int64_t CopiedOfCheckpoint(int64_t size, int64_t shards, const MemoryShape& shape) {
+  // Whole moments have to be put together where one rank writes them.
+  const bool gathers = shards > 1 && !shape.shares_folder;
+  if (!shape.checkpoint_copies && !gathers) return 0;
+  // Rank 0 has the weights to write (checkpoint/moment_parts.h), the largest part.
+  const int64_t fair = 3 * size / (shape.shares_folder ? shape.world_size : 1);
+  return shards > 1 && !gathers ? size + 2 * size / shards : std::max(size, fair);
+}
+
+// Bytes in other ranks' pages that this rank comes by.
+struct MappedBytes {
+  int64_t reduced = 0;  // of buffers that it reduces in
+  int64_t weights = 0;  // of the one copy
+};
+
+MappedBytes MappedFromOthers(int64_t size, const MemoryShape& shape) {
+  MappedBytes mapped;
+  if (!shape.shares_windows || shape.local_size <= 1) return mapped;
+  const int64_t others = shape.local_size - 1;
+  mapped.reduced =
+      (kFloat * size * others / shape.local_size) * (shape.shard && !shape.shares_weights ? 2 : 1);
+  if (shape.shares_weights) {
+    mapped.weights = (kFloat + (shape.bfloat16 ? 2 : 0)) * size * others / shape.local_size;
+  }
+  return mapped;
+}
+
 std::string Mebibytes(int64_t bytes) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.0f MiB", static_cast<double>(bytes) / (1 << 20));
@@ -106,17 +134,10 @@ MemoryEstimate EstimateMemory(const ModelConfig& model, const MemoryShape& shape
   add("moments: 8 bytes × " + count +
           (shards > 1 ? " ÷ " + std::to_string(shards) + " ranks" : std::string()),
       2 * kFloat * size / shards);
-
-  // Whole moments have to be put together where one rank writes them.
-  const bool gathers = shards > 1 && !shape.shares_folder;
-  if (shape.checkpoint_copies || gathers) {
-    // Rank 0 has the weights to write (checkpoint/moment_parts.h), the largest part.
-    const int64_t fair = 3 * size / (shape.shares_folder ? shape.world_size : 1);
-    const int64_t copied = shards > 1 && !gathers ? size + 2 * size / shards : std::max(size, fair);
-    add("copy of rank 0's part of a checkpoint, from the first save on: 4 bytes × " +
-            std::to_string(copied),
-        kFloat * copied);
-  }
+  const int64_t copied = CopiedOfCheckpoint(size, shards, shape);
+  add("copy of rank 0's part of a checkpoint, from the first save on: 4 bytes × " +
+          std::to_string(copied),
+      kFloat * copied);
 
   const BlockBytes bytes = BytesOf(model, shape.bfloat16);
   const std::string& checkpointing = shape.activation_checkpointing;
@@ -139,18 +160,10 @@ MemoryEstimate EstimateMemory(const ModelConfig& model, const MemoryShape& shape
       "over " +
           Tokens(shape.validation),
       std::max(training, validation - kept));
-  if (shape.shares_windows && shape.local_size > 1) {
-    const int64_t others = shape.local_size - 1;
-    const int64_t reduced = (kFloat * size * others / shape.local_size) *
-                            (shape.shard && !shape.shares_weights ? 2 : 1);
-    add("other ranks' buffers, where this one reduces in them (they count once in the node)",
-        reduced);
-    estimate.mapped_from_others = reduced;
-    if (shape.shares_weights) {
-      estimate.mapped_from_others +=
-          (kFloat + (shape.bfloat16 ? 2 : 0)) * size * others / shape.local_size;
-    }
-  }
+  const MappedBytes mapped = MappedFromOthers(size, shape);
+  add("other ranks' buffers, where this one reduces in them (they count once in the node)",
+      mapped.reduced);
+  estimate.mapped_from_others = mapped.reduced + mapped.weights;
   add("program and libraries", kProgramBytes);
   return estimate;
 }

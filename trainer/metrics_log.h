@@ -41,7 +41,7 @@ class MetricsLog {
   MetricsLog& operator=(const MetricsLog&) = delete;
 
   void Step(const StepMetrics& metrics);
-  // "validation", "checkpoint", "prompt_eval", "end". The file is then flushed.
+  // "validation", "checkpoint", "spike", "rollback", "prompt_eval", "end". The file is then flushed.
   void Event(std::string_view event, int64_t step, const std::vector<Field>& fields);
   void Flush();
   // The same, and the lines are on the disk: before a checkpoint that stands behind them is begun.

@@ -1,7 +1,6 @@
 // Pure.
 #include "data_pipeline/tokenizer/encode_pair.h"
 
-#include <optional>
 #include <string>
 
 #include "comm/base/error.h"
@@ -12,10 +11,6 @@ namespace {
 
 [[noreturn]] void Fail(const Tokenizer& tokenizer, const std::string& what) {
   throw Error(ErrorKind::kBadData, tokenizer.folder() + ": " + what);
-}
-
-std::optional<int32_t> PrefixId(const Tokenizer& tokenizer) {
-  return tokenizer.bos_id().has_value() ? tokenizer.bos_id() : tokenizer.eos_id();
 }
 
 // lm-evaluation-harness's tok_encode without settings: the tokenizer's special tokens, none when
@@ -47,6 +42,10 @@ EncodedPair EncodeWithoutContext(const Tokenizer& tokenizer, std::string_view co
 }
 
 }  // namespace
+
+std::optional<int32_t> PrefixId(const Tokenizer& tokenizer) {
+  return tokenizer.bos_id().has_value() ? tokenizer.bos_id() : tokenizer.eos_id();
+}
 
 EncodedPair EncodePair(const Tokenizer& tokenizer, std::string_view context,
                        std::string_view continuation) {

@@ -231,9 +231,6 @@ std::optional<int32_t> Tokenizer::TokenToId(std::string_view token) const {
   return it->second;
 }
 
-std::string Tokenizer::IdToToken(int32_t id) const {
-  return *impl_->file.tokens[impl_->Checked(id)];
-}
 bool Tokenizer::IsSpecial(int32_t id) const { return impl_->special[impl_->Checked(id)]; }
 
 std::optional<int32_t> Tokenizer::bos_id() const {

@@ -32,7 +32,6 @@ class Tokenizer {
   // Largest id + 1 over vocabulary and added tokens. A model's embedding may have more rows, never fewer.
   int64_t vocab_size() const;
   std::optional<int32_t> TokenToId(std::string_view token) const;
-  std::string IdToToken(int32_t id) const;
   bool IsSpecial(int32_t id) const;
 
   // From tokenizer_config.json (string or {"content":…}), absent when null.

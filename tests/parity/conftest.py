@@ -1,6 +1,8 @@
 import pytest
 from program import ROOT
 
+pytest.register_assert_rewrite("harness_eval")  # its comparisons show both sides, as those of a test
+
 
 @pytest.fixture(scope="module")
 def tokenizer():

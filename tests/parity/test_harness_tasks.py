@@ -19,8 +19,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import datasets  # noqa: E402
 import lm_eval  # noqa: E402
 from lm_eval.tasks._yaml_loader import load_yaml  # noqa: E402
+from harness_eval import BUILD, DEVICE, PROGRAM, SMOLLM2, THINGS, TOLERANCE, compare_choices, harness  # noqa: E402, F401
 from program import FULL  # noqa: E402
-from test_eval import BUILD, DEVICE, PROGRAM, SMOLLM2, THINGS, TOLERANCE, compare_choices, harness  # noqa: E402, F401
 
 TASKS = pathlib.Path(lm_eval.__file__).parent / "tasks"
 TOOL = BUILD / "tests" / "prompt_tool"

@@ -64,13 +64,18 @@ std::vector<std::string> RenderPrompts(const GenerateConfig& config, const Loade
   return texts;
 }
 
-std::vector<int32_t> PromptTokens(const LoadedModel& model, const std::string& text) {
-  std::vector<int32_t> tokens = EncodePrompt(*model.tokenizer, text);
-  if (!tokens.empty()) return tokens;
-  const std::optional<int32_t> start =
-      model.tokenizer->bos_id().has_value() ? model.tokenizer->bos_id() : model.tokenizer->eos_id();
-  if (start.has_value()) tokens.push_back(*start);
-  return tokens;
+std::vector<std::vector<int32_t>> EncodePrompts(const Tokenizer& tokenizer,
+                                                const std::vector<std::string>& texts) {
+  std::vector<std::vector<int32_t>> prompts;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    try {
+      prompts.push_back(PromptTokens(tokenizer, texts[i]));
+    } catch (const Error& error) {
+      throw Error(error.kind(),
+                  "prompt " + std::to_string(i) + " (counted from 0): " + error.what());
+    }
+  }
+  return prompts;
 }
 
 }  // namespace
@@ -87,9 +92,7 @@ std::vector<Generation> RunGeneration(const GenerateConfig& config, World& world
   LoadedModel model = LoadEvalModel("model", config.model, precision, world);
   std::vector<std::vector<int32_t>> prompts;
   RunTogether(*world.control, /*root_only=*/false, [&] {
-    for (const std::string& text : RenderPrompts(config, model, documents)) {
-      prompts.push_back(PromptTokens(model, text));
-    }
+    prompts = EncodePrompts(*model.tokenizer, RenderPrompts(config, model, documents));
   });
   GenerateOptions options;
   options.max_new_tokens = config.max_new_tokens;

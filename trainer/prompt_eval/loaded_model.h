@@ -50,8 +50,8 @@ std::string HashModelFolder(const std::string& folder);
 // Of what else decides what a model answers: config.json, tokenizer, chat template, stop ids.
 std::string HashBesidesWeights(const LoadedModel& model);
 
-// COLLECTIVE. Sets libtorch's threads of this rank: `threads`, or where it is 0 the CPUs of this
-// rank's mask divided among the ranks that have the same one. Returns the number.
+// COLLECTIVE. Sets libtorch's threads of this rank as a training does (RankThreads, SetThreads). Returns
+// the number.
 int SetEvalThreads(int64_t threads, World& world);
 
 }  // namespace breakeven

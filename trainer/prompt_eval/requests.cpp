@@ -13,6 +13,23 @@ namespace {
 
 [[noreturn]] void Fail(const std::string& message) { throw Error(ErrorKind::kBadData, message); }
 
+// The token before what nothing stands before; `why` opens the message where there is none.
+int32_t NeedPrefix(const Tokenizer& tokenizer, const std::string& why) {
+  const std::optional<int32_t> prefix = PrefixId(tokenizer);
+  if (!prefix.has_value()) {
+    Fail(why + "the tokenizer in '" + tokenizer.folder() +
+         "' has neither a BOS nor an EOS token to put before a text (bos_token and eos_token of "
+         "tokenizer_config.json)");
+  }
+  return *prefix;
+}
+
+// With the tokenizer's special tokens, none when the text starts with the BOS text already.
+std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, std::string_view text) {
+  const std::string& bos = tokenizer.bos_token();
+  return tokenizer.Encode(text, bos.empty() || !text.starts_with(bos));
+}
+
 ScoredText Measure(const std::string& text, int64_t num_tokens) {
   return {text, num_tokens, std::ssize(text), static_cast<int64_t>(unicode::Length(text))};
 }
@@ -118,17 +135,12 @@ class Builder {
   DocumentRequests Rolling(const Document& document) const {
     DocumentRequests result;
     result.target = renderer_.Target(document);
-    const std::optional<int32_t> prefix =
-        tokenizer_.bos_id().has_value() ? tokenizer_.bos_id() : tokenizer_.eos_id();
-    if (!prefix.has_value()) {
-      Fail("the tokenizer in '" + tokenizer_.folder() +
-           "' has neither a BOS nor an EOS token to put before a text");
-    }
+    const int32_t prefix = NeedPrefix(tokenizer_, "");
     const std::vector<int32_t> tokens = options_.rolling_bos_scored
                                             ? EncodePrompt(tokenizer_, result.target)
                                             : tokenizer_.Encode(result.target, false);
     if (tokens.empty()) Fail("the text to score is empty");
-    result.requests = RollingWindows(tokens, *prefix, options_.max_length);
+    result.requests = RollingWindows(tokens, prefix, options_.max_length);
     result.texts.push_back(Measure(result.target, std::ssize(tokens)));
     return result;
   }
@@ -139,14 +151,7 @@ class Builder {
     result.targets = renderer_.Targets(document);
     result.target = result.targets.front();
     if (AsksForChoices(task_)) result.field_choices = FieldChoices(document);
-    std::vector<int32_t> tokens = EncodePrompt(tokenizer_, renderer_.Context(document, shots));
-    if (tokens.empty()) {
-      const std::optional<int32_t> prefix =
-          tokenizer_.bos_id().has_value() ? tokenizer_.bos_id() : tokenizer_.eos_id();
-      if (!prefix.has_value())
-        Fail("the prompt is empty, and the tokenizer has no BOS to start with");
-      tokens.push_back(*prefix);
-    }
+    std::vector<int32_t> tokens = PromptTokens(tokenizer_, renderer_.Context(document, shots));
     const int64_t room = options_.max_length - options_.max_new_tokens;
     if (std::ssize(tokens) > room) {
       tokens.erase(tokens.begin(), tokens.end() - room);
@@ -249,9 +254,10 @@ int64_t CountWords(std::string_view utf8) {
   return words;
 }
 
-std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, std::string_view text) {
-  const std::string& bos = tokenizer.bos_token();
-  return tokenizer.Encode(text, bos.empty() || !text.starts_with(bos));
+std::vector<int32_t> PromptTokens(const Tokenizer& tokenizer, std::string_view text) {
+  std::vector<int32_t> tokens = EncodePrompt(tokenizer, text);
+  if (tokens.empty()) tokens.push_back(NeedPrefix(tokenizer, "the prompt is empty, and "));
+  return tokens;
 }
 
 int64_t CommonPrefix(std::span<const int32_t> a, std::span<const int32_t> b) {

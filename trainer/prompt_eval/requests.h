@@ -1,6 +1,6 @@
 // Pure. Documents under one prompt variant → token sequences to score or to continue, cut to what
-// the model can see. The rules are lm-evaluation-harness 0.4.13's (lm_eval_parity.md
-// §2.2, 2.3, 2.6).
+// the model can see. The rules are lm-evaluation-harness 0.4.13's (lm_eval/api/model.py,
+// lm_eval/models/huggingface.py; rolling windows: lm_eval/utils.py).
 #ifndef BREAKEVEN_TRAINER_PROMPT_EVAL_REQUESTS_H_
 #define BREAKEVEN_TRAINER_PROMPT_EVAL_REQUESTS_H_
 
@@ -91,8 +91,9 @@ std::vector<TokenRequest> RollingWindows(std::span<const int32_t> tokens, int32_
 int64_t CountWords(std::string_view utf8);
 
 // Ids of a prompt to continue: with the tokenizer's special tokens, none when it starts with the
-// BOS text already.
-std::vector<int32_t> EncodePrompt(const Tokenizer& tokenizer, std::string_view text);
+// BOS text already; of an empty one the prefix token (encode_pair.h). Error(kBadData) when it is
+// empty and the tokenizer has none.
+std::vector<int32_t> PromptTokens(const Tokenizer& tokenizer, std::string_view text);
 
 }  // namespace breakeven
 

@@ -48,9 +48,9 @@ void AppendUnits(const DocumentRequests& document, int64_t number, std::vector<S
   units.push_back(std::move(unit));
 }
 
-// Matrix products grow with the fed tokens, attention with the tokens that each of them looks at;
-// their ratio is about length / (6 · hidden size), here of a model with 768 (performance.md). Only
-// balance depends on it.
+// Matrix products grow with the fed tokens, attention with the tokens that each of them looks at: 24 ·
+// hidden size² and 4 · hidden size · length operations a token and layer, so their ratio is about
+// length / (6 · hidden size), here of a model with 768. Only balance depends on it.
 double Cost(const ScoreUnit& unit, int64_t trunk_tokens) {
   constexpr double kTokensOfEqualCost = 6 * 768;
   const auto trunk = static_cast<double>(trunk_tokens);

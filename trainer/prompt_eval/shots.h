@@ -26,7 +26,7 @@ struct ShotTexts {
 //   balanced       the same, right answers taking turns (NestedOrder).
 //   nearest        of each document the entries that are most alike by BM25, ties by number; the nearest stands last.
 //   per_doc        lm-evaluation-harness's: one CPython Random(seed), advanced document by document
-//                  (lm_eval_parity.md §2.4).
+//                  (lm_eval/api/samplers.py).
 //   per_doc_spare  its draw where its shots and questions are of one split, or of no named one: one more is drawn, and the
 //                  document itself left out.
 // A document that its own draw contains gets the next entry of the same draw in its place.

@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <limits>
-#include <map>
 #include <string>
 
 #include "comm/base/error.h"
@@ -46,21 +45,6 @@ Estimate RatioAndStandardError(std::span<const double> numerators,
   }
   const double n = static_cast<double>(numerators.size());
   return {ratio, std::sqrt(n / (n - 1) * squares) / std::abs(denominator)};
-}
-
-Estimate ClusteredMean(std::span<const double> values, std::span<const uint64_t> clusters) {
-  BE_CHECK(values.size() == clusters.size(),
-           std::to_string(values.size()) + " and " + std::to_string(clusters.size()));
-  if (values.empty()) return {kNaN, kNaN};
-  const double n = static_cast<double>(values.size());
-  const double mean = Sum(values) / n;
-  std::map<uint64_t, double> residuals;
-  for (size_t i = 0; i < values.size(); ++i) residuals[clusters[i]] += values[i] - mean;
-  if (residuals.size() < 2) return {mean, kNaN};
-  double squares = 0;
-  for (const auto& [cluster, residual] : residuals) squares += residual * residual;
-  const double c = static_cast<double>(residuals.size());
-  return {mean, std::sqrt(c / (c - 1) * squares) / n};
 }
 
 }  // namespace breakeven

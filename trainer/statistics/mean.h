@@ -7,14 +7,14 @@
 
 namespace breakeven {
 
-// `standard_error` is NaN where it is not defined: fewer than two values (or clusters).
+// `standard_error` is NaN where it is not defined: fewer than two values.
 struct Estimate {
   double value = 0;
   double standard_error = 0;
 };
 
-// Mean and s/√n with the n−1 variance: lm-evaluation-harness's (lm_eval_parity.md §2.9). No values:
-// {NaN, NaN}.
+// Mean and s/√n with the n−1 variance: lm-evaluation-harness's (lm_eval/api/metrics.py, mean_stderr).
+// No values: {NaN, NaN}.
 Estimate MeanAndStandardError(std::span<const double> values);
 
 // Σ numerators / Σ denominators, and its standard error by linearisation (the ratio estimator:
@@ -22,10 +22,6 @@ Estimate MeanAndStandardError(std::span<const double> values);
 // r·xᵢ)²) / Σ xᵢ.
 Estimate RatioAndStandardError(std::span<const double> numerators,
                                std::span<const double> denominators);
-
-// The same mean with documents that share a cluster (one passage, one source) counted as dependent
-// (statistics.md §4.2). `clusters[i]` names value i's cluster by any number.
-Estimate ClusteredMean(std::span<const double> values, std::span<const uint64_t> clusters);
 
 }  // namespace breakeven
 

@@ -79,6 +79,12 @@ TEST(EncodePair, AnEmptyContextIsThePrefixToken) {
   EXPECT_EQ(blank.continuation, (Ids{' ', '\n', 'w', kOr, kLd}));
 }
 
+TEST(PrefixId, IsBosElseEos) {
+  EXPECT_EQ(PrefixId(*Tiny()), kStart);
+  EXPECT_EQ(PrefixId(*Tiny(R"({"eos_token":"</s>"})")), kEnd);
+  EXPECT_EQ(PrefixId(*Tiny("{}")), std::nullopt);
+}
+
 TEST(EncodePair, SaysWhatIsMissing) {
   const auto message = [](const Tokenizer& tokenizer, const char* context,
                           const char* continuation) -> std::string {

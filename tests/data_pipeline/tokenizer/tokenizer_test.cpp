@@ -60,7 +60,6 @@ TEST(Tokenizer, NamesIdsAndTokens) {
   EXPECT_EQ(tokenizer->TokenToId("<s>"), kStart);
   EXPECT_EQ(tokenizer->TokenToId("Ġworld"), kSpaceWorld);
   EXPECT_EQ(tokenizer->TokenToId("nothing"), std::nullopt);
-  EXPECT_EQ(tokenizer->IdToToken(kSpaceWorld), "Ġworld");
   EXPECT_TRUE(tokenizer->IsSpecial(kEnd));
   EXPECT_FALSE(tokenizer->IsSpecial(kX));
   EXPECT_EQ(tokenizer->bos_id(), kStart);
@@ -90,7 +89,6 @@ TEST(Tokenizer, RefusesIdsWithoutToken) {
   const auto tokenizer = Patched("{}");
   for (const int32_t id : {-1, 268, 1 << 30}) {
     EXPECT_THROW(tokenizer->Decode(Ids{id}), Error) << id;
-    EXPECT_THROW(tokenizer->IdToToken(id), Error) << id;
     EXPECT_THROW(tokenizer->IsSpecial(id), Error) << id;
   }
 }
