@@ -114,8 +114,9 @@ void DifferencesBetweenRanksAreNamed(World& world) {
   CheckSameOnAllRanks(*world.control, ErrorKind::kUsage, "config", "same");
   if (world.world_size() == 1) return;
   const int odd = world.world_size() - 1;
-  const std::string value =
-      std::string(500, 'x') + (world.rank() == odd ? "b" : "a") + std::string(500, 'y');
+  std::string value(500, 'x');
+  value += world.rank() == odd ? 'b' : 'a';
+  value.append(500, 'y');
   const Error error = Thrown(
       world, [&] { CheckSameOnAllRanks(*world.control, ErrorKind::kUsage, "the config", value); });
   const std::string text = error.what();
