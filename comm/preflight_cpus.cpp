@@ -1,5 +1,4 @@
 // Pure. Whether the threads of a host's ranks fit its CPUs.
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +9,9 @@
 #include <numeric>
 #include <set>
 #include <string_view>
+#include <vector>
 
+#include "comm/base/cpu_mask.h"
 #include "comm/culprit.h"
 #include "comm/preflight.h"
 
@@ -149,14 +150,8 @@ int64_t LauncherCpus() {
   if (std::find(std::begin(kLaunchers), std::end(kLaunchers), name) == std::end(kLaunchers)) {
     return 0;
   }
-  constexpr int kMostCpus = 1 << 16;
-  cpu_set_t* set = CPU_ALLOC(kMostCpus);
-  if (set == nullptr) return 0;
-  const size_t num_bytes = CPU_ALLOC_SIZE(kMostCpus);
-  const bool known = ::sched_getaffinity(::getppid(), num_bytes, set) == 0;
-  const int64_t count = known ? CPU_COUNT_S(num_bytes, set) : 0;
-  CPU_FREE(set);
-  return count;
+  const std::vector<bool> cpus = AllowedCpus(::getppid());
+  return std::count(cpus.begin(), cpus.end(), true);
 }
 
 std::vector<std::string> FindCpuTraps(Control& control, int64_t threads) {

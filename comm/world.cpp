@@ -1,6 +1,5 @@
 #include "comm/world.h"
 
-#include <sched.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "comm/base/cpu_mask.h"
 #include "comm/base/error.h"
 #include "comm/base/fault_point.h"
 #include "comm/thread_communicator.h"
@@ -128,20 +128,7 @@ ProcessPlace DescribeProcess() {
   char host[256] = "";
   if (::gethostname(host, sizeof(host) - 1) == 0) place.host = host;
 
-  // A machine may have more CPUs than cpu_set_t has bits: ask with growing sets.
-  std::vector<bool> allowed;
-  for (int size = CPU_SETSIZE; size <= (1 << 20); size *= 2) {
-    cpu_set_t* set = CPU_ALLOC(size);
-    if (set == nullptr) break;
-    const size_t num_bytes = CPU_ALLOC_SIZE(size);
-    const bool known = ::sched_getaffinity(0, num_bytes, set) == 0;
-    for (int cpu = 0; known && cpu < size; ++cpu) {
-      allowed.push_back(CPU_ISSET_S(static_cast<size_t>(cpu), num_bytes, set) != 0);
-    }
-    CPU_FREE(set);
-    if (known) break;
-  }
-
+  const std::vector<bool> allowed = AllowedCpus();
   for (size_t begin = 0; begin < allowed.size(); ++begin) {
     if (!allowed[begin]) continue;
     size_t end = begin;

@@ -1,13 +1,13 @@
 #include "data_pipeline/parallel.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "comm/base/cpu_mask.h"
 
 namespace breakeven {
 
@@ -49,23 +49,10 @@ void ParallelFor(size_t count, int num_threads, const std::function<void(size_t)
 
 int ThreadCount(int64_t configured) {
   if (configured > 0) return static_cast<int>(std::min<int64_t>(configured, 1024));
-  const int allowed = CountCpus(
-      [](size_t num_bytes, cpu_set_t* set) { return ::sched_getaffinity(0, num_bytes, set) == 0; });
-  if (allowed > 0) return allowed;
+  const std::vector<bool> cpus = AllowedCpus();
+  const auto allowed = std::count(cpus.begin(), cpus.end(), true);
+  if (allowed > 0) return static_cast<int>(allowed);
   return std::max(static_cast<int>(std::thread::hardware_concurrency()), 1);
-}
-
-int CountCpus(const std::function<bool(size_t num_bytes, cpu_set_t* set)>& read) {
-  for (int size = CPU_SETSIZE; size <= (1 << 20); size *= 2) {
-    cpu_set_t* set = CPU_ALLOC(size);
-    if (set == nullptr) break;
-    const size_t num_bytes = CPU_ALLOC_SIZE(size);
-    const bool known = read(num_bytes, set);
-    const int count = known ? CPU_COUNT_S(num_bytes, set) : 0;
-    CPU_FREE(set);
-    if (known) return count;
-  }
-  return 0;
 }
 
 }  // namespace breakeven

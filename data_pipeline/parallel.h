@@ -2,8 +2,6 @@
 #ifndef BREAKEVEN_DATA_PIPELINE_PARALLEL_H_
 #define BREAKEVEN_DATA_PIPELINE_PARALLEL_H_
 
-#include <sched.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -18,10 +16,6 @@ void ParallelFor(size_t count, int num_threads, const std::function<void(size_t)
 
 // `configured`, or for 0 the CPUs that this process may run on.
 int ThreadCount(int64_t configured);
-
-// How many CPUs a mask has. `read` fills a set of so many bytes, or says false where the machine has more CPUs than
-// it has bits; it is asked again with a larger one. 0 where it always says false.
-int CountCpus(const std::function<bool(size_t num_bytes, cpu_set_t* set)>& read);
 
 }  // namespace breakeven
 

@@ -126,8 +126,7 @@ void ClusterJobConfig::VisitFields(FieldVisitor& v) {
           ranks_per_node);
   v.Visit({"cpus_per_rank",
            "cores of a rank, at least the config's `threads`; 0 = these, or the site's cores "
-           "divided among "
-           "the ranks",
+           "divided among the ranks",
            AtLeast(0)},
           cpus_per_rank);
   v.Visit({"gpus_per_rank", "1 on GPUs, 0 on CPUs", Between(0, 1)}, gpus_per_rank);

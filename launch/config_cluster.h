@@ -48,7 +48,7 @@ struct ClusterJobConfig {
   std::string job_name;  // "" = the config's file name
   int64_t nodes = 1;
   int64_t ranks_per_node = 1;
-  int64_t cpus_per_rank = 0;  // where a config sets no threads; 0 = the site's cores divided
+  int64_t cpus_per_rank = 0;  // at least the config's threads; 0: CpusPerRank
   int64_t gpus_per_rank = 0;
   int64_t time_minutes = 60;
   int64_t save_seconds = 0;  // before the time limit; 0 = by the last run's saves

@@ -1,6 +1,5 @@
 // Where a process stands: the launcher's promise, CPUs, CUDA devices.
 #include <gtest/gtest.h>
-#include <sched.h>
 
 #include <map>
 #include <string>
@@ -9,6 +8,7 @@
 #include "comm/device_cuda.h"
 #include "comm/launcher_promise.h"
 #include "comm/world.h"
+#include "tests/support/one_cpu.h"
 
 namespace breakeven {
 namespace {
@@ -103,13 +103,7 @@ TEST(DescribeProcess, ListsTheCpusOfTheMask) {
 
   // In a thread of its own: the mask is the thread's.
   std::thread([&] {
-    cpu_set_t all, one;
-    ASSERT_EQ(::sched_getaffinity(0, sizeof(all), &all), 0);
-    int cpu = 0;
-    while (!CPU_ISSET(cpu, &all)) ++cpu;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+    const int cpu = BindToOneCpu();
     const ProcessPlace bound = DescribeProcess();
     EXPECT_EQ(bound.num_cpus, 1);
     EXPECT_EQ(bound.cpus, std::to_string(cpu));

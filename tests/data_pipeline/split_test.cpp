@@ -2,16 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 
 #include <atomic>
-#include <cstring>
 #include <map>
 #include <set>
 #include <thread>
 
 #include "data_pipeline/parallel.h"
 #include "tests/data_pipeline/dataset_fixture.h"
+#include "tests/support/one_cpu.h"
 
 namespace breakeven {
 namespace {
@@ -131,27 +130,9 @@ TEST(ParallelFor, TheLowestFailingItemSpeaks) {
 TEST(ParallelFor, ThreadCountIsThatOfTheMask) {
   // In a thread of its own: the mask is the thread's.
   std::thread([] {
-    cpu_set_t all, one;
-    ASSERT_EQ(::sched_getaffinity(0, sizeof(all), &all), 0);
-    int cpu = 0;
-    while (!CPU_ISSET(cpu, &all)) ++cpu;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    ASSERT_EQ(::sched_setaffinity(0, sizeof(one), &one), 0);
+    BindToOneCpu();
     EXPECT_EQ(ThreadCount(0), 1);
   }).join();
-}
-
-// As the kernel of a machine with 5000 CPUs answers.
-TEST(ParallelFor, AMaskMayBeLargerThanCpuSetT) {
-  const auto read = [](size_t num_bytes, cpu_set_t* set) {
-    if (num_bytes * 8 < 5000) return false;
-    std::memset(set, 0, num_bytes);
-    std::memset(set, 0xff, 5000 / 8);
-    return true;
-  };
-  EXPECT_EQ(CountCpus(read), 5000);
-  EXPECT_EQ(CountCpus([](size_t, cpu_set_t*) { return false; }), 0);
 }
 
 TEST(ParallelFor, ThreadCountHasALowerBound) {

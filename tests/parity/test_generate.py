@@ -5,7 +5,6 @@ Needs the built program (BREAKEVEN_BUILD, default build/release) and models/Smol
 
 import json
 import os
-import subprocess
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ import torch
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
-from program import BREAKEVEN as PROGRAM, ROOT  # noqa: E402
+from program import BREAKEVEN as PROGRAM, ROOT, run  # noqa: E402
 
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
@@ -58,14 +57,8 @@ def generate(tmp_path, ranks=1, **config):
         json.dumps({"model": str(SMOLLM2), "device": DEVICE, "output": str(output), **config}, ensure_ascii=False),
         encoding="utf-8",
     )
-    command = [str(PROGRAM), "generate", str(path)]
-    environment = dict(os.environ)
-    if ranks > 1:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        mpirun = f"mpirun -n {ranks} --oversubscribe --bind-to none --mca mpi_yield_when_idle 1"
-        command = [*mpirun.split(), *command]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
-    assert run.returncode == 0, run.stderr
+    done = run("generate", path, ranks=ranks if ranks > 1 else 0, timeout=600)
+    assert done.code == 0, done.err
     return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import random
-import subprocess
 
 import pytest
 
@@ -17,7 +16,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import datasets  # noqa: E402
 import lm_eval  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
-from program import BREAKEVEN as PROGRAM, BUILD, FULL, ROOT  # noqa: E402
+from program import BREAKEVEN as PROGRAM, BUILD, FULL, ROOT, run  # noqa: E402
 
 SMOLLM2 = ROOT / "models" / "SmolLM2-135M-Instruct"
 DEVICE = os.environ.get("BREAKEVEN_DEVICE", "cpu")  # ours; the reference computes on the CPU always
@@ -144,14 +143,8 @@ def run_ours(folder, data, task, variants, ranks=1, limit=None, **config):
     }
     path = folder / "eval.yaml"
     path.write_text(json.dumps(ours, ensure_ascii=False), encoding="utf-8")
-    command = [str(PROGRAM), "eval", str(path)]
-    environment = dict(os.environ)
-    if ranks > 1:
-        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-        mpirun = f"mpirun -n {ranks} --oversubscribe --bind-to none --mca mpi_yield_when_idle 1"
-        command = [*mpirun.split(), *command]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=1500, env=environment)
-    assert run.returncode == 0, run.stderr
+    done = run("eval", path, ranks=ranks if ranks > 1 else 0, timeout=1500)
+    assert done.code == 0, done.err
     records = {variant["name"]: [] for variant in variants}
     for line in (folder / "out" / "records.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)

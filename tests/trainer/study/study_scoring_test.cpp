@@ -112,14 +112,17 @@ TEST_F(StudyPrecisionTest, AnOlderStatesTrainingPrecisionIsResolvedAndKeptAtOnce
   older.arms[key] = {{}, "h", HashHex(HashFile(part))};
   auto json = nlohmann::json::parse(FormatStudyState(older));
   json.erase("training_precision");
-  WriteFileDurably(folder_ / "study_state.json", json.dump());
-  RunThreadWorld(2, [&](World& world) {
-    StudyConfig config = config_;
-    StudyStore store(folder_.path(), "f", world);
-    store.KeepPrecisions(config, kFast);
-    EXPECT_EQ(config.train.precision, "bfloat16");
-  });
-  EXPECT_EQ(StateOnDisk().training_precision, "bfloat16") << "nobody called Save";
+  const auto go_on_and_expect = [&](const std::string& precision) {
+    WriteFileDurably(folder_ / "study_state.json", json.dump());
+    RunThreadWorld(2, [&](World& world) {
+      StudyConfig config = config_;
+      StudyStore store(folder_.path(), "f", world);
+      store.KeepPrecisions(config, kFast);
+      EXPECT_EQ(config.train.precision, precision);
+    });
+    EXPECT_EQ(StateOnDisk().training_precision, precision) << "nobody called Save";
+  };
+  go_on_and_expect("bfloat16");
   EXPECT_EQ(StateOnDisk().arms.count(key), 1U);
 
   // Unless a cell has begun: on whatever machine that was.
@@ -128,14 +131,7 @@ TEST_F(StudyPrecisionTest, AnOlderStatesTrainingPrecisionIsResolvedAndKeptAtOnce
   const std::string checkpoint = folder_ / "cells/n8/checkpoints/step_000003";
   CreateFolders(checkpoint + "/trainer_state");
   WriteFileDurably(checkpoint + "/" + kStateFile, trained.ToJson());
-  WriteFileDurably(folder_ / "study_state.json", json.dump());
-  RunThreadWorld(2, [&](World& world) {
-    StudyConfig config = config_;
-    StudyStore store(folder_.path(), "f", world);
-    store.KeepPrecisions(config, kFast);
-    EXPECT_EQ(config.train.precision, "float32");
-  });
-  EXPECT_EQ(StateOnDisk().training_precision, "float32");
+  go_on_and_expect("float32");
 }
 
 TEST(ServingTokensTest, ABatchHasAsManyDocumentsAsCanShareAPrefix) {
